@@ -1,0 +1,55 @@
+package domain
+
+import "time"
+
+// Winner is a user who was admitted: what a Kafka record says, and what becomes a coupon row.
+type Winner struct {
+	Campaign   string
+	UserID     UserID
+	Slot       Slot
+	AdmittedAt time.Time
+	// Epoch is the gate's at the admission. A record of another epoch is believed only after the gate was asked again.
+	Epoch int64
+}
+
+// Admission is the gate's answer for a user who has a slot, now or since earlier.
+type Admission struct {
+	Winner
+	// New is true for the one call that admitted the user.
+	New bool
+	// InQueue is true for a known user whose record is certainly in Kafka already.
+	InQueue bool
+	// EntryID and EntrySize name the pending entry of a new winner and how many winners share it; empty for a known one.
+	EntryID   string
+	EntrySize int
+}
+
+// GateReport is what the gate holds for one campaign, as its own script read it in one step.
+type GateReport struct {
+	// Closed says why nobody is admitted ("missing", "run-id", "count", ...); empty when the gate is open.
+	Closed           string
+	Epoch            int64
+	Quota            int64
+	StartsAt, EndsAt time.Time
+	State            CampaignState
+	// Count is the highest slot handed out, Free how many of 1..Count were given back.
+	Count, Free int64
+	// Winners counts the users who hold or are owed a slot; Revoked those who never get one again.
+	Winners, Revoked int64
+	// PendingEntries counts the batches whose records are not yet known to be in Kafka.
+	PendingEntries int64
+	// OldestPendingAge is how long the oldest of them has waited; 0 when there is none.
+	OldestPendingAge time.Duration
+	// ServerTime is Redis's clock, the judge of windows.
+	ServerTime time.Time
+}
+
+// Remaining is how many slots can still be handed out.
+func (r GateReport) Remaining() int64 { return max(r.Quota-r.Count, 0) + r.Free }
+
+// PendingEntry is a batch of winners whose records are not yet known to be in Kafka.
+type PendingEntry struct {
+	ID      string
+	Age     time.Duration
+	Winners []Winner
+}

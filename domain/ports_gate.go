@@ -1,0 +1,87 @@
+package domain
+
+import (
+	"context"
+	"time"
+)
+
+// Every refusal is an *Error; the comments name its code. Each call may besides answer CodeOutcomeUnknown (the
+// store did not answer in time: the effect may or may not have happened) or CodeUnavailable (it is away: no effect).
+// CodeGateClosed means that the gate's state is missing or not the one that was verified, until it is rebuilt.
+
+// Admitter decides who is within the quota. Package store/redisgate implements it.
+type Admitter interface {
+	// Admit decides for one user, atomically with all others. A known winner gets the same slot again, whatever the
+	// campaign's state. Refusals: CodeSoldOut, CodeNotStarted, CodePaused, CodeEnded, CodeRevoked, CodeGateClosed,
+	// CodeOverloaded (the queue in front of the gate is full). A user whose context ends while still in that queue
+	// is not admitted, and the context's error is returned.
+	Admit(ctx context.Context, campaign string, user UserID) (Admission, error)
+	// Honour is Admit for a user to whom a promise was already made: it ignores the window and the state, and gives
+	// a user who is owed a slot the next free one. Refusals: CodeSoldOut, CodeRevoked, CodeGateClosed, CodeOverloaded.
+	Honour(ctx context.Context, campaign string, user UserID) (Admission, error)
+	// Confirm is told that a new winner's record is durable (in Kafka, or stored). It removes the pending entry
+	// once all of its winners are confirmed. CodeEpochChanged: the gate was rebuilt meanwhile; ask it again.
+	// CodeGateClosed as above; then nothing was removed.
+	Confirm(ctx context.Context, admission Admission) error
+}
+
+// GateReader tells what the gate holds, changing nothing.
+type GateReader interface {
+	// Lookup gives a known user's admission, with slot NoSlot for a revoked one. CodeNotFound: the user is not
+	// known. CodeGateClosed.
+	Lookup(ctx context.Context, campaign string, user UserID) (Admission, error)
+	// Inspect reports on a campaign's gate, a closed one too (its numbers are then what was found, or 0).
+	Inspect(ctx context.Context, campaign string) (GateReport, error)
+}
+
+// GateMender is told of contradictions and of what operators changed.
+type GateMender interface {
+	// Dispute closes the gate when it says, under this epoch or an older one, that the winner holds the winner's slot:
+	// the ledger knows better. It does nothing when the gate says otherwise.
+	Dispute(ctx context.Context, winner Winner) error
+	// ApplySettings brings quota (raised only), window and state in line with the campaign row, under the same epoch.
+	// CodeEpochChanged: the gate is at another epoch. CodeConflict: the quota is lower than the gate's; rebuild.
+	ApplySettings(ctx context.Context, campaign Campaign) error
+	// Release marks a user revoked and frees the slot, if the gate still says that the user holds it; else it only
+	// marks the user. Doing it twice is harmless. CodeGateClosed.
+	Release(ctx context.Context, campaign string, user UserID, slot Slot) error
+}
+
+// PendingReader gives the relay what was admitted but is not yet known to be in Kafka.
+type PendingReader interface {
+	// Pending gives up to limit entries, oldest first, that come after the entry ID (“” starts at the oldest).
+	// It works on a closed gate too; a missing stream is an empty one.
+	Pending(ctx context.Context, campaign, after string, limit int) ([]PendingEntry, error)
+	// Acknowledge removes entries whose winners are all in Kafka, if the gate is at this epoch. CodeEpochChanged.
+	Acknowledge(ctx context.Context, campaign string, epoch int64, entryIDs []string) error
+}
+
+// RebuildTarget is one rebuild's place in Redis: the keys it writes are its own until OpenRebuilt swaps them in.
+type RebuildTarget struct {
+	Campaign string
+	Epoch    int64
+	// RunID is of the Redis server under which the rebuild began; on another one it can't be finished.
+	RunID string
+}
+
+// GateWinner is one user as the rebuild writes it.
+type GateWinner struct {
+	UserID UserID
+	// Slot is NoSlot for a revoked user, SlotOwed for one who is owed a slot.
+	Slot       Slot
+	AdmittedAt time.Time
+	// Pending is true when the winner's record must be sent again under the new epoch.
+	Pending bool
+}
+
+// GateRebuilder makes the gate's keys anew. Frozen and overtaken rebuilders may call it at any time: they change nothing.
+type GateRebuilder interface {
+	// BeginRebuild closes the gate if it is at an older epoch, or at none, and empties the rebuild's own keys.
+	// CodeOvertaken: the gate is at this epoch or a newer one already.
+	BeginRebuild(ctx context.Context, campaign string, epoch int64) (RebuildTarget, error)
+	// WriteWinners adds users to the rebuild's own keys; those Pending must come in the order of AdmittedAt.
+	WriteWinners(ctx context.Context, target RebuildTarget, winners []GateWinner) error
+	// OpenRebuilt completes the rebuild's keys (slots in 1..highest that nobody holds become free), swaps them in and
+	// opens the gate in one step, if it is closed, at the target's epoch and on the target's server. CodeOvertaken.
+	OpenRebuilt(ctx context.Context, target RebuildTarget, campaign Campaign) error
+}

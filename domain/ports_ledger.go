@@ -1,0 +1,128 @@
+package domain
+
+import (
+	"context"
+	"time"
+)
+
+// The ledger is the database. Each call may answer CodeUnavailable: it is away, read-only, out of connections or
+// deadlocked beyond patience; the call had no effect. CodeOutcomeUnknown: the connection broke at the commit.
+// Package store/sqlledger implements it.
+
+// CampaignReader reads campaigns.
+type CampaignReader interface {
+	// Campaigns gives all campaigns, in the order of their IDs.
+	Campaigns(ctx context.Context) ([]Campaign, error)
+	// Campaign gives one. CodeUnknownCampaign.
+	Campaign(ctx context.Context, code string) (Campaign, error)
+}
+
+// CampaignWriter changes campaigns; each change is recorded with the operator's name in the same transaction.
+type CampaignWriter interface {
+	// CreateCampaign stores a campaign with epoch 0: its gate opens with the first rebuild. CodeInvalidRequest
+	// (Campaign.Check), CodeConflict: the code is taken.
+	CreateCampaign(ctx context.Context, campaign Campaign, actor string) (Campaign, error)
+	// ChangeCampaign applies a change as Campaign.Apply does. CodeUnknownCampaign, CodeInvalidRequest, CodeConflict.
+	ChangeCampaign(ctx context.Context, code string, change CampaignChange, actor string) (Campaign, error)
+}
+
+// CouponStore stores what the consumer brings.
+type CouponStore interface {
+	// StoreCoupons stores winners of one campaign in one short transaction, which reads the campaign's epoch under a
+	// shared lock, and gives one result each, in order. CodeRowRefused: the database refuses at least one of the
+	// rows, and none is stored.
+	StoreCoupons(ctx context.Context, campaign string, winners []Winner) ([]StoreResult, error)
+	// RecordFailEvent keeps a record that could not be stored. The same record position twice is one event. An event
+	// with a slot is recorded only under its own epoch: CodeEpochChanged otherwise.
+	RecordFailEvent(ctx context.Context, event FailEvent) error
+}
+
+// FailEventClaimer shares the due fail events out among retryers.
+type FailEventClaimer interface {
+	// ClaimFailEvents takes up to limit due FAIL events to PROCESSING, with a lease, in one short transaction.
+	ClaimFailEvents(ctx context.Context, limit int, lease time.Duration) ([]FailEvent, error)
+	// RescueFailEvents takes up to limit PROCESSING events whose lease ran out back to FAIL, counting an attempt, or to
+	// DEAD when that was the maxAttempts-th. It says how many.
+	RescueFailEvents(ctx context.Context, limit, maxAttempts int) (int, error)
+	// PurgeAttempts deletes up to limit attempts of events resolved before the moment, and says how many.
+	PurgeAttempts(ctx context.Context, resolvedBefore time.Time, limit int) (int, error)
+}
+
+// FailEventSettler ends one attempt at a claimed fail event.
+type FailEventSettler interface {
+	// StoreClaimed stores the winner's coupon and marks the event SUCCESS in one short transaction, under the same epoch
+	// rule as StoreCoupons. When the outcome leaves the user without a row nothing is changed, and the event is still
+	// claimed. CodeLeaseLost, CodeRowRefused: as above, nothing is changed.
+	StoreClaimed(ctx context.Context, event FailEvent, winner Winner) (StoreResult, error)
+	// FailClaimed ends the attempt: back to FAIL, or DEAD. CodeLeaseLost: nothing is changed.
+	FailClaimed(ctx context.Context, event FailEvent, failure Failure) error
+}
+
+// FailEventReader shows fail events to operators.
+type FailEventReader interface {
+	// FailEvents lists events, newest first.
+	FailEvents(ctx context.Context, filter FailEventFilter) ([]FailEvent, error)
+	// FailEvent gives one with all of its attempts, oldest first. CodeNotFound.
+	FailEvent(ctx context.Context, id int64) (FailEvent, []FailEventAttempt, error)
+	// CountFailEvents counts events by status, each count stopping at limit.
+	CountFailEvents(ctx context.Context, limit int) (map[FailStatus]int64, error)
+}
+
+// FailEventOperator carries out what operators decide about a fail event; each step is recorded with their name.
+type FailEventOperator interface {
+	// RetryFailEvent makes a FAIL or DEAD event due now. CodeNotFound. CodeConflict: it is being processed, or resolved.
+	RetryFailEvent(ctx context.Context, id int64, actor string) (FailEvent, error)
+	// DiscardFailEvent gives an event up: DEAD and discarded. If it names a campaign and a user without a row, a
+	// revoked row is stored in the same transaction, so that a late duplicate can't bring the user back. CodeNotFound.
+	// CodeConflict: it is being processed, or resolved. CodeInvalidRequest: the reason is empty or too long.
+	DiscardFailEvent(ctx context.Context, id int64, reason, actor string) (FailEvent, error)
+}
+
+// CouponReader reads coupons.
+type CouponReader interface {
+	// FindCoupon gives a user's coupon, a revoked one too. CodeNotFound.
+	FindCoupon(ctx context.Context, campaign string, user UserID) (Coupon, error)
+	// HasUnresolvedFailEvent says whether a record of the user waits to be stored.
+	HasUnresolvedFailEvent(ctx context.Context, campaign string, user UserID) (bool, error)
+	// Coupons lists coupons in the order they were stored, after the cursor (0 starts at the first), and gives the next
+	// cursor, 0 when there are no more. limit is 1..MaxPage. CodeUnknownCampaign.
+	Coupons(ctx context.Context, campaign string, after int64, limit int) ([]Coupon, int64, error)
+}
+
+// LedgerRebuild is the ledger's part in a rebuild of a gate.
+type LedgerRebuild interface {
+	// BeginRebuild raises the campaign's epoch and fencing number and gives the row as it then is: from here on no row
+	// of an older epoch is stored. CodeUnknownCampaign.
+	BeginRebuild(ctx context.Context, code string) (Campaign, error)
+	// VisitHolders calls visit for every coupon and every unresolved fail event of the campaign, all as of one moment,
+	// coupons first. A user may come more than once. An error of visit ends it and is returned.
+	VisitHolders(ctx context.Context, campaign string, visit func(Holder) error) error
+	// FinishRebuild makes quota the campaign's quota and clears WantedQuota, if campaign.Fencing is still the newest.
+	// CodeOvertaken.
+	FinishRebuild(ctx context.Context, campaign Campaign, quota int64) (Campaign, error)
+}
+
+// RevocationLedger lists revocations that the gate was not told of yet.
+type RevocationLedger interface {
+	// UnreleasedCoupons gives up to limit revoked coupons whose slot was not yet released.
+	UnreleasedCoupons(ctx context.Context, limit int) ([]Coupon, error)
+	// MarkReleased notes that the gate was told. Doing it twice is harmless.
+	MarkReleased(ctx context.Context, campaign string, user UserID) error
+}
+
+// LedgerCounter counts for the status of a campaign.
+type LedgerCounter interface {
+	// Count counts one campaign's rows. CodeUnknownCampaign.
+	Count(ctx context.Context, campaign string) (LedgerCounts, error)
+}
+
+// SettingStore keeps what operators change while running.
+type SettingStore interface {
+	// Setting gives a setting's value, "" when it was never set.
+	Setting(ctx context.Context, name string) (string, error)
+	// SetSetting changes it, and records who did.
+	SetSetting(ctx context.Context, name, value, actor string) error
+}
+
+// SettingRowsPerSecond names the consumer's throttle: total rows per second over all processes, 0 for no limit.
+const SettingRowsPerSecond = "rows_per_second"

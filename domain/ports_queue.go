@@ -1,0 +1,35 @@
+package domain
+
+import (
+	"context"
+	"time"
+)
+
+// Publisher puts winners on the topic. Package store/kafkaqueue implements it.
+type Publisher interface {
+	// Publish returns when the record is acknowledged by all in-sync replicas. When the context ends first, or the
+	// brokers can't be reached, it answers CodeOutcomeUnknown: the record may or may not be on the topic.
+	Publish(ctx context.Context, winner Winner) error
+	// PublishAll is Publish for many; nil only when every one of them was acknowledged.
+	PublishAll(ctx context.Context, winners []Winner) error
+}
+
+// Source gives the consumer its records, in the order of each partition, at least once.
+type Source interface {
+	// Poll waits for a record, then up to linger for more, and gives at most limit of them. It returns the context's
+	// error when that ends first; what it took until then is given again to the next Poll or the next owner.
+	Poll(ctx context.Context, limit int, linger time.Duration) ([]Delivery, error)
+	// Commit marks the deliveries as done and commits their offsets. Those of partitions that were taken away meanwhile
+	// are passed over: the new owner gets them again. CodeUnavailable: the brokers can't be reached; commit again.
+	Commit(ctx context.Context, deliveries []Delivery) error
+	// Share says how many of the topic's partitions are this process's now, and how many there are.
+	Share() (owned, total int)
+}
+
+// TailReader gives the rebuild and the audit what the consumer group has not committed yet.
+type TailReader interface {
+	// ReadTail notes, for every partition, the committed and then the end offset, and calls visit for each record
+	// between them. A committed offset that retention has passed counts as the oldest one. An error of visit ends it
+	// and is returned. CodeUnavailable.
+	ReadTail(ctx context.Context, visit func(Delivery) error) error
+}
