@@ -1,0 +1,43 @@
+# Sourced by native.sh: what starting MySQL and MariaDB has in common.
+# shellcheck shell=bash
+
+# start_database NAME PORT VARIABLE COMMAND...: VARIABLE is the setting that
+# the port comes from.
+#
+# The socket's path is relative to the data folder, since an absolute one may
+# exceed the 107 bytes that the system allows. Without name resolution a client
+# on loopback is 127.0.0.1, which database.sql admits.
+start_database() {
+    local name=$1 port=$2 variable=$3 folder
+    shift 3
+    if ! running_process "$name" >/dev/null; then
+        make_data_folder "$name"
+        folder=$(data_folder "$name")
+        if [[ ! -d $folder/data ]]; then
+            initialise_database "$name" "$folder" "$@"
+        fi
+        # The server's user can't always read the clone.
+        cp "$docker_folder/database.sql" "$folder/database.sql"
+        chmod a+r "$folder/database.sql"
+        # Left over after a kill; MySQL takes them for another server's.
+        rm -f "$folder/data/server.sock" "$folder/data/server.sock.lock"
+        require_free_port "$port" "$variable"
+        launch "$name" "$@" "--datadir=$folder/data" --bind-address=127.0.0.1 "--port=$port" \
+            --socket=server.sock --pid-file=server.pid --skip-name-resolve \
+            --init-file="$folder/database.sql" --max-connections=400 \
+            --character-set-server=utf8mb4 --default-time-zone=+00:00
+    fi
+    wait_until_ready "$name" 90 mariadb --no-defaults --protocol=tcp --host=127.0.0.1 "--port=$port" \
+        --user=firstcome --password=firstcome --execute='SELECT 1' firstcome
+}
+
+# initialise_database NAME FOLDER COMMAND...: only a complete data folder gets
+# its final name, so that an interrupted attempt isn't taken for one.
+initialise_database() {
+    local name=$1 folder=$2
+    shift 2
+    rm -rf "$folder/incomplete"
+    (cd "$folder" && "${name}_initialise" "$folder/incomplete" "$@") >"$FIRSTCOME_SERVERS_FOLDER/$name.log" 2>&1 ||
+        fail_start "$name" "could not initialise its data folder"
+    mv "$folder/incomplete" "$folder/data"
+}

@@ -1,0 +1,211 @@
+#!/usr/bin/env bash
+# Starts, stops and disturbs the real servers that firstcome runs on and is
+# tested against: redis, kafka, mysql and mariadb.
+set -euo pipefail
+
+docker_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+all_servers=(redis kafka mysql mariadb)
+
+usage() {
+    cat <<'TEXT'
+usage: docker/servers.sh VERB [NAME...]        NAME: redis kafka mysql mariadb
+
+  up [NAME...]       start and wait until ready (all, unless named); what runs already is left alone
+  down [NAME...]     stop; with WIPE=1 delete the data as well
+  status [NAME...]   print running, paused or stopped for each
+  start NAME...      the same as up
+  stop NAME...       stop in an orderly way
+  kill NAME...       end at once, as a crash does
+  pause NAME...      freeze: connections stay open and nothing answers
+  resume NAME...     end the freeze
+  env                print the settings that reach these servers, for eval
+  with COMMAND...    up, run COMMAND with those settings, then leave the servers as found
+
+Settings (environment variables):
+  FIRSTCOME_SERVERS                 docker or native; docker where a Docker engine answers
+  FIRSTCOME_SERVERS_REDIS_PORT      16379
+  FIRSTCOME_SERVERS_KAFKA_PORT      19092
+  FIRSTCOME_SERVERS_MYSQL_PORT      13306
+  FIRSTCOME_SERVERS_MARIADB_PORT    13307
+  FIRSTCOME_SERVERS_KAFKA_HEAP      512m
+Only for native:
+  FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT  19093
+  FIRSTCOME_SERVERS_FOLDER          data and logs; .servers in the clone
+  FIRSTCOME_SERVERS_CACHE           downloaded programs; firstcome-servers in the user's cache folder,
+                                    for root /var/cache/firstcome-servers
+TEXT
+}
+
+say() { echo "servers: $*" >&2; }
+
+die() {
+    say "$*"
+    exit 1
+}
+
+# Root's servers run as another user, who can't look into /root.
+default_cache() {
+    if ((EUID == 0)); then
+        echo /var/cache/firstcome-servers
+    else
+        echo "${XDG_CACHE_HOME:-$HOME/.cache}/firstcome-servers"
+    fi
+}
+
+export FIRSTCOME_SERVERS_REDIS_PORT=${FIRSTCOME_SERVERS_REDIS_PORT:-16379}
+export FIRSTCOME_SERVERS_KAFKA_PORT=${FIRSTCOME_SERVERS_KAFKA_PORT:-19092}
+export FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT=${FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT:-19093}
+export FIRSTCOME_SERVERS_MYSQL_PORT=${FIRSTCOME_SERVERS_MYSQL_PORT:-13306}
+export FIRSTCOME_SERVERS_MARIADB_PORT=${FIRSTCOME_SERVERS_MARIADB_PORT:-13307}
+export FIRSTCOME_SERVERS_KAFKA_HEAP=${FIRSTCOME_SERVERS_KAFKA_HEAP:-512m}
+FIRSTCOME_SERVERS_FOLDER=$(realpath --canonicalize-missing "${FIRSTCOME_SERVERS_FOLDER:-$docker_folder/../.servers}")
+FIRSTCOME_SERVERS_CACHE=$(realpath --canonicalize-missing "${FIRSTCOME_SERVERS_CACHE:-$(default_cache)}")
+export FIRSTCOME_SERVERS_FOLDER FIRSTCOME_SERVERS_CACHE
+
+# Each of the two files sourced here defines prepare_servers, start_server,
+# stop_server, kill_server, pause_server, resume_server, wipe_server and
+# server_state.
+choose_backend() {
+    if [[ -z ${FIRSTCOME_SERVERS:-} ]]; then
+        FIRSTCOME_SERVERS=native
+        if docker info >/dev/null 2>&1; then
+            FIRSTCOME_SERVERS=docker
+        fi
+    fi
+    export FIRSTCOME_SERVERS
+    if [[ $FIRSTCOME_SERVERS == docker ]]; then
+        # shellcheck source=docker/compose.sh
+        source "$docker_folder/compose.sh"
+    elif [[ $FIRSTCOME_SERVERS == native ]]; then
+        # shellcheck source=docker/native/native.sh
+        source "$docker_folder/native/native.sh"
+    else
+        die "FIRSTCOME_SERVERS is '$FIRSTCOME_SERVERS'; it must be native or docker"
+    fi
+}
+
+up() {
+    local name
+    prepare_servers "$@"
+    for name; do
+        start_server "$name"
+    done
+}
+
+down() {
+    local name
+    for name; do
+        stop_server "$name"
+        if [[ ${WIPE:-} == 1 ]]; then
+            wipe_server "$name"
+        fi
+    done
+}
+
+each() {
+    local action=$1 name
+    shift
+    for name; do
+        "$action" "$name"
+    done
+}
+
+status() {
+    local name
+    for name; do
+        printf '%-8s %s\n' "$name" "$(server_state "$name")"
+    done
+}
+
+# The settings of this script are printed too, so that a test that calls it
+# disturbs the same servers, and needn't ask for a Docker engine each time.
+print_environment() {
+    local redis=127.0.0.1:$FIRSTCOME_SERVERS_REDIS_PORT
+    local kafka=127.0.0.1:$FIRSTCOME_SERVERS_KAFKA_PORT
+    local mysql="firstcome:firstcome@tcp(127.0.0.1:$FIRSTCOME_SERVERS_MYSQL_PORT)/firstcome"
+    local mariadb="firstcome:firstcome@tcp(127.0.0.1:$FIRSTCOME_SERVERS_MARIADB_PORT)/firstcome"
+    local program=$docker_folder/servers.sh variable
+
+    cat <<TEXT
+export FIRSTCOME_REDIS_ADDRS=${redis@Q}
+export FIRSTCOME_KAFKA_BROKERS=${kafka@Q}
+export FIRSTCOME_MYSQL_DSN=${mysql@Q}
+export FIRSTCOME_TEST_REDIS_ADDRS=${redis@Q}
+export FIRSTCOME_TEST_KAFKA_BROKERS=${kafka@Q}
+export FIRSTCOME_TEST_MYSQL_DSN=${mysql@Q}
+export FIRSTCOME_TEST_MARIADB_DSN=${mariadb@Q}
+export FIRSTCOME_TEST_SERVERS=${program@Q}
+TEXT
+    for variable in FIRSTCOME_SERVERS "${!FIRSTCOME_SERVERS_@}"; do
+        echo "export $variable=${!variable@Q}"
+    done
+}
+
+# with COMMAND...: the exit status is the command's.
+run_with_servers() {
+    local name
+    declare -gA state_before
+    for name in "${all_servers[@]}"; do
+        state_before[$name]=$(server_state "$name")
+    done
+    trap leave_as_found EXIT
+    up "${all_servers[@]}"
+    eval "$(print_environment)"
+    "$@"
+}
+
+# A server that ran before may be gone now: tests end and freeze servers.
+leave_as_found() {
+    local name
+    for name in "${all_servers[@]}"; do
+        if [[ ${state_before[$name]} == stopped ]]; then
+            stop_server "$name"
+        else
+            start_server "$name"
+        fi
+    done
+}
+
+check_names() {
+    local name
+    for name; do
+        [[ " ${all_servers[*]} " == *" $name "* ]] || die "no server is called '$name'; there are: ${all_servers[*]}"
+    done
+}
+
+main() {
+    local verb=${1:-help}
+    shift || true
+    case $verb in
+        up | down | status)
+            (($# > 0)) || set -- "${all_servers[@]}"
+            check_names "$@"
+            ;;
+        start | stop | kill | pause | resume)
+            (($# > 0)) || die "$verb needs the name of a server"
+            check_names "$@"
+            ;;
+        with) (($# > 0)) || die "with needs a command" ;;
+        env) (($# == 0)) || die "env takes no names" ;;
+        help | -h | --help)
+            usage
+            return
+            ;;
+        *)
+            usage >&2
+            die "no verb is called '$verb'"
+            ;;
+    esac
+
+    choose_backend
+    case $verb in
+        up | start) up "$@" ;;
+        down) down "$@" ;;
+        status) status "$@" ;;
+        stop | kill | pause | resume) each "${verb}_server" "$@" ;;
+        env) print_environment ;;
+        with) run_with_servers "$@" ;;
+    esac
+}
+
+main "$@"
