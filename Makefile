@@ -1,0 +1,82 @@
+# `make` alone prints what there is.
+
+LINT_VERSION := 2.15.0
+FUZZTIME ?= 10s
+SERVERS := docker/servers.sh
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help build run loadtest test test-real fuzz lint fmt fmt-check vet up down compose-check clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/firstcome
+	go build -trimpath -o bin/firstcome .
+
+run: build ## run everything in one process on embedded servers; needs nothing but Go
+	bin/firstcome dev
+
+loadtest: build ## put load on a running `make run`
+	bin/firstcome loadtest
+
+test: ## all tests that need nothing but Go, with the race detector
+	go test -race -timeout 5m ./...
+
+test-real: ## all tests, on real Redis, Kafka, MySQL and MariaDB; starts what isn't running
+	$(SERVERS) with go test -race -tags realservers -count=1 -p 1 -timeout 20m ./...
+
+fuzz: ## each fuzz test for FUZZTIME (10s)
+	@for package in $$(go list ./...); do \
+		targets=$$(go test -list '^Fuzz' $$package) || { echo "$$targets"; exit 1; }; \
+		for target in $$(echo "$$targets" | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+# The linter is used where this very version is installed already, since
+# building it takes minutes. An older one would pass over what a newer one finds.
+lint: ## check the code with golangci-lint, as built for tests and as built for release
+	@set -e; \
+	for linter in golangci-lint "$$(go env GOPATH)/bin/golangci-lint" .tools/golangci-lint; do \
+		found=$$("$$linter" version --short 2>/dev/null) || continue; \
+		if [ "$$found" = $(LINT_VERSION) ]; then break; fi; \
+	done; \
+	if [ "$$found" != $(LINT_VERSION) ]; then \
+		echo "installing golangci-lint $(LINT_VERSION) into .tools"; \
+		GOBIN="$(CURDIR)/.tools" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINT_VERSION); \
+		linter=.tools/golangci-lint; \
+	fi; \
+	"$$linter" run --allow-parallel-runners --build-tags realservers ./...; \
+	"$$linter" run --allow-parallel-runners --build-tags release ./...
+
+fmt: ## format the code
+	gofmt -s -w .
+
+fmt-check: ## fail where the code is not formatted
+	@files=$$(gofmt -s -l .) || exit 1; \
+	if [ -n "$$files" ]; then echo "not formatted (make fmt):"; echo "$$files"; exit 1; fi
+
+vet: ## go vet, with each set of build tags
+	go vet ./...
+	go vet -tags realservers ./...
+	go vet -tags release ./...
+
+up: ## start the real servers, and print the settings that reach them
+	@$(SERVERS) up
+	@$(SERVERS) env
+
+down: ## stop the real servers (WIPE=1 deletes their data)
+	@$(SERVERS) down
+
+compose-check: ## check docker/compose.yaml, where Docker's compose plugin is installed
+	@if docker compose version >/dev/null 2>&1; then \
+		FIRSTCOME_ADMIN_TOKEN=unused docker compose --file docker/compose.yaml --profile app --profile test config --quiet && \
+		echo "docker/compose.yaml is valid"; \
+	else \
+		echo "no compose plugin here: docker/compose.yaml is not checked"; \
+	fi
+
+clean: ## delete what was built (not the data)
+	rm -rf bin .tools
