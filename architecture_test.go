@@ -1,0 +1,110 @@
+package main
+
+import (
+	"errors"
+	"go/build"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "firstcome"
+
+// layers says which of our own packages each may import (tests apart): domain ← store, api, consumer, retryer,
+// loadtest ← main.
+var layers = map[string][]string{
+	"domain":           {},
+	"store/redisgate":  {"domain"},
+	"store/kafkaqueue": {"domain"},
+	"store/sqlledger":  {"domain"},
+	"store/embedded":   {"domain"},
+	"store/storetest":  {"domain"},
+	"api":              {"domain"},
+	"consumer":         {"domain"},
+	"retryer":          {"domain"},
+	"loadtest":         {"domain"},
+	".": {
+		"domain", "store/redisgate", "store/kafkaqueue", "store/sqlledger", "store/embedded",
+		"api", "consumer", "retryer", "loadtest",
+	},
+}
+
+// homes says which packages alone may import a driver.
+var homes = map[string][]string{
+	"github.com/gin-gonic/":          {"api"},
+	"github.com/robfig/cron/":        {"retryer"},
+	"github.com/redis/go-redis/":     {"store/redisgate"},
+	"github.com/alicebob/miniredis/": {"store/embedded"},
+	"github.com/IBM/sarama":          {"store/kafkaqueue"},
+	"github.com/twmb/franz-go":       {"store/embedded"},
+	"gorm.io/":                       {"store/sqlledger"},
+	"github.com/pressly/goose/":      {"store/sqlledger"},
+	"github.com/go-sql-driver/":      {"store/sqlledger"},
+	"github.com/glebarez/":           {"store/sqlledger"},
+	"database/sql":                   {"store/sqlledger"},
+}
+
+func TestImportsGoOneWayAndEachDriverHasOneHome(t *testing.T) {
+	for _, folder := range goFolders(t) {
+		allowed, known := layers[folder]
+		require.True(t, known, "folder %s stands in no layer: name it in this test", folder)
+		for _, imported := range importsOf(t, folder) {
+			if ours, isOurs := strings.CutPrefix(imported, module+"/"); isOurs {
+				require.Contains(t, allowed, ours, "%s must not import %s", folder, ours)
+			}
+			for driver, home := range homes {
+				if strings.HasPrefix(imported, driver) {
+					require.Contains(t, home, folder, "%s must not import %s", folder, imported)
+				}
+			}
+		}
+	}
+}
+
+func TestDomainImportsOnlyTheStandardLibrary(t *testing.T) {
+	for _, imported := range importsOf(t, "domain") {
+		first, _, _ := strings.Cut(imported, "/")
+		require.NotContains(t, first, ".", "domain must not import %s", imported)
+	}
+}
+
+func goFolders(t *testing.T) []string {
+	t.Helper()
+	var folders []string
+	require.NoError(t, filepath.WalkDir(".", func(path string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && path != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "data") {
+			return filepath.SkipDir
+		}
+		if folder := filepath.ToSlash(filepath.Dir(path)); strings.HasSuffix(path, ".go") && !slices.Contains(folders, folder) {
+			folders = append(folders, folder)
+		}
+		return nil
+	}))
+	return folders
+}
+
+// importsOf gives what the folder's files import, tests and their helpers apart, with and without the release tag.
+func importsOf(t *testing.T, folder string) []string {
+	t.Helper()
+	var imports []string
+	for _, tags := range [][]string{nil, {"release"}} {
+		context := build.Default
+		context.BuildTags = tags
+		pkg, err := context.ImportDir(folder, 0)
+		var none *build.NoGoError
+		if !errors.As(err, &none) {
+			require.NoError(t, err)
+		}
+		if pkg != nil {
+			imports = append(imports, pkg.Imports...)
+		}
+	}
+	return imports
+}

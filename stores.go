@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"firstcome/store/kafkaqueue"
+	"firstcome/store/redisgate"
+	"firstcome/store/sqlledger"
+)
+
+// Dialects of the database.
+const (
+	dialectMySQL  = "mysql"
+	dialectSQLite = "sqlite"
+)
+
+// addresses says where the stores are: on real servers, or embedded in this process.
+type addresses struct {
+	redis   []string
+	kafka   []string
+	dialect string
+	dsn     string
+}
+
+// Files of dev's data folder that other commands look for.
+func sqliteFile(dataDir string) string { return filepath.Join(dataDir, "firstcome.db") }
+func tokenFile(dataDir string) string  { return filepath.Join(dataDir, "admin-token") }
+
+// configuredAddresses are those of serve, migrate and campaign.
+func (c *Config) configuredAddresses() addresses {
+	return addresses{redis: c.RedisAddrs, kafka: c.KafkaBrokers, dialect: dialectMySQL, dsn: c.MySQLDSN}
+}
+
+// stores are the opened stores of one process. Opening needs none of the servers to be up, so that the servers and
+// the roles may be started in any order.
+type stores struct {
+	gate      *redisgate.Gate
+	publisher *kafkaqueue.Publisher
+	source    *kafkaqueue.Source
+	tail      *kafkaqueue.Tail
+	ledger    *sqlledger.Ledger
+}
+
+// instruments are what every part of the program reports through.
+type instruments struct {
+	registry *prometheus.Registry
+	logger   *slog.Logger
+}
+
+// openStores opens what the roles of this process need; a consumer group is joined only by a consumer.
+func openStores(config Config, at addresses, tools instruments) (*stores, error) {
+	opened := &stores{}
+	var err error
+	if opened.gate, err = redisgate.Open(config.redisConfig(at), tools.registry, tools.logger); err != nil {
+		return nil, errors.Join(err, opened.close())
+	}
+	if opened.ledger, err = openLedger(config, at, tools); err != nil {
+		return nil, errors.Join(err, opened.close())
+	}
+	kafka := config.kafkaConfig(at)
+	if config.hasRole(roleAPI) || config.hasRole(roleRetryer) {
+		if opened.publisher, err = kafkaqueue.OpenPublisher(kafka, tools.registry, tools.logger); err != nil {
+			return nil, errors.Join(err, opened.close())
+		}
+	}
+	if opened.tail, err = kafkaqueue.OpenTail(kafka, tools.logger); err != nil {
+		return nil, errors.Join(err, opened.close())
+	}
+	if config.hasRole(roleConsumer) {
+		if opened.source, err = kafkaqueue.OpenSource(kafka, tools.registry, tools.logger); err != nil {
+			return nil, errors.Join(err, opened.close())
+		}
+	}
+	return opened, nil
+}
+
+func openLedger(config Config, at addresses, tools instruments) (*sqlledger.Ledger, error) {
+	return sqlledger.Open(sqlledger.Config{
+		Dialect: at.dialect, DSN: at.dsn, MaxOpenConns: config.MySQLMaxConnections, CallTimeout: config.MySQLTimeout,
+	}, tools.registry, tools.logger)
+}
+
+func (c *Config) redisConfig(at addresses) redisgate.Config {
+	return redisgate.Config{
+		Addrs: at.redis, Username: c.RedisUsername, Password: c.RedisPassword, TLS: c.RedisTLS,
+		CallTimeout: c.RedisTimeout, WaitReplicas: c.RedisWaitReplicas,
+	}
+}
+
+func (c *Config) kafkaConfig(at addresses) kafkaqueue.Config {
+	return kafkaqueue.Config{
+		Brokers: at.kafka, Topic: c.KafkaTopic, Group: c.KafkaGroup, Partitions: c.KafkaPartitions,
+		ReplicationFactor: c.KafkaReplicationFactor, Retention: c.KafkaRetention,
+		Username: c.KafkaUsername, Password: c.KafkaPassword, TLS: c.KafkaTLS,
+		PublishTimeout: c.ProduceTimeout,
+	}
+}
+
+// close ends what was opened, in the order in which they depend on each other: records first, the gate and the
+// ledger that their confirmations need last.
+func (s *stores) close() error {
+	var errs []error
+	if s.source != nil {
+		errs = append(errs, s.source.Close())
+	}
+	if s.publisher != nil {
+		errs = append(errs, s.publisher.Close())
+	}
+	if s.tail != nil {
+		errs = append(errs, s.tail.Close())
+	}
+	if s.gate != nil {
+		errs = append(errs, s.gate.Close())
+	}
+	if s.ledger != nil {
+		errs = append(errs, s.ledger.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// pingKafka answers for the readiness of a process with or without a consumer.
+func (s *stores) pingKafka(ctx context.Context) error { return s.tail.Ping(ctx) }
