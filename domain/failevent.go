@@ -92,6 +92,8 @@ type Failure struct {
 	// Dead ends the retries; else NextAttemptAt says when the next is due.
 	Dead          bool
 	NextAttemptAt time.Time
+	// Uncounted leaves Attempts as it is, and keeps no attempt: a store was away, which says nothing about the event.
+	Uncounted bool
 }
 
 // FailEventFilter selects fail events for a list, newest first.
