@@ -1,0 +1,124 @@
+package loadtest
+
+import (
+	"math"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"firstcome/domain"
+)
+
+// Limits of a run, so that a mistyped number is an error and not a machine without memory or sockets.
+const (
+	// MaxUsers bounds the applications of one run; each takes about 80 bytes of memory until the run is over.
+	MaxUsers = 10_000_000
+	// MaxConcurrency bounds the connections of one run.
+	MaxConcurrency = 10_000
+)
+
+// Config says what a run does. A field that is 0 or empty takes the default that its comment states.
+type Config struct {
+	// BaseURL is where firstcome answers, for instance http://127.0.0.1:8080, which is the default.
+	BaseURL string
+	// AllowRemote permits a BaseURL that is not this machine. Without it a run is refused there, because a load test
+	// sent to the wrong address is an attack.
+	AllowRemote bool
+	// AdminToken is sent to the admin API only.
+	AdminToken string
+	// Campaign is the code of the campaign to apply for; it is created when it does not exist. Empty makes a new one
+	// for this run alone.
+	Campaign string
+	// Quota is the new campaign's; default 100. A campaign that exists keeps its own.
+	Quota int64
+	// Users is how many users apply, once each; default 1000.
+	Users int
+	// FirstUserID is the lowest user ID, the others follow it; default 1. Generators that share a campaign need ranges
+	// of their own, else one is surprised by the coupons of another.
+	FirstUserID int64
+	// Concurrency is how many applications are under way at any time; default 32.
+	Concurrency int
+	// Seed decides the order of the users; default a random one, which is printed.
+	Seed uint64
+	// RequestTimeout bounds one request; default 10 s. An application that is not answered in time counts as unknown.
+	RequestTimeout time.Duration
+	// MaxRetries is how often one application is sent again after a 503 that names a Retry-After; default 10.
+	MaxRetries int
+	// OpenTimeout bounds the wait for a new campaign's gate; default 30 s.
+	OpenTimeout time.Duration
+	// SettleTimeout bounds the wait, after the last answer, until every promise has become a coupon; default 60 s.
+	SettleTimeout time.Duration
+	// Progress shows how far the run is: a bar on a terminal, a line every two seconds elsewhere.
+	Progress bool
+}
+
+// withDefaults fills in what was left out.
+func (c Config) withDefaults() Config {
+	c.BaseURL = strings.TrimRight(orDefault(c.BaseURL, "http://127.0.0.1:8080"), "/")
+	c.Quota = orDefault(c.Quota, 100)
+	c.Users = orDefault(c.Users, 1000)
+	c.FirstUserID = orDefault(c.FirstUserID, 1)
+	c.Concurrency = orDefault(c.Concurrency, 32)
+	c.RequestTimeout = orDefault(c.RequestTimeout, 10*time.Second)
+	c.MaxRetries = orDefault(c.MaxRetries, 10)
+	c.OpenTimeout = orDefault(c.OpenTimeout, 30*time.Second)
+	c.SettleTimeout = orDefault(c.SettleTimeout, 60*time.Second)
+	return c
+}
+
+func orDefault[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}
+
+// check refuses, naming the field, what can't be run. It expects the defaults to be filled in.
+func (c Config) check() error {
+	if err := checkBaseURL(c.BaseURL, c.AllowRemote); err != nil {
+		return err
+	}
+	if c.Campaign != "" {
+		if err := domain.CheckCampaignCode(c.Campaign); err != nil {
+			return err
+		}
+	}
+	switch {
+	case c.Quota < 1 || c.Quota > domain.MaxQuota:
+		return domain.Invalid("quota", "quota must be 1 to %d", domain.MaxQuota)
+	case c.Users < 1 || c.Users > MaxUsers:
+		return domain.Invalid("users", "users must be 1 to %d", MaxUsers)
+	case c.FirstUserID < 1 || c.FirstUserID > math.MaxInt64-int64(c.Users):
+		return domain.Invalid("first_user_id", "first_user_id must be at least 1 and leave room for %d users", c.Users)
+	case c.Concurrency < 1 || c.Concurrency > MaxConcurrency:
+		return domain.Invalid("concurrency", "concurrency must be 1 to %d", MaxConcurrency)
+	case c.MaxRetries < 0:
+		return domain.Invalid("max_retries", "max_retries must not be negative")
+	case c.RequestTimeout < 0 || c.OpenTimeout < 0 || c.SettleTimeout < 0:
+		return domain.Invalid("timeout", "a timeout must not be negative")
+	}
+	return nil
+}
+
+func checkBaseURL(text string, allowRemote bool) error {
+	base, err := url.Parse(text)
+	if err != nil || (base.Scheme != "http" && base.Scheme != "https") || base.Hostname() == "" {
+		return domain.Invalid("base_url", "%q is no base URL; it looks like http://127.0.0.1:8080", text)
+	}
+	if base.RawQuery != "" || base.Fragment != "" || base.User != nil {
+		return domain.Invalid("base_url", "the base URL must have no user, query or fragment")
+	}
+	if !allowRemote && !isLoopback(base.Hostname()) {
+		return domain.Invalid("base_url", "%s is not this machine: load goes to loopback addresses only "+
+			"(127.0.0.1, ::1, localhost) unless remote targets are allowed explicitly", base.Host)
+	}
+	return nil
+}
+
+// isLoopback asks no name server: a name other than localhost may point elsewhere a moment later.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}

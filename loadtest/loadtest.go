@@ -1,0 +1,193 @@
+// Package loadtest sends one application for each of many users to a running firstcome and checks, user by user,
+// that what was promised is what was issued. It speaks HTTP only, and so measures what an applicant meets.
+//
+// The generator is a closed loop: a fixed number of applications is under way, and the next one starts when one is
+// answered. A slow server is therefore asked less often, and the latencies say nothing about a crowd that does not
+// wait for its turn.
+package loadtest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"firstcome/domain"
+)
+
+// Run is one load test:
+//
+//  1. check the configuration; nothing was sent yet;
+//  2. create the campaign, unless there is one of that code;
+//  3. wait until its gate is open;
+//  4. send one application for each user, in random order, and keep each answer;
+//  5. print the answers, the latency and the throughput;
+//  6. wait until the campaign is settled: nothing is on its way between admission and coupon;
+//  7. read all coupons and fail events, compare them with the answers, and print the differences.
+//
+// It changes nothing after step 4, so a run that is stopped leaves a campaign behind and harms nothing.
+//
+// Differences are no error: they are in the report. An error means that the run could not be finished; the report
+// then holds what was known until then. Errors: CodeInvalidRequest names a field of the configuration; a
+// *domain.Error is a refusal by the admin API; the context's error means that it ended first.
+func Run(ctx context.Context, cfg Config, out io.Writer) (Report, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return Report{}, err
+	}
+	cfg.Seed = orDefault(cfg.Seed, rand.Uint64())
+	transport := newTransport(cfg.Concurrency)
+	defer transport.CloseIdleConnections()
+	r := &run{cfg: cfg, out: out, transport: transport, client: newClient(cfg, transport)}
+	err := r.do(ctx)
+	return r.report, err
+}
+
+type run struct {
+	cfg       Config
+	out       io.Writer
+	transport *http.Transport
+	client    *client
+	report    Report
+	answers   []Answer
+}
+
+func (r *run) do(ctx context.Context) error {
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	err := r.load(ctx)
+	r.report.printAnswers(r.out)
+	if err != nil {
+		return err
+	}
+	if err := r.compare(ctx); err != nil {
+		return err
+	}
+	r.report.printComparison(r.out)
+	return nil
+}
+
+// prepare makes sure that there is a campaign whose gate is open.
+func (r *run) prepare(ctx context.Context) error {
+	code := orDefault(r.cfg.Campaign, newCampaignCode(time.Now()))
+	r.report.Campaign, r.report.Seed = code, r.cfg.Seed
+	r.report.Users, r.report.Concurrency = r.cfg.Users, r.cfg.Concurrency
+	err := r.client.createCampaign(ctx, code, r.cfg.Quota)
+	exists := r.cfg.Campaign != "" && domain.CodeOf(err) == domain.CodeConflict
+	if err != nil && !exists {
+		return fmt.Errorf("creating campaign %s: %w", code, err)
+	}
+	what := "the gate of campaign " + code + " is open"
+	return poll(ctx, r.cfg.OpenTimeout, what, func(ctx context.Context) (bool, error) {
+		status, err := r.client.campaign(ctx, code)
+		r.report.Quota = status.Quota
+		return bool(status.Gate), err
+	})
+}
+
+// newCampaignCode names the campaign of one run, so that a list of campaigns shows what it was.
+func newCampaignCode(now time.Time) string {
+	return fmt.Sprintf("loadtest-%s-%08x", now.UTC().Format("20060102-150405"), rand.Uint32())
+}
+
+// load sends the applications and measures them.
+func (r *run) load(ctx context.Context) error {
+	measured := newRecorder()
+	sender, err := newApplicant(r.cfg, r.report.Campaign, r.transport, measured)
+	if err != nil {
+		return err
+	}
+	if r.cfg.Progress {
+		shown, interval := displayFor(r.out, r.cfg.Users)
+		defer watch(shown, interval, measured.answered.Load)()
+	}
+	began := time.Now()
+	r.answers = closedLoop(ctx, sender, shuffledUsers(r.cfg), r.cfg.Concurrency)
+	r.report.Elapsed = time.Since(began)
+	r.report.Answers, r.report.Retried = tally(r.answers), measured.retries
+	r.report.Requests, r.report.Latency = measured.requests, measured.percentiles()
+	r.report.PerSecond = float64(measured.requests) / r.report.Elapsed.Seconds()
+	return ctx.Err()
+}
+
+// shuffledUsers gives the users in an order that the seed decides, so that who wins does not depend on the number.
+func shuffledUsers(cfg Config) []domain.UserID {
+	users := make([]domain.UserID, cfg.Users)
+	for index := range users {
+		users[index] = domain.UserID(cfg.FirstUserID + int64(index))
+	}
+	random := rand.New(rand.NewPCG(cfg.Seed, 0))
+	random.Shuffle(len(users), func(i, j int) { users[i], users[j] = users[j], users[i] })
+	return users
+}
+
+// closedLoop lets concurrency workers apply for the users, each for the next one as soon as it has an answer, and
+// gives the answers in the order of users. When the context ends, the rest of the users stay NotSent.
+func closedLoop(ctx context.Context, sender *applicant, users []domain.UserID, concurrency int) []Answer {
+	answers := make([]Answer, len(users))
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(concurrency, len(users)) {
+		workers.Go(func() {
+			own := new(scratch)
+			for ctx.Err() == nil {
+				index := int(next.Add(1)) - 1
+				if index >= len(users) {
+					return
+				}
+				answers[index] = sender.apply(ctx, users[index], own)
+				sender.recorder.answered.Add(1)
+			}
+		})
+	}
+	workers.Wait()
+	return answers
+}
+
+// statusAge is how old a campaign's status may be when the server gives it: one answer is shared among all who ask at
+// about the same time. A "settled" of before the last application must not be taken for one after it.
+const statusAge = time.Second
+
+// compare waits until nothing is on its way any more, and then holds the promises against the coupons.
+func (r *run) compare(ctx context.Context) error {
+	code, began := r.report.Campaign, time.Now()
+	facts := Facts{Exclusive: r.cfg.Campaign == "", Answers: r.answers}
+	if !wait(ctx, statusAge) {
+		return ctx.Err()
+	}
+	what := "campaign " + code + " is settled"
+	err := poll(ctx, r.cfg.SettleTimeout, what, func(ctx context.Context) (bool, error) {
+		status, err := r.client.campaign(ctx, code)
+		facts.Quota = status.Quota
+		return status.Settled, err
+	})
+	if err != nil {
+		return err
+	}
+	r.report.SettledAfter = time.Since(began)
+	what = "the coupons of campaign " + code + " are read"
+	err = poll(ctx, r.cfg.SettleTimeout, what, func(ctx context.Context) (bool, error) {
+		return true, r.read(ctx, &facts)
+	})
+	if err != nil {
+		return err
+	}
+	r.report.Quota, r.report.Settled = facts.Quota, true
+	r.report.Comparison = Compare(facts)
+	return nil
+}
+
+// read takes the fail events first: a promise that turns from fail event into coupon meanwhile is then in both lists,
+// and in the other order it could be in neither.
+func (r *run) read(ctx context.Context, facts *Facts) (err error) {
+	if facts.FailEvents, err = r.client.failEvents(ctx, r.report.Campaign); err != nil {
+		return err
+	}
+	facts.Coupons, err = r.client.coupons(ctx, r.report.Campaign)
+	return err
+}
