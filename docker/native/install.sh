@@ -49,8 +49,13 @@ need_maven() {
     need_program mvn maven
 }
 
+# Maven's output is shown where it fails; else it has nothing to tell.
 run_maven() {
-    timeout 900 mvn --batch-mode --quiet --no-transfer-progress -Dstyle.color=never "$@" >&2 || die "Maven failed: $*"
+    local output
+    output=$(timeout 900 mvn --batch-mode --quiet --no-transfer-progress "$@" 2>&1) || {
+        echo "$output" >&2
+        die "Maven failed: $*"
+    }
 }
 
 # keep_in_cache FROM NAME: only a complete folder gets its final name. The

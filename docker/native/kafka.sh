@@ -64,7 +64,7 @@ kafka_start() {
         fi
         require_free_port "$FIRSTCOME_SERVERS_KAFKA_PORT" FIRSTCOME_SERVERS_KAFKA_PORT
         require_free_port "$FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT" FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT
-        launch kafka java "-Xmx$FIRSTCOME_SERVERS_KAFKA_HEAP" -Xms128m -XX:+UseSerialGC \
+        launch kafka java "-Xmx$FIRSTCOME_SERVERS_KAFKA_HEAP" -XX:+UseSerialGC \
             -Dorg.slf4j.simpleLogger.showDateTime=true -cp "$kafka_libraries/*" kafka.Kafka "$properties"
     fi
     wait_until_ready kafka 90 grep -q 'Kafka Server started' "$FIRSTCOME_SERVERS_FOLDER/kafka.log"

@@ -23,7 +23,9 @@ unlock_server() { exec 9>&-; }
 # fails when it has ended, also when nobody has collected its exit status yet.
 process_status() {
     local text fields
-    { text=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
+    # Not $(<file): a process that ends meanwhile is a read error, and at that
+    # bash ends the script.
+    IFS= read -r text 2>/dev/null <"/proc/$1/stat" || return 1
     # The program's name, in parentheses, may hold spaces: cut it off.
     read -ra fields <<<"${text##*) }"
     [[ ${fields[0]} != [ZX] ]] || return 1
@@ -35,7 +37,7 @@ process_status() {
 # same ID may belong to another program.
 running_process() {
     local id recorded_start state start
-    { read -r id recorded_start <"$FIRSTCOME_SERVERS_FOLDER/$1.process"; } 2>/dev/null || return 1
+    read -r id recorded_start 2>/dev/null <"$FIRSTCOME_SERVERS_FOLDER/$1.process" || return 1
     read -r state start < <(process_status "$id") || return 1
     [[ $start == "$recorded_start" ]] || return 1
     echo "$id"
@@ -69,8 +71,8 @@ make_data_folder() {
         mkdir -p "$link"
         give_to_server_user "$link"
     fi
-    if ! "${as_server_user[@]}" test -w "$link"; then
-        rmdir "$link" || die "$1: user $(id -un) started it before and its data can't be used now; delete $link"
+    if ! "${as_server_user[@]}" test -w "$(data_folder "$1")"; then
+        rmdir "$link" || die "$1: its user can't write to $link, made by another user; delete it"
         folder=$(mktemp -d "/tmp/firstcome-$1.XXXXXX")
         give_to_server_user "$folder"
         ln -s "$folder" "$link"
