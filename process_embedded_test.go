@@ -1,0 +1,49 @@
+//go:build !realservers && !release
+
+package main
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestDevKilledUnderLoadAndStartedAgainKeepsEveryAcceptedApplication(t *testing.T) {
+	variables := []string{"FIRSTCOME_DATA_DIR=" + t.TempDir(), "FIRSTCOME_LOG_LEVEL=error"}
+	dev := newProcess(t, variables, "dev")
+	s := &system{t: t, baseURL: "http://" + dev.address}
+	campaign := s.newCampaign(newCode("killed"), 2000)
+	wait := persistentApplicants(s, campaign, 16)
+	for _, rows := range []int{200, 700, 1200} {
+		s.eventually("the sale goes on", func() bool { return s.admitted(campaign) > rows })
+		dev.kill()
+		dev.start()
+	}
+	promised := wait()
+	for user, got := range promised {
+		if got.text("status") == "reserved" {
+			delete(promised, user) // not promised to survive the loss of Redis, which dev's is at each kill
+		}
+	}
+	s.requirePromisesKept(campaign, promised, 2000)
+}
+
+func TestDevMakesUpATokenKeepsItAndLocksItsFolder(t *testing.T) {
+	folder := t.TempDir()
+	variables := []string{"FIRSTCOME_DATA_DIR=" + folder, "FIRSTCOME_ADMIN_TOKEN="}
+	dev := newProcess(t, variables, "dev")
+	token, err := keptToken(tokenFile(folder))
+	require.NoError(t, err)
+	assert.Contains(t, dev.output.String(), token)
+	assert.Contains(t, dev.output.String(), "curl")
+
+	second := &process{t: t, variables: dev.variables, arguments: []string{"dev"}}
+	code, output := second.runToEnd()
+	assert.Equal(t, exitUsage, code, output)
+	assert.Contains(t, output, "another firstcome works in")
+
+	assert.Zero(t, dev.terminate(), dev.output.String())
+	dev.start()
+	assert.Contains(t, dev.output.String(), token, "the token stays the same over starts")
+}

@@ -1,0 +1,41 @@
+//go:build realservers
+
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestEachRoleKilledUnderLoadAndStartedAgainLosesNobody(t *testing.T) {
+	env := newEnvironment(t)
+	variables := []string{
+		"FIRSTCOME_REDIS_ADDRS=" + strings.Join(env.at.redis, ","), "FIRSTCOME_KAFKA_BROKERS=" + strings.Join(env.at.kafka, ","),
+		"FIRSTCOME_MYSQL_DSN=" + env.at.dsn, "FIRSTCOME_KAFKA_TOPIC=" + env.config.KafkaTopic,
+		"FIRSTCOME_KAFKA_GROUP=" + env.config.KafkaGroup, "FIRSTCOME_KAFKA_PARTITIONS=4",
+		"FIRSTCOME_KAFKA_REPLICATION_FACTOR=1", "FIRSTCOME_LOG_LEVEL=error",
+	}
+	migrate := &process{t: t, variables: variables, arguments: []string{"migrate"}}
+	code, output := migrate.runToEnd()
+	if code != 0 {
+		t.Fatal(output)
+	}
+	roles := map[string]*process{}
+	for _, role := range []string{roleAPI, roleConsumer, roleRetryer} {
+		roles[role] = newProcess(t, variables, "serve", "--roles", role)
+	}
+	s := &system{t: t, env: env, baseURL: "http://" + roles[roleAPI].address}
+	campaign := s.newCampaign(newCode("killed"), 20_000)
+	wait := persistentApplicants(s, campaign, 32)
+	for round, role := range []string{roleAPI, roleConsumer, roleRetryer, roleConsumer, roleAPI} {
+		s.eventually("the sale goes on", func() bool { return s.admitted(campaign) > 1500*(round+1) })
+		roles[role].kill()
+		roles[role].start()
+	}
+	s.requirePromisesKept(campaign, wait(), 20_000)
+	for role, process := range roles {
+		if code := process.terminate(); code != 0 {
+			t.Errorf("%s ended with exit code %d after SIGTERM: %s", role, code, process.output)
+		}
+	}
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	buildOnce  sync.Once
+	binaryPath string
+	buildError error
+)
+
+// binary builds the program once for all tests that need a process of its own to kill.
+func binary(t *testing.T) string {
+	t.Helper()
+	buildOnce.Do(func() {
+		var folder string
+		if folder, buildError = os.MkdirTemp("", "firstcome-test"); buildError != nil {
+			return
+		}
+		binaryPath = filepath.Join(folder, "firstcome")
+		output, err := exec.CommandContext(context.Background(), "go", "build", "-o", binaryPath, ".").CombinedOutput()
+		if err != nil {
+			buildError = fmt.Errorf("%w: %s", err, output)
+		}
+	})
+	require.NoError(t, buildError)
+	return binaryPath
+}
+
+// process is a firstcome that can be killed and started again.
+type process struct {
+	t         *testing.T
+	arguments []string
+	variables []string
+	address   string
+	command   *exec.Cmd
+	output    *bytes.Buffer
+}
+
+// newProcess starts the program with the arguments and waits until it is alive.
+func newProcess(t *testing.T, variables []string, arguments ...string) *process {
+	t.Helper()
+	p := &process{t: t, arguments: arguments, address: freeAddress(t)}
+	p.variables = append(p.variables, "FIRSTCOME_HTTP_ADDR="+p.address, "FIRSTCOME_ADMIN_TOKEN="+testToken, "PATH="+os.Getenv("PATH"))
+	p.variables = append(p.variables, variables...)
+	p.start()
+	t.Cleanup(p.kill)
+	return p
+}
+
+func (p *process) start() {
+	p.t.Helper()
+	p.output = &bytes.Buffer{}
+	p.command = p.make()
+	p.command.Stdout, p.command.Stderr = p.output, p.output
+	require.NoError(p.t, p.command.Start())
+	require.Eventually(p.t, func() bool {
+		response, err := http.Get("http://" + p.address + "/healthz") //nolint:noctx // a moment at the start
+		if err != nil {
+			return false
+		}
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	}, patience, tick, "%v does not start", p.arguments)
+}
+
+// make gives the command, in an empty folder and with no variables but those of the test.
+func (p *process) make() *exec.Cmd {
+	command := exec.CommandContext(context.Background(), binary(p.t), p.arguments...)
+	command.Env, command.Dir = p.variables, p.t.TempDir()
+	return command
+}
+
+// runToEnd runs a process that is expected to end by itself.
+func (p *process) runToEnd() (int, string) {
+	var output bytes.Buffer
+	command := p.make()
+	command.Stdout, command.Stderr = &output, &output
+	_ = command.Run()
+	return command.ProcessState.ExitCode(), output.String()
+}
+
+// kill is kill -9: the process gets no chance to finish anything.
+func (p *process) kill() {
+	_ = p.command.Process.Kill()
+	_ = p.command.Wait()
+}
+
+// terminate is what an orderly stop does; it gives the exit code.
+func (p *process) terminate() int {
+	require.NoError(p.t, p.command.Process.Signal(syscall.SIGTERM))
+	_ = p.command.Wait()
+	return p.command.ProcessState.ExitCode()
+}
+
+// freeAddress finds a port that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
+	require.NoError(t, err)
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+// persistentApplicants apply one user after the other, asking again whenever there is no answer or a 503, until the
+// sale is sold out. They keep what they were promised.
+func persistentApplicants(s *system, campaign string, clients int64) (wait func() map[int64]answer) {
+	promised := map[int64]answer{}
+	var mutex sync.Mutex
+	var all sync.WaitGroup
+	for client := range clients {
+		all.Go(func() {
+			for user := client + 1; ; user += clients {
+				got, answered := applyUntilAnswered(s, campaign, user)
+				if !answered || got.problem() == "sold-out" {
+					return
+				}
+				mutex.Lock()
+				promised[user] = got
+				mutex.Unlock()
+			}
+		})
+	}
+	return func() map[int64]answer { all.Wait(); return promised }
+}
+
+func applyUntilAnswered(s *system, campaign string, user int64) (answer, bool) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		got, err := s.call(http.MethodPost, "/v1/campaigns/"+campaign+"/apply", map[string]any{"user_id": user})
+		if err == nil && got.status < 500 && got.status != http.StatusNotFound {
+			return got, true
+		}
+		select {
+		case <-s.t.Context().Done():
+			return answer{}, false
+		case <-time.After(tick): // a client's pause before it asks again
+		}
+	}
+	assert.Fail(s.t, "no answer", "user %d", user)
+	return answer{}, false
+}
+
+// admitted is how many slots of a campaign are handed out; 0 while nobody answers.
+func (s *system) admitted(campaign string) int {
+	got, err := s.call(http.MethodGet, "/v1/campaigns/"+campaign, nil)
+	if err != nil || got.status != http.StatusOK {
+		return 0
+	}
+	return int(got.number("quota") - got.number("remaining"))
+}
+
+// requirePromisesKept asserts that those who were promised a coupon have it, and that there are exactly quota.
+func (s *system) requirePromisesKept(campaign string, promised map[int64]answer, quota int) {
+	s.t.Helper()
+	for user, got := range promised {
+		if got.status == http.StatusOK {
+			got.status = http.StatusAccepted
+		}
+		promised[user] = got
+	}
+	s.settle(campaign)
+	s.requireIssued(campaign, promised)
+	s.requireSlots(campaign, quota)
+}
+
+func TestMissingConfigurationIsOneLineThatNamesTheVariable(t *testing.T) {
+	complete := map[string]string{
+		"FIRSTCOME_HTTP_ADDR": "127.0.0.1:0", "FIRSTCOME_REDIS_ADDRS": "127.0.0.1:1", "FIRSTCOME_KAFKA_BROKERS": "127.0.0.1:1",
+		"FIRSTCOME_MYSQL_DSN": "a:b@tcp(127.0.0.1:1)/c", "FIRSTCOME_ADMIN_TOKEN": "t",
+	}
+	for missing := range complete {
+		command := exec.CommandContext(t.Context(), binary(t), "serve")
+		for name, value := range complete {
+			if name != missing {
+				command.Env = append(command.Env, name+"="+value)
+			}
+		}
+		output, err := command.CombinedOutput()
+		require.Error(t, err)
+		assert.Equal(t, exitUsage, command.ProcessState.ExitCode(), "%s", output)
+		assert.Contains(t, string(output), missing+" is not set")
+		assert.Equal(t, 1, bytes.Count(output, []byte("\n")), "%s", output)
+	}
+}
