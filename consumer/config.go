@@ -1,0 +1,113 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"firstcome/domain"
+)
+
+// Limits of the configuration.
+const (
+	// MaxBatchSize is how many records a batch may hold at most.
+	MaxBatchSize = 1000
+	// MaxLinger bounds how long a batch waits for company.
+	MaxLinger = 5 * time.Second
+)
+
+// Config holds what an operator may set. A zero value takes the default named at each field.
+type Config struct {
+	// DefaultCampaign is the code of the campaign for which records from outside apply. Without it each of them
+	// becomes a fail event.
+	DefaultCampaign string
+	// BatchSize is how many records are stored together at most, 1..MaxBatchSize; 500.
+	BatchSize int
+	// Linger is how long a batch waits for more records once it has one; 50 ms.
+	Linger time.Duration
+	// RowsPerSecond limits the rows stored by all consumers together, 0 for no limit. The setting
+	// domain.SettingRowsPerSecond replaces it while running.
+	RowsPerSecond float64
+	// MinBackoff and MaxBackoff bound the wait between two tries while a store is away; 50 ms and 2 s.
+	MinBackoff, MaxBackoff time.Duration
+	// StopGrace is how long a batch under way may still use the stores after the consumer was told to stop; 3 s.
+	StopGrace time.Duration
+}
+
+// Ports are the stores that the consumer works with.
+type Ports struct {
+	Source  domain.Source
+	Coupons domain.CouponStore
+	Gate    domain.Admitter
+	Mender  Disputer
+	// Settings may be nil: Config.RowsPerSecond then stays in force.
+	Settings SettingReader
+	// Campaigns may be nil: a default campaign that does not exist then looks like a closed gate, and pauses the consumer.
+	Campaigns CampaignFinder
+}
+
+// Disputer is told of contradictions between the gate and the ledger; part of domain.GateMender.
+type Disputer interface {
+	Dispute(ctx context.Context, winner domain.Winner) error
+}
+
+// SettingReader reads what operators change while running; part of domain.SettingStore.
+type SettingReader interface {
+	Setting(ctx context.Context, name string) (string, error)
+}
+
+// CampaignFinder tells whether a campaign exists; part of domain.CampaignReader.
+type CampaignFinder interface {
+	Campaign(ctx context.Context, code string) (domain.Campaign, error)
+}
+
+func (c Config) withDefaults() Config {
+	c.BatchSize = orDefault(c.BatchSize, 500)
+	c.Linger = orDefault(c.Linger, 50*time.Millisecond)
+	c.MinBackoff = orDefault(c.MinBackoff, 50*time.Millisecond)
+	c.MaxBackoff = orDefault(c.MaxBackoff, 2*time.Second)
+	c.StopGrace = orDefault(c.StopGrace, 3*time.Second)
+	return c
+}
+
+func orDefault[T comparable](value, fallback T) T {
+	var zero T
+	if value == zero {
+		return fallback
+	}
+	return value
+}
+
+func (c Config) check() error {
+	if c.DefaultCampaign != "" {
+		if err := domain.CheckCampaignCode(c.DefaultCampaign); err != nil {
+			return fmt.Errorf("default campaign: %w", err)
+		}
+	}
+	if c.BatchSize < 1 || c.BatchSize > MaxBatchSize {
+		return fmt.Errorf("batch size must be 1 to %d, not %d", MaxBatchSize, c.BatchSize)
+	}
+	if c.Linger < 0 || c.Linger > MaxLinger {
+		return fmt.Errorf("linger must be 0 to %v, not %v", MaxLinger, c.Linger)
+	}
+	if !validRate(c.RowsPerSecond) {
+		return fmt.Errorf("rows per second must be 0 (no limit) or more, not %v", c.RowsPerSecond)
+	}
+	if c.MinBackoff < 0 || c.MaxBackoff < c.MinBackoff {
+		return fmt.Errorf("backoff must go from 0 or more up, not from %v to %v", c.MinBackoff, c.MaxBackoff)
+	}
+	return nil
+}
+
+func validRate(rowsPerSecond float64) bool {
+	return rowsPerSecond >= 0 && !math.IsInf(rowsPerSecond, 0)
+}
+
+func (p Ports) check() error {
+	if p.Source == nil || p.Coupons == nil || p.Gate == nil || p.Mender == nil {
+		return errors.New("a source, a coupon store, a gate and its mender are needed")
+	}
+	return nil
+}

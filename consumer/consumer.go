@@ -1,0 +1,203 @@
+package consumer
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"firstcome/domain"
+)
+
+// Consumer stores what the topic brings. Its steps stand in the comment of the package.
+type Consumer struct {
+	cfg      Config
+	ports    Ports
+	metrics  *metrics
+	logger   *slog.Logger
+	throttle *throttle
+	brake    *brake
+
+	running    atomic.Bool
+	rowsStored atomic.Int64
+}
+
+// State is what readiness and operators are told.
+type State struct {
+	// Running is true between the start and the end of Run.
+	Running bool
+	// Paused says why the batch in hand waits; empty when it doesn't. PausedSince is then zero.
+	Paused      string
+	PausedSince time.Time
+	// RowsStored counts the new rows since the process began.
+	RowsStored int64
+	// RowsPerSecond is the limit in force for all consumers together, 0 for none.
+	RowsPerSecond float64
+}
+
+// New checks the configuration, fills in the defaults and registers the metrics. It starts nothing.
+func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog.Logger) (*Consumer, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("consumer: %w", err)
+	}
+	if err := ports.check(); err != nil {
+		return nil, fmt.Errorf("consumer: %w", err)
+	}
+	metrics, err := newMetrics(registerer)
+	if err != nil {
+		return nil, fmt.Errorf("consumer: %w", err)
+	}
+	return &Consumer{
+		cfg:      cfg,
+		ports:    ports,
+		metrics:  metrics,
+		logger:   logger,
+		throttle: newThrottle(cfg.RowsPerSecond, cfg.BatchSize, metrics.throttleWait),
+		brake:    newBrake(cfg.MinBackoff, cfg.MaxBackoff, metrics, logger),
+	}, nil
+}
+
+// State may be called at any time.
+func (c *Consumer) State() State {
+	paused, since := c.brake.state()
+	return State{
+		Running:       c.running.Load(),
+		Paused:        paused,
+		PausedSince:   since,
+		RowsStored:    c.rowsStored.Load(),
+		RowsPerSecond: c.throttle.rowsPerSecond(),
+	}
+}
+
+// Run consumes until the context ends, and then returns nil. What is under way may take up to Config.StopGrace to
+// finish; a batch that can't is abandoned, and what was stored of it is committed.
+func (c *Consumer) Run(ctx context.Context) error {
+	c.running.Store(true)
+	defer c.running.Store(false)
+	var group errgroup.Group
+	c.readSetting(ctx)
+	group.Go(func() error { c.watchSetting(ctx); return nil })
+	for ctx.Err() == nil {
+		if _, err := c.runOnce(ctx); err != nil {
+			c.brake.wait(ctx, err)
+		}
+	}
+	return group.Wait()
+}
+
+// runOnce takes one batch all the way and says how many records it held. An error is the source's, or means that
+// the context ended first.
+func (c *Consumer) runOnce(ctx context.Context) (int, error) {
+	c.throttle.setShare(c.ports.Source.Share())
+	deliveries, err := c.ports.Source.Poll(ctx, c.throttle.bite(), c.cfg.Linger)
+	if err != nil {
+		return 0, err
+	}
+	c.brake.release()
+	if len(deliveries) == 0 {
+		return 0, nil
+	}
+	c.metrics.batchSize.Observe(float64(len(deliveries)))
+	return len(deliveries), c.finish(ctx, newBatch(deliveries))
+}
+
+// finish tries one batch until it is done and committed, or the context ends.
+func (c *Consumer) finish(ctx context.Context, b *batch) error {
+	work, cancel := outlive(ctx, c.cfg.StopGrace)
+	defer cancel()
+	for {
+		err := c.try(ctx, work, b)
+		if err == nil {
+			c.brake.release()
+			return nil
+		}
+		if ctx.Err() != nil {
+			c.abandon(work, b, err)
+			return ctx.Err()
+		}
+		c.brake.wait(ctx, err)
+	}
+}
+
+// try goes through the steps 2 to 8 with what is not done yet. What waits for a closed gate does not keep the
+// rest from being stored. It waits under ctx and works under work, which lives a little longer.
+func (c *Consumer) try(ctx, work context.Context, b *batch) error {
+	if err := c.recordUnparsable(work, b.unparsable()); err != nil {
+		return err
+	}
+	admitErr := c.admitExternal(work, b.external())
+	if err := c.throttle.wait(ctx, b.pay()); err != nil {
+		return err
+	}
+	if err := c.store(work, b.storable()); err != nil {
+		return err
+	}
+	if admitErr != nil {
+		return admitErr
+	}
+	c.confirm(work, b)
+	return c.ports.Source.Commit(work, b.donePrefix())
+}
+
+// abandon commits, of a batch that the end of the process cuts short, the records before the first undone one.
+func (c *Consumer) abandon(work context.Context, b *batch, cause error) {
+	if done := b.donePrefix(); len(done) > 0 {
+		if err := c.ports.Source.Commit(work, done); err != nil {
+			c.logger.Warn("offsets of stored records not committed; the records will be delivered again", "error", err)
+		}
+	}
+	c.logger.Info("batch abandoned at the end of the consumer; it will be delivered again",
+		"records", len(b.items), "cause", cause)
+}
+
+// outlive gives a context that ends a grace after ctx did, so that a store call under way can finish.
+func outlive(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(grace, cancel) })
+	return work, func() { stop(); cancel() }
+}
+
+// readSetting takes over the limit that operators set, if the ledger can be asked; else the last one stays.
+func (c *Consumer) readSetting(ctx context.Context) {
+	c.throttle.setShare(c.ports.Source.Share())
+	if c.ports.Settings == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, settingTimeout)
+	defer cancel()
+	text, err := c.ports.Settings.Setting(ctx, domain.SettingRowsPerSecond)
+	if err != nil {
+		return
+	}
+	rowsPerSecond, err := parseRate(text, c.cfg.RowsPerSecond)
+	if err != nil {
+		c.logger.Warn("setting ignored", "setting", domain.SettingRowsPerSecond, "value", text, "error", err)
+		return
+	}
+	if c.throttle.setTotal(rowsPerSecond) {
+		c.logger.Info("throttle changed", "rows_per_second", rowsPerSecond)
+	}
+}
+
+const (
+	settingEvery   = time.Second
+	settingTimeout = 2 * time.Second
+)
+
+func (c *Consumer) watchSetting(ctx context.Context) {
+	ticker := time.NewTicker(settingEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			c.readSetting(ctx)
+		}
+	}
+}

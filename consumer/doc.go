@@ -1,0 +1,23 @@
+// Package consumer turns the records of the topic into coupon rows: at least once from the topic, exactly once
+// in the database.
+//
+// One batch goes these steps. Every step may be repeated without harm, so a crash anywhere only means that the
+// next owner of the partitions begins at step 1 again.
+//
+//  1. Poll a batch. A crash leaves nothing.
+//  2. Unparsable records become fail events. A crash leaves fail events that are known by their record's position,
+//     so that the redelivery makes no second one.
+//  3. Records from outside ask the gate for a slot. A crash leaves winners with a pending entry: the relay puts
+//     them on the topic, and the redelivered record gets the same slot again.
+//  4. Wait for the throttle.
+//  5. Store the rows, one transaction a campaign. A crash leaves rows which the redelivery finds already stored.
+//  6. Bring what was not stored to its end: by the gate (another epoch), or as a fail event (refused, slot taken).
+//     The fail event is written before the gate is told of a contradiction. A crash between the two leaves a gate
+//     that still holds the wrong slot: the redelivery, or the retryer's attempt, meets the same conflict and tells it.
+//  7. Confirm to the gate the winners that step 3 or 6 admitted anew: their rows are durable now. A crash leaves
+//     their pending entries to the relay, which sends records that are already stored.
+//  8. Commit the offsets, only when every record of the batch is done. A crash before it redelivers the batch.
+//
+// While a store is away nothing is committed and nothing becomes a fail event: the same batch is tried again, at
+// growing intervals, until it goes through or the process stops.
+package consumer

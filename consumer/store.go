@@ -1,0 +1,124 @@
+package consumer
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+
+	"firstcome/domain"
+)
+
+const (
+	// maxRounds bounds how often a row is stored again within one try because the gate was rebuilt meanwhile.
+	maxRounds = 3
+	// maxGateCalls is how many items of a batch ask the gate at the same time; it decides on them together.
+	maxGateCalls = 16
+)
+
+// recordUnparsable keeps the records that can't be read, so that they never hold up their partition.
+func (c *Consumer) recordUnparsable(ctx context.Context, items []*item) error {
+	for _, i := range items {
+		if err := c.keepWithoutSlot(ctx, i, domain.ReasonUnparsable, i.delivery.Problem.Error()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// admitExternal asks the gate for the records from outside one after the other: the first in line comes first.
+func (c *Consumer) admitExternal(ctx context.Context, items []*item) error {
+	for _, i := range items {
+		if err := c.admit(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// store brings all items to their end, one transaction a campaign. A closed gate holds up only its own campaign;
+// any other failure ends the try.
+func (c *Consumer) store(ctx context.Context, items []*item) error {
+	var closed error
+	for _, group := range byCampaign(items) {
+		err := c.storeCampaign(ctx, group)
+		if err != nil && domain.CodeOf(err) != domain.CodeGateClosed {
+			return err
+		}
+		if err != nil {
+			closed = err
+		}
+	}
+	return closed
+}
+
+// storeCampaign stores the items of one campaign, and again those for which the gate gave a slot of a newer epoch.
+func (c *Consumer) storeCampaign(ctx context.Context, items []*item) error {
+	campaign := items[0].winner.Campaign
+	for range maxRounds {
+		verdicts, err := bisect(winnersOf(items), func(winners []domain.Winner) ([]domain.StoreResult, error) {
+			return c.storeRows(ctx, campaign, winners)
+		})
+		if err != nil {
+			return err
+		}
+		if err := c.conclude(ctx, items, verdicts); err != nil {
+			return err
+		}
+		if items = undone(items); len(items) == 0 {
+			return nil
+		}
+	}
+	return domain.Errorf(domain.CodeGateClosed, "the gate of campaign %s is being rebuilt", campaign)
+}
+
+func (c *Consumer) storeRows(
+	ctx context.Context, campaign string, winners []domain.Winner,
+) ([]domain.StoreResult, error) {
+	results, err := c.ports.Coupons.StoreCoupons(ctx, campaign, winners)
+	for _, result := range results {
+		c.metrics.outcomes.WithLabelValues(outcomeName(result.Outcome)).Inc()
+		if result.Outcome == domain.Stored {
+			c.rowsStored.Add(1)
+			c.metrics.rowsStored.Inc()
+		}
+	}
+	return results, err
+}
+
+// conclude acts on the verdicts: first what needs no store, then the rest, several at a time.
+func (c *Consumer) conclude(ctx context.Context, items []*item, verdicts []verdict) error {
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(maxGateCalls)
+	for n, i := range items {
+		switch verdicts[n].result.Outcome {
+		case domain.Stored, domain.AlreadyStored, domain.AlreadyRevoked:
+			i.done = true
+		default:
+			group.Go(func() error {
+				if err := groupCtx.Err(); err != nil {
+					return err
+				}
+				return c.resolve(groupCtx, i, verdicts[n])
+			})
+		}
+	}
+	return group.Wait()
+}
+
+func winnersOf(items []*item) []domain.Winner {
+	winners := make([]domain.Winner, len(items))
+	for n, i := range items {
+		winners[n] = i.winner
+	}
+	return winners
+}
+
+func undone(items []*item) []*item {
+	var left []*item
+	for _, i := range items {
+		if !i.done {
+			left = append(left, i)
+		}
+	}
+	return left
+}
