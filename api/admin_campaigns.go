@@ -1,0 +1,197 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"firstcome/domain"
+)
+
+// adminCampaignView is a campaign as operators see it.
+type adminCampaignView struct {
+	Code        string               `json:"code"`
+	Name        string               `json:"name"`
+	Quota       int64                `json:"quota"`
+	WantedQuota int64                `json:"wanted_quota,omitempty"`
+	StartsAt    time.Time            `json:"starts_at"`
+	EndsAt      time.Time            `json:"ends_at"`
+	State       domain.CampaignState `json:"state"`
+	Epoch       int64                `json:"epoch"`
+	CreatedAt   time.Time            `json:"created_at"`
+	UpdatedAt   time.Time            `json:"updated_at"`
+}
+
+func viewCampaign(c domain.Campaign) adminCampaignView {
+	return adminCampaignView{
+		Code: c.Code, Name: c.Name, Quota: c.Quota, WantedQuota: c.WantedQuota,
+		StartsAt: c.StartsAt.UTC(), EndsAt: c.EndsAt.UTC(), State: c.State, Epoch: c.Epoch,
+		CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC(),
+	}
+}
+
+// adminCampaignDetail is a campaign with what the stores hold of it; the error says why a part is missing.
+type adminCampaignDetail struct {
+	adminCampaignView
+	Settled     bool        `json:"settled"`
+	Gate        *gateView   `json:"gate,omitempty"`
+	GateError   string      `json:"gate_error,omitempty"`
+	Counts      *countsView `json:"counts,omitempty"`
+	CountsError string      `json:"counts_error,omitempty"`
+}
+
+type gateView struct {
+	// Closed says why nobody is admitted; empty when the gate is open.
+	Closed             string               `json:"closed"`
+	Epoch              int64                `json:"epoch"`
+	Quota              int64                `json:"quota"`
+	State              domain.CampaignState `json:"state"`
+	Count              int64                `json:"count"`
+	Free               int64                `json:"free"`
+	Remaining          int64                `json:"remaining"`
+	Winners            int64                `json:"winners"`
+	Revoked            int64                `json:"revoked"`
+	PendingEntries     int64                `json:"pending_entries"`
+	OldestPendingAgeMS int64                `json:"oldest_pending_age_ms"`
+	ServerTime         time.Time            `json:"server_time"`
+}
+
+type countsView struct {
+	Issued  int64 `json:"issued"`
+	Revoked int64 `json:"revoked"`
+	Delayed int64 `json:"delayed"`
+	Dead    int64 `json:"dead"`
+}
+
+func (s *Server) adminCampaigns(c *gin.Context) {
+	campaigns, err := s.ports.CampaignReader.Campaigns(c.Request.Context())
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	items := make([]adminCampaignView, len(campaigns))
+	for i, campaign := range campaigns {
+		items[i] = viewCampaign(campaign)
+	}
+	c.JSON(http.StatusOK, page[adminCampaignView]{Items: items})
+}
+
+func (s *Server) adminCampaign(c *gin.Context) {
+	campaign, err := s.ports.CampaignReader.Campaign(c.Request.Context(), c.Param("code"))
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	found, at, err := s.figures.of(c.Request.Context(), campaign.Code)
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, campaignDetail(campaign, found, at))
+}
+
+func campaignDetail(campaign domain.Campaign, found figuresOfOne, at time.Time) adminCampaignDetail {
+	detail := adminCampaignDetail{adminCampaignView: viewCampaign(campaign), Settled: found.settled()}
+	if found.reportErr != nil {
+		detail.GateError = harmless(found.reportErr)
+	} else {
+		detail.Gate = gateOf(found.report, at)
+	}
+	if found.countsErr != nil {
+		detail.CountsError = harmless(found.countsErr)
+	} else {
+		counts := countsView(found.counts)
+		detail.Counts = &counts
+	}
+	return detail
+}
+
+func gateOf(report domain.GateReport, at time.Time) *gateView {
+	return &gateView{
+		Closed: report.Closed, Epoch: report.Epoch, Quota: report.Quota, State: report.State,
+		Count: report.Count, Free: report.Free, Remaining: report.Remaining(),
+		Winners: report.Winners, Revoked: report.Revoked, PendingEntries: report.PendingEntries,
+		OldestPendingAgeMS: report.OldestPendingAge.Milliseconds(),
+		ServerTime:         report.ServerTime.Add(time.Since(at)).UTC(),
+	}
+}
+
+// adminCreateCampaign answers POST /v1/admin/campaigns. Left out, starts_at is now, ends_at never and state open. The
+// gate opens with its first rebuild, which a retryer does within a second or so; until then it answers gate-closed.
+func (s *Server) adminCreateCampaign(c *gin.Context) {
+	var change domain.CampaignChange
+	campaign := domain.Campaign{StartsAt: time.Now().UTC().Truncate(time.Millisecond), EndsAt: domain.NoEnd, State: domain.CampaignOpen}
+	fields := campaignFields(&change)
+	fields["code"] = &campaign.Code
+	if err := s.readObject(c, fields); err != nil {
+		s.refuse(c, err)
+		return
+	}
+	campaign, err := campaign.Apply(inMilliseconds(change))
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	created, err := s.ports.CampaignWriter.CreateCampaign(c.Request.Context(), campaign, actorOf(c))
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	s.directory.put(created)
+	s.record(c, "campaign created", "campaign", created.Code)
+	c.Header("Location", "/v1/admin/campaigns/"+created.Code)
+	c.JSON(http.StatusCreated, viewCampaign(created))
+}
+
+func campaignFields(change *domain.CampaignChange) map[string]any {
+	return map[string]any{
+		"name": &change.Name, "quota": &change.Quota, "state": &change.State,
+		"starts_at": &change.StartsAt, "ends_at": &change.EndsAt,
+	}
+}
+
+// adminChangeCampaign answers PATCH /v1/admin/campaigns/{code}. The gate follows with the retryer's next sweep.
+func (s *Server) adminChangeCampaign(c *gin.Context) {
+	var change domain.CampaignChange
+	if err := s.readObject(c, campaignFields(&change)); err != nil {
+		s.refuse(c, err)
+		return
+	}
+	if change == (domain.CampaignChange{}) {
+		s.refuse(c, domain.Invalid("body", "the body names nothing to change"))
+		return
+	}
+	s.changeCampaign(c, change)
+}
+
+// adminSetState answers POST /v1/admin/campaigns/{code}/pause, /resume and /end, which need no body.
+func (s *Server) adminSetState(state domain.CampaignState) gin.HandlerFunc {
+	return func(c *gin.Context) { s.changeCampaign(c, domain.CampaignChange{State: &state}) }
+}
+
+func (s *Server) changeCampaign(c *gin.Context, change domain.CampaignChange) {
+	changed, err := s.ports.CampaignWriter.ChangeCampaign(c.Request.Context(), c.Param("code"), inMilliseconds(change), actorOf(c))
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	s.directory.put(changed)
+	s.record(c, "campaign changed", "campaign", changed.Code)
+	c.JSON(http.StatusOK, viewCampaign(changed))
+}
+
+// inMilliseconds cuts times to what the gate compares, so that the row and the gate say the same.
+func inMilliseconds(change domain.CampaignChange) domain.CampaignChange {
+	for _, at := range []*time.Time{change.StartsAt, change.EndsAt} {
+		if at != nil {
+			*at = at.UTC().Truncate(time.Millisecond)
+		}
+	}
+	return change
+}
+
+// record logs what an operator did and from where; the stores keep it as well.
+func (s *Server) record(c *gin.Context, action string, about ...any) {
+	s.logger.Info(action, append([]any{"actor", actorOf(c), "client", c.ClientIP()}, about...)...)
+}

@@ -1,0 +1,192 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+
+	"firstcome/domain"
+)
+
+// readObject reads the body of an operator's call, one JSON object, into the targets of its fields. Each field may stand
+// once and must be known; null, a value of the wrong type and whatever follows the object are refused. The errors are
+// CodeInvalidRequest and name the field.
+func (s *Server) readObject(c *gin.Context, fields map[string]any) error {
+	body, err := readBody(c.Writer, c.Request, s.cfg.MaxAdminBodyBytes, nil)
+	if err != nil {
+		return err
+	}
+	return decodeObject(body, fields)
+}
+
+func decodeObject(body []byte, fields map[string]any) error {
+	if !utf8.Valid(body) {
+		return errBodyNotUTF8
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+		return domain.Invalid("body", "the body must be one JSON object")
+	}
+	seen := map[string]bool{}
+	for decoder.More() {
+		if err := decodeField(decoder, fields, seen); err != nil {
+			return err
+		}
+	}
+	if _, err := decoder.Token(); err != nil {
+		return errBrokenJSON
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errTrailing
+	}
+	return nil
+}
+
+func decodeField(decoder *json.Decoder, fields map[string]any, seen map[string]bool) error {
+	token, err := decoder.Token()
+	name, isText := token.(string)
+	if err != nil || !isText {
+		return errBrokenJSON
+	}
+	target, known := fields[name]
+	if !known {
+		return unknownField(name)
+	}
+	if seen[name] {
+		return domain.Invalid(name, "%s stands more than once", name)
+	}
+	seen[name] = true
+	var raw json.RawMessage
+	if decoder.Decode(&raw) != nil {
+		return errBrokenJSON
+	}
+	if string(raw) == "null" || json.Unmarshal(raw, target) != nil {
+		return domain.Invalid(name, "%s must be %s", name, kindOf(target))
+	}
+	return nil
+}
+
+func kindOf(target any) string {
+	switch target.(type) {
+	case *int64, **int64:
+		return "an integer"
+	case **time.Time:
+		return "a time such as 2030-01-31T12:00:00Z (RFC 3339)"
+	}
+	return "a string"
+}
+
+// maxActorRunes bounds the name that an operator gives.
+const maxActorRunes = 40
+
+// actorOf says who an operator's step is recorded for: the holder of the token, and the name that the call gives in
+// X-Actor, if any. Nobody checks that name; it tells operators who share the token apart.
+func actorOf(c *gin.Context) string {
+	name := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(" .@_-", r) && r != utf8.RuneError {
+			return r
+		}
+		return -1
+	}, c.GetHeader("X-Actor"))
+	if name = strings.TrimSpace(name); name == "" {
+		return "admin"
+	}
+	if runes := []rune(name); len(runes) > maxActorRunes {
+		name = string(runes[:maxActorRunes])
+	}
+	return "admin/" + name
+}
+
+// query reads the parameters of an operator's list. The first thing that is wrong is kept in err.
+type query struct {
+	values url.Values
+	err    error
+}
+
+// newQuery refuses parameters that the list does not know, and repeated ones: a misspelled filter must not show
+// everything.
+func newQuery(c *gin.Context, known ...string) *query {
+	values, err := url.ParseQuery(c.Request.URL.RawQuery)
+	q := &query{values: values}
+	if err != nil {
+		q.refuse("query", "the query can't be read")
+	}
+	for name, given := range values {
+		switch {
+		case !slices.Contains(known, name):
+			q.refuse(name, "this list does not know the parameter")
+		case len(given) > 1:
+			q.refuse(name, "the parameter stands more than once")
+		}
+	}
+	return q
+}
+
+func (q *query) refuse(name, message string) {
+	if q.err == nil {
+		q.err = domain.Invalid(name, "%s", message)
+	}
+}
+
+func (q *query) text(name string) string { return q.values.Get(name) }
+
+func (q *query) oneOf(name string, allowed ...string) string {
+	value := q.values.Get(name)
+	if value != "" && !slices.Contains(allowed, value) {
+		q.refuse(name, name+" must be one of "+strings.Join(allowed, ", "))
+	}
+	return value
+}
+
+func (q *query) userID(name string) domain.UserID {
+	text := q.values.Get(name)
+	if text == "" {
+		return 0
+	}
+	user, err := domain.ParseUserID(text)
+	if err != nil {
+		q.refuse(name, name+" must be a positive integer in digits")
+	}
+	return user
+}
+
+func (q *query) cursor(kind byte) int64 {
+	text := q.values.Get("cursor")
+	if text == "" {
+		return 0
+	}
+	position, err := decodeCursor(kind, text)
+	if err != nil && q.err == nil {
+		q.err = err
+	}
+	return position
+}
+
+// Bounds of a page. The largest leaves room for the one item more that tells whether another page follows.
+const (
+	defaultPageLength = 100
+	maxPageLength     = 500
+)
+
+func (q *query) limit() int {
+	text := q.values.Get("limit")
+	if text == "" {
+		return defaultPageLength
+	}
+	limit, err := strconv.Atoi(text)
+	if err != nil || limit < 1 || limit > maxPageLength {
+		q.refuse("limit", "limit must be 1 to "+strconv.Itoa(maxPageLength))
+		return defaultPageLength
+	}
+	return limit
+}

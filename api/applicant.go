@@ -1,0 +1,83 @@
+package api
+
+import (
+	"net/http"
+	"sync"
+
+	"github.com/gin-gonic/gin"
+
+	"firstcome/domain"
+)
+
+var jsonType = []string{"application/json; charset=utf-8"}
+
+// bodies holds the buffers that hold a body while it is decoded, and then the answer.
+var bodies = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
+
+// apply answers POST /v1/campaigns/{code}/apply.
+func (s *Server) apply(c *gin.Context) { s.applyFor(c, c.Param("code")) }
+
+// applyDefault answers POST /apply-coupon.
+func (s *Server) applyDefault(c *gin.Context) { s.applyFor(c, s.cfg.DefaultCampaign) }
+
+func (s *Server) applyFor(c *gin.Context, code string) {
+	user, err := s.readApplication(c)
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	status, view, err := s.applications.apply(c.Request.Context(), code, user)
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	if status == http.StatusAccepted {
+		c.Writer.Header()["Location"] = []string{view.location()}
+	}
+	writeWinner(c, status, view)
+}
+
+func (s *Server) readApplication(c *gin.Context) (domain.UserID, error) {
+	buffer := bodies.Get().(*[]byte)
+	defer bodies.Put(buffer)
+	body, err := readBody(c.Writer, c.Request, s.cfg.MaxBodyBytes, (*buffer)[:0])
+	if err != nil {
+		return 0, err
+	}
+	*buffer = body
+	return decodeApply(body)
+}
+
+func writeWinner(c *gin.Context, status int, view winnerView) {
+	buffer := bodies.Get().(*[]byte)
+	defer bodies.Put(buffer)
+	*buffer = view.appendTo((*buffer)[:0])
+	c.Writer.Header()["Content-Type"] = jsonType
+	c.Writer.WriteHeader(status)
+	_, _ = c.Writer.Write(*buffer) // a client that has gone is no error of ours
+}
+
+// coupon answers GET /v1/campaigns/{code}/coupons/{user_id}.
+func (s *Server) coupon(c *gin.Context) {
+	view, err := s.couponStatus(c.Request.Context(), c.Param("code"), c.Param("user_id"))
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	writeWinner(c, http.StatusOK, view)
+}
+
+// campaign answers GET /v1/campaigns/{code}.
+func (s *Server) campaign(c *gin.Context) {
+	campaign, err := s.directory.find(c.Request.Context(), c.Param("code"))
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	figures, at, err := s.figures.of(c.Request.Context(), campaign.Code)
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, publicCampaign(campaign, figures, at))
+}

@@ -1,0 +1,142 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"firstcome/domain"
+)
+
+// problemPrefix and a code make the type of a problem. It is a name and nothing to be fetched: a URN stays the same
+// wherever the server stands, while an address would have to be kept alive by whoever runs it.
+const problemPrefix = "urn:firstcome:problem:"
+
+// maxRetryAfter bounds what a client is told to wait, so that one who came a day too early looks again.
+const maxRetryAfter = time.Hour
+
+// problemKind is how a code is answered.
+type problemKind struct {
+	status int
+	title  string
+	// detail stands where the error has no message of its own. For a status of 500 and above it always stands there:
+	// what a store says about its troubles is for logs.
+	detail string
+	// retryAfter is what Retry-After says unless the error knows better; 0 leaves the header out.
+	retryAfter time.Duration
+}
+
+// problems is the one place where codes become HTTP. A code that is not here is answered as CodeInternal.
+var problems = map[domain.Code]problemKind{
+	domain.CodeSoldOut:    {status: 409, title: "Sold out", detail: "All coupons of this campaign are taken."},
+	domain.CodeNotStarted: {status: 409, title: "Not started", detail: "The campaign has not started yet.", retryAfter: time.Second},
+	domain.CodePaused:     {status: 409, title: "Paused", detail: "The campaign is paused."},
+	domain.CodeRevoked:    {status: 409, title: "Revoked", detail: "The coupon of this user was revoked; it is not given again."},
+	domain.CodeEnded:      {status: 410, title: "Ended", detail: "The campaign has ended."},
+
+	domain.CodeInvalidRequest:   {status: 400, title: "Invalid request", detail: "The request is not valid."},
+	domain.CodeUnauthorized:     {status: 401, title: "Unauthorized", detail: "This call needs the operators' bearer token."},
+	domain.CodeNotFound:         {status: 404, title: "Not found", detail: "There is nothing here."},
+	domain.CodeUnknownCampaign:  {status: 404, title: "Unknown campaign", detail: "There is no such campaign."},
+	domain.CodeMethodNotAllowed: {status: 405, title: "Method not allowed", detail: "This address does not know that method; see the header Allow."},
+	domain.CodeBodyTooLarge:     {status: 413, title: "Body too large", detail: "The body is larger than this call takes."},
+	domain.CodeUnsupportedMedia: {status: 415, title: "Unsupported media type", detail: "The body must be application/json in UTF-8."},
+	domain.CodeConflict:         {status: 409, title: "Conflict", detail: "The state of the thing does not allow this."},
+	domain.CodeRateLimited:      {status: 429, title: "Too many requests", detail: "Too many requests; ask again later.", retryAfter: time.Second},
+
+	domain.CodeGateClosed: {
+		status: 503, title: "Gate closed", retryAfter: time.Second,
+		detail: "Nobody is admitted until the state of the campaign is verified again. Ask again: a place that was given stays given.",
+	},
+	domain.CodeOverloaded: {
+		status: 503, title: "Overloaded", retryAfter: time.Second,
+		detail: "Too many requests are waiting; this one was not looked at. Ask again.",
+	},
+	domain.CodeOutcomeUnknown: {
+		status: 503, title: "Outcome unknown", retryAfter: time.Second,
+		detail: "The answer did not come in time, so the request may or may not have had its effect. Ask again: asking twice is safe.",
+	},
+	domain.CodeUnavailable: {
+		status: 503, title: "Unavailable", retryAfter: 2 * time.Second,
+		detail: "Something that this call needs is away; the request had no effect. Ask again.",
+	},
+	domain.CodeInternal: {status: 500, title: "Internal error", detail: "The request failed through a fault of the server."},
+}
+
+// problem is the body of a refusal (RFC 9457).
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	// Field names the part of the request that is wrong.
+	Field string `json:"field,omitempty"`
+}
+
+var problemType = []string{"application/problem+json"}
+
+// refuse answers with the problem that the error stands for and ends the chain of handlers.
+func (s *Server) refuse(c *gin.Context, err error) {
+	refusal, kind := asProblem(err)
+	if kind.status == http.StatusInternalServerError {
+		s.logger.Error("request failed", "method", c.Request.Method, "route", c.FullPath(), "error", err)
+	}
+	header := c.Writer.Header()
+	header["Content-Type"] = problemType
+	if wait := retryAfter(err, kind); wait != "" {
+		header.Set("Retry-After", wait)
+	}
+	if kind.status == http.StatusUnauthorized {
+		header.Set("WWW-Authenticate", `Bearer realm="firstcome"`)
+	}
+	body, _ := json.Marshal(refusal) // strings and an int: this can't fail
+	c.Abort()
+	c.Writer.WriteHeader(kind.status)
+	_, _ = c.Writer.Write(body) // a client that has gone is no error of ours
+}
+
+func asProblem(err error) (problem, problemKind) {
+	code := codeOf(err)
+	kind, known := problems[code]
+	if !known {
+		code, kind = domain.CodeInternal, problems[domain.CodeInternal]
+	}
+	refusal := problem{Type: problemPrefix + string(code), Title: kind.title, Status: kind.status, Detail: kind.detail}
+	var coded *domain.Error
+	if errors.As(err, &coded) && kind.status < http.StatusInternalServerError {
+		refusal.Field = coded.Field
+		if coded.Message != "" {
+			refusal.Detail = coded.Message
+		}
+	}
+	return refusal, kind
+}
+
+// codeOf is domain.CodeOf, and knows besides that a context's bare error means: the time was over before a store
+// looked at the request (a call under way that ran out of time is CodeOutcomeUnknown already).
+func codeOf(err error) domain.Code {
+	code := domain.CodeOf(err)
+	if code == domain.CodeInternal && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
+		return domain.CodeOverloaded
+	}
+	return code
+}
+
+// retryAfter gives whole seconds, rounded up, 1 to maxRetryAfter; "" leaves the header out.
+func retryAfter(err error, kind problemKind) string {
+	if kind.retryAfter == 0 {
+		return ""
+	}
+	wait := kind.retryAfter
+	var coded *domain.Error
+	if errors.As(err, &coded) && coded.RetryAfter > 0 {
+		wait = coded.RetryAfter
+	}
+	wait = min(max(wait, time.Second), maxRetryAfter)
+	return strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)
+}

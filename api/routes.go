@@ -1,0 +1,74 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"firstcome/domain"
+)
+
+// route is one line of the table of everything that the server answers.
+type route struct {
+	method, path string
+	handle       gin.HandlerFunc
+}
+
+func (s *Server) publicRoutes() []route {
+	return []route{
+		{http.MethodPost, "/apply-coupon", s.applyDefault},
+		{http.MethodPost, "/v1/campaigns/:code/apply", s.apply},
+		{http.MethodGet, "/v1/campaigns/:code", s.campaign},
+		{http.MethodGet, "/v1/campaigns/:code/coupons/:user_id", s.coupon},
+		{http.MethodGet, "/healthz", s.healthz},
+		{http.MethodGet, "/readyz", s.readyz},
+		{http.MethodGet, "/metrics", gin.WrapH(promhttp.HandlerFor(s.ports.Gatherer, promhttp.HandlerOpts{
+			MaxRequestsInFlight: 4,
+			Timeout:             adminTimeout,
+		}))},
+	}
+}
+
+// adminRoutes all stand behind the operators' token.
+func (s *Server) adminRoutes() []route {
+	return []route{
+		{http.MethodGet, "/campaigns", s.adminCampaigns},
+		{http.MethodPost, "/campaigns", s.adminCreateCampaign},
+		{http.MethodGet, "/campaigns/:code", s.adminCampaign},
+		{http.MethodPatch, "/campaigns/:code", s.adminChangeCampaign},
+		{http.MethodPost, "/campaigns/:code/pause", s.adminSetState(domain.CampaignPaused)},
+		{http.MethodPost, "/campaigns/:code/resume", s.adminSetState(domain.CampaignOpen)},
+		{http.MethodPost, "/campaigns/:code/end", s.adminSetState(domain.CampaignEnded)},
+		{http.MethodGet, "/coupons", s.adminCoupons},
+		{http.MethodGet, "/fail-events", s.adminFailEvents},
+		{http.MethodGet, "/fail-events/:id", s.adminFailEvent},
+		{http.MethodPost, "/fail-events/:id/retry", s.adminRetryFailEvent},
+		{http.MethodPost, "/fail-events/:id/discard", s.adminDiscardFailEvent},
+		{http.MethodGet, "/pipeline", s.adminPipeline},
+		{http.MethodPatch, "/pipeline", s.adminChangePipeline},
+	}
+}
+
+func (s *Server) newEngine() (*gin.Engine, error) {
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	engine.HandleMethodNotAllowed = true
+	engine.RedirectTrailingSlash = false
+	if err := engine.SetTrustedProxies(s.cfg.TrustedProxies); err != nil {
+		return nil, err
+	}
+	engine.Use(s.metrics.observe, s.recoverPanic, noStore, s.allowOrigins())
+	engine.NoRoute(func(c *gin.Context) {
+		s.refuse(c, domain.Errorf(domain.CodeNotFound, "there is nothing at this address"))
+	})
+	engine.NoMethod(func(c *gin.Context) { s.refuse(c, domain.Errorf(domain.CodeMethodNotAllowed, "")) })
+	for _, r := range s.publicRoutes() {
+		engine.Handle(r.method, r.path, r.handle)
+	}
+	admin := engine.Group("/v1/admin", s.requireToken, limitTime)
+	for _, r := range s.adminRoutes() {
+		admin.Handle(r.method, r.path, r.handle)
+	}
+	return engine, nil
+}

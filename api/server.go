@@ -1,0 +1,116 @@
+package api
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Limits of one connection; together with Config they bound what a client can hold of the server.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 10 * time.Second
+	idleTimeout       = 60 * time.Second
+	maxHeaderBytes    = 16 << 10
+	// storeTimeout bounds what a question to the stores may take outside of an application.
+	storeTimeout = 2 * time.Second
+	// adminTimeout bounds an operator's call.
+	adminTimeout = 10 * time.Second
+)
+
+// Server answers applicants and operators.
+type Server struct {
+	cfg          Config
+	ports        Ports
+	logger       *slog.Logger
+	engine       *gin.Engine
+	directory    *directory
+	applications *applications
+	figures      *figures
+	readiness    *cached[readiness]
+	metrics      *metrics
+	tokenHash    [sha256.Size]byte
+
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// New makes a server and starts to load the campaigns in the background; Close ends that.
+// The errors name what is wrong with the configuration, the ports or the registration of the metrics.
+func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog.Logger) (*Server, error) {
+	cfg = cfg.withDefaults()
+	if err := errors.Join(cfg.check(), ports.check()); err != nil {
+		return nil, err
+	}
+	measured, err := newMetrics(registerer)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Server{
+		cfg: cfg, ports: ports, logger: logger, metrics: measured, stop: stop,
+		directory: newDirectory(ctx, ports.CampaignReader, logger),
+		figures:   newFigures(ctx, ports.GateReader, ports.LedgerCounter),
+		tokenHash: sha256.Sum256([]byte(cfg.AdminToken)),
+	}
+	s.readiness = newCached(ctx, s.checkReadiness)
+	s.applications = newApplications(cfg, ports, s.directory, measured, logger)
+	if s.engine, err = s.newEngine(); err != nil {
+		stop()
+		return nil, err
+	}
+	s.running.Go(func() { s.directory.run(ctx) })
+	return s, nil
+}
+
+// Handler gives the handler of all routes, for tests and for servers other than Run's.
+func (s *Server) Handler() http.Handler { return s.engine }
+
+// Close ends what New started and waits for it. Requests under way are not touched.
+func (s *Server) Close() {
+	s.stop()
+	s.running.Wait()
+}
+
+// Run serves on the listener until the context ends; then it takes no new connection, waits up to
+// Config.ShutdownTimeout for the requests under way and returns nil. The error says that the listener failed, or that
+// requests were still under way when that time was over; their admitted users are left to the relay.
+func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler:           s.engine,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      readTimeout + max(s.applications.longest(), adminTimeout),
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(limitConnections(listener, s.cfg.MaxConnections)) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	return s.shutdown(server, served)
+}
+
+func (s *Server) shutdown(server *http.Server, served <-chan error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.ShutdownTimeout)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("requests were still under way after %s: %w", s.cfg.ShutdownTimeout, errors.Join(err, server.Close()))
+	}
+	<-served
+	return err
+}

@@ -1,0 +1,86 @@
+package api
+
+import (
+	"context"
+
+	"firstcome/domain"
+)
+
+// couponStatus says how far a user's application has come. The ledger is asked first, because a row is the last word;
+// while it is away the gate alone answers, and knows every winner. CodeNotFound: the user has not won.
+// CodeGateClosed: there is no row, and only the gate could tell whether the user was admitted.
+func (s *Server) couponStatus(ctx context.Context, code, userText string) (winnerView, error) {
+	user, err := domain.ParseUserID(userText)
+	if err != nil {
+		return winnerView{}, err
+	}
+	campaign, err := s.directory.find(ctx, code)
+	if err != nil {
+		return winnerView{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if view, known := s.ledgerStatus(ctx, campaign.Code, user); known {
+		return view, nil
+	}
+	admission, err := s.lookUp(ctx, campaign.Code, user)
+	if err != nil {
+		return winnerView{}, err
+	}
+	return admittedWinner(admission), nil
+}
+
+// ledgerStatus says what the ledger knows of a user: a coupon, or a record that waits to be stored. A ledger that is
+// away knows nothing. It has half of the time, so that one which hangs leaves the gate the rest.
+func (s *Server) ledgerStatus(ctx context.Context, campaign string, user domain.UserID) (winnerView, bool) {
+	half, cancel := context.WithTimeout(ctx, storeTimeout/2)
+	defer cancel()
+	coupon, err := s.ports.CouponReader.FindCoupon(half, campaign, user)
+	if err == nil {
+		return couponWinner(coupon), true
+	}
+	if domain.CodeOf(err) != domain.CodeNotFound {
+		return winnerView{}, false
+	}
+	delayed, err := s.ports.CouponReader.HasUnresolvedFailEvent(half, campaign, user)
+	if err != nil || !delayed {
+		return winnerView{}, false
+	}
+	return s.delayedWinner(ctx, campaign, user), true
+}
+
+func (s *Server) lookUp(ctx context.Context, campaign string, user domain.UserID) (domain.Admission, error) {
+	admission, err := s.ports.GateReader.Lookup(ctx, campaign, user)
+	if domain.CodeOf(err) == domain.CodeNotFound {
+		return admission, domain.Errorf(domain.CodeNotFound, "this user has no coupon of this campaign")
+	}
+	return admission, err
+}
+
+// delayedWinner tells about a user whose record waits to be stored. No slot is told: the reason may be that it belongs
+// to somebody else. The time of the admission is told if the gate knows it.
+func (s *Server) delayedWinner(ctx context.Context, campaign string, user domain.UserID) winnerView {
+	view := winnerView{Campaign: campaign, UserID: user, Status: statusAccepted, Delayed: true}
+	if admission, err := s.ports.GateReader.Lookup(ctx, campaign, user); err == nil {
+		view.AdmittedAt = admission.AdmittedAt
+	}
+	return view
+}
+
+func couponWinner(coupon domain.Coupon) winnerView {
+	view := winnerView{
+		Campaign: coupon.Campaign, UserID: coupon.UserID, Slot: coupon.Slot, Status: statusIssued,
+		AdmittedAt: coupon.AdmittedAt, IssuedAt: coupon.IssuedAt,
+	}
+	if !coupon.RevokedAt.IsZero() {
+		view.Status, view.Slot, view.RevokedAt = statusRevoked, domain.NoSlot, coupon.RevokedAt
+	}
+	return view
+}
+
+func admittedWinner(admission domain.Admission) winnerView {
+	if admission.Slot == domain.NoSlot {
+		return viewOf(admission, statusRevoked)
+	}
+	return knownWinner(admission)
+}
