@@ -70,11 +70,11 @@ func (s *Server) adminCampaigns(c *gin.Context) {
 		s.refuse(c, err)
 		return
 	}
-	items := make([]adminCampaignView, len(campaigns))
+	views := make([]adminCampaignView, len(campaigns))
 	for i, campaign := range campaigns {
-		items[i] = viewCampaign(campaign)
+		views[i] = viewCampaign(campaign)
 	}
-	c.JSON(http.StatusOK, page[adminCampaignView]{Items: items})
+	c.JSON(http.StatusOK, gin.H{"campaigns": views})
 }
 
 func (s *Server) adminCampaign(c *gin.Context) {

@@ -60,7 +60,7 @@ type failEventDetail struct {
 	failEventView
 	RawBase64 string        `json:"raw_base64"`
 	RawText   string        `json:"raw_text"`
-	History   []attemptView `json:"history"`
+	History   []attemptView `json:"attempt_history"`
 }
 
 type attemptView struct {
@@ -80,7 +80,7 @@ func (s *Server) adminFailEvents(c *gin.Context) {
 		Status: domain.FailStatus(q.oneOf("status", "FAIL", "PROCESSING", "SUCCESS", "DEAD")),
 		Reason: domain.FailReason(q.oneOf("reason", "UNPARSABLE", "UNKNOWN_CAMPAIGN", "ROW_REFUSED", "SLOT_TAKEN",
 			"OVER_QUOTA", "NO_SLOT_LEFT")),
-		Campaign: q.text("campaign"), UserID: q.userID("user_id"), BeforeID: q.cursor(cursorFailEvents), Limit: limit + 1,
+		Campaign: q.text("campaign"), UserID: q.userID("user_id"), BeforeID: q.cursor(cursorFailEvents), Limit: min(limit+1, domain.MaxPage),
 	}
 	if q.err != nil {
 		s.refuse(c, q.err)
@@ -91,16 +91,28 @@ func (s *Server) adminFailEvents(c *gin.Context) {
 		s.refuse(c, err)
 		return
 	}
-	var list page[failEventView]
-	if len(events) > limit {
-		events = events[:limit]
-		list.NextCursor = encodeCursor(cursorFailEvents, events[limit-1].ID)
-	}
-	list.Items = make([]failEventView, len(events))
+	c.JSON(http.StatusOK, pageOfFailEvents(events, limit, filter.Limit))
+}
+
+// failEventPage is a part of the list; next_cursor is there while more may follow.
+type failEventPage struct {
+	FailEvents []failEventView `json:"fail_events"`
+	NextCursor string          `json:"next_cursor,omitempty"`
+}
+
+// pageOfFailEvents makes a page of at most limit events. The ledger was asked for one more, which tells whether another
+// page follows; only a page of domain.MaxPage leaves no room for that, and may be followed by an empty one.
+func pageOfFailEvents(events []domain.FailEvent, limit, asked int) failEventPage {
+	full := len(events) == asked
+	events = events[:min(len(events), limit)]
+	list := failEventPage{FailEvents: make([]failEventView, len(events))}
 	for i, event := range events {
-		list.Items[i] = viewFailEvent(event)
+		list.FailEvents[i] = viewFailEvent(event)
 	}
-	c.JSON(http.StatusOK, list)
+	if full {
+		list.NextCursor = encodeCursor(cursorFailEvents, events[len(events)-1].ID)
+	}
+	return list
 }
 
 func (s *Server) adminFailEvent(c *gin.Context) {

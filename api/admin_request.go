@@ -172,11 +172,8 @@ func (q *query) cursor(kind byte) int64 {
 	return position
 }
 
-// Bounds of a page. The largest leaves room for the one item more that tells whether another page follows.
-const (
-	defaultPageLength = 100
-	maxPageLength     = 500
-)
+// defaultPageLength is the length of a page when the call states none.
+const defaultPageLength = 100
 
 func (q *query) limit() int {
 	text := q.values.Get("limit")
@@ -184,8 +181,8 @@ func (q *query) limit() int {
 		return defaultPageLength
 	}
 	limit, err := strconv.Atoi(text)
-	if err != nil || limit < 1 || limit > maxPageLength {
-		q.refuse("limit", "limit must be 1 to "+strconv.Itoa(maxPageLength))
+	if err != nil || limit < 1 || limit > domain.MaxPage {
+		q.refuse("limit", "limit must be 1 to "+strconv.Itoa(domain.MaxPage))
 		return defaultPageLength
 	}
 	return limit

@@ -99,35 +99,44 @@ func (a *applications) decide(ctx context.Context, code string, user domain.User
 
 // settle is steps 4 and 5 for a new winner.
 func (a *applications) settle(ctx context.Context, admission domain.Admission) (winnerView, error) {
-	if err := a.publish(ctx, admission.Winner); err != nil {
+	if !a.publish(ctx, admission.Winner) {
 		return viewOf(admission, statusReserved), nil
 	}
 	for range maxConfirmations {
-		err := a.confirm(ctx, admission)
-		if err == nil {
+		switch a.confirm(ctx, admission) {
+		case "":
 			return withSlot(admission), nil
+		case domain.CodeEpochChanged:
+		default:
+			return viewOf(admission, statusAccepted), nil
 		}
-		if domain.CodeOf(err) != domain.CodeEpochChanged {
-			a.warnOf("the gate did not confirm", err)
-			break
-		}
-		again, err := a.ask(ctx, a.admitter.Honour, admission.Campaign, admission.UserID)
-		if isRefusal(err) {
-			return winnerView{}, err
-		}
-		if err != nil {
-			a.warnOf("the rebuilt gate did not answer", err)
-			break
+		again, answered, refusal := a.askAgain(ctx, admission)
+		if refusal != nil || !answered {
+			return viewOf(admission, statusAccepted), refusal
 		}
 		admission = again
 		if !admission.New {
 			return durable(admission), nil
 		}
-		if a.publish(ctx, admission.Winner) != nil {
+		if !a.publish(ctx, admission.Winner) {
 			break
 		}
 	}
 	return viewOf(admission, statusAccepted), nil
+}
+
+// askAgain asks the rebuilt gate about a user whose record is in Kafka. A gate that refuses has decided; one that is
+// closed or away has not answered.
+func (a *applications) askAgain(ctx context.Context, before domain.Admission) (again domain.Admission, answered bool, refusal error) {
+	again, err := a.ask(ctx, a.admitter.Honour, before.Campaign, before.UserID)
+	switch domain.CodeOf(err) {
+	case "":
+		return again, true, nil
+	case domain.CodeSoldOut, domain.CodeRevoked, domain.CodeNotStarted, domain.CodePaused, domain.CodeEnded:
+		return again, true, err
+	}
+	a.warnOf("the rebuilt gate did not answer", err)
+	return again, false, nil
 }
 
 func (a *applications) ask(ctx context.Context, question func(context.Context, string, domain.UserID) (domain.Admission, error),
@@ -138,20 +147,26 @@ func (a *applications) ask(ctx context.Context, question func(context.Context, s
 	return question(ctx, campaign, user)
 }
 
-func (a *applications) publish(ctx context.Context, winner domain.Winner) error {
+// publish says whether Kafka acknowledged the record. When it did not, the record may be there all the same.
+func (a *applications) publish(ctx context.Context, winner domain.Winner) bool {
 	ctx, cancel := context.WithTimeout(ctx, a.produceTimeout)
 	defer cancel()
 	err := a.publisher.Publish(ctx, winner)
 	if err != nil {
 		a.warnOf("Kafka did not acknowledge in time; the relay goes on", err)
 	}
-	return err
+	return err == nil
 }
 
-func (a *applications) confirm(ctx context.Context, admission domain.Admission) error {
+// confirm gives the code of the gate's answer, "" when the admission is confirmed.
+func (a *applications) confirm(ctx context.Context, admission domain.Admission) domain.Code {
 	ctx, cancel := context.WithTimeout(ctx, a.admitTimeout)
 	defer cancel()
-	return a.admitter.Confirm(ctx, admission)
+	err := a.admitter.Confirm(ctx, admission)
+	if err != nil {
+		a.warnOf("the gate did not confirm", err)
+	}
+	return domain.CodeOf(err)
 }
 
 // warnOf logs now and then: while a store is away every application fails in the same way.
@@ -173,15 +188,6 @@ func durable(admission domain.Admission) winnerView {
 		return withSlot(admission)
 	}
 	return viewOf(admission, statusAccepted)
-}
-
-// isRefusal says whether the gate has decided against a user whose record is in Kafka.
-func isRefusal(err error) bool {
-	switch domain.CodeOf(err) {
-	case domain.CodeSoldOut, domain.CodeRevoked, domain.CodeNotStarted, domain.CodePaused, domain.CodeEnded:
-		return true
-	}
-	return false
 }
 
 // withStart tells who came too early when to come again.

@@ -119,7 +119,8 @@ func checkOrigins(origins []string) error {
 			return nil
 		}
 		parsed, err := url.Parse(origin)
-		if err != nil || parsed.Scheme == "" || parsed.Host == "" || origin != strings.ToLower(parsed.Scheme+"://"+parsed.Host) {
+		if err != nil || parsed.Scheme == "" || parsed.Host == "" ||
+			origin != parsed.Scheme+"://"+parsed.Host || origin != strings.ToLower(origin) {
 			return fmt.Errorf(`CORS origin %q must be a scheme and a host in lower case, such as "https://shop.example"`, origin)
 		}
 	}

@@ -180,7 +180,8 @@ func (s *scanner) end() error {
 	if !s.take('}') {
 		return errBrokenJSON
 	}
-	if s.peek(); s.pos < len(s.data) {
+	s.peek()
+	if s.pos < len(s.data) {
 		return errTrailing
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -30,7 +31,7 @@ func (s *Server) recoverPanic(c *gin.Context) {
 		if reason == nil {
 			return
 		}
-		if reason == http.ErrAbortHandler {
+		if err, ok := reason.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 			panic(reason)
 		}
 		s.logger.Error("a handler panicked", "method", c.Request.Method, "route", c.FullPath(),

@@ -75,16 +75,17 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 // Handler gives the handler of all routes, for tests and for servers other than Run's.
 func (s *Server) Handler() http.Handler { return s.engine }
 
-// Close ends what New started and waits for it. Requests under way are not touched.
+// Close ends what New started and waits for it. Requests under way are not touched. Closing twice is harmless.
 func (s *Server) Close() {
 	s.stop()
 	s.running.Wait()
 }
 
 // Run serves on the listener until the context ends; then it takes no new connection, waits up to
-// Config.ShutdownTimeout for the requests under way and returns nil. The error says that the listener failed, or that
-// requests were still under way when that time was over; their admitted users are left to the relay.
+// Config.ShutdownTimeout for the requests under way, closes the server and returns nil. The error says that the listener
+// failed, or that requests were still under way when that time was over; their admitted users are left to the relay.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+	defer s.Close()
 	server := &http.Server{
 		Handler:           s.engine,
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -111,6 +112,8 @@ func (s *Server) shutdown(server *http.Server, served <-chan error) error {
 	if err != nil {
 		err = fmt.Errorf("requests were still under way after %s: %w", s.cfg.ShutdownTimeout, errors.Join(err, server.Close()))
 	}
-	<-served
+	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
 	return err
 }

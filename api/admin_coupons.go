@@ -9,12 +9,6 @@ import (
 	"firstcome/domain"
 )
 
-// page is a part of a list; next_cursor is there while more follows.
-type page[T any] struct {
-	Items      []T    `json:"items"`
-	NextCursor string `json:"next_cursor,omitempty"`
-}
-
 // instant is a time that is left out while it is zero.
 func instant(at time.Time) *time.Time {
 	if at.IsZero() {
@@ -22,6 +16,12 @@ func instant(at time.Time) *time.Time {
 	}
 	at = at.UTC()
 	return &at
+}
+
+// couponPage is a part of the list; next_cursor is there while more follows.
+type couponPage struct {
+	Coupons    []couponView `json:"coupons"`
+	NextCursor string       `json:"next_cursor,omitempty"`
 }
 
 type couponView struct {
@@ -63,9 +63,9 @@ func (s *Server) adminCoupons(c *gin.Context) {
 		s.refuse(c, err)
 		return
 	}
-	list := page[couponView]{Items: make([]couponView, len(coupons))}
+	list := couponPage{Coupons: make([]couponView, len(coupons))}
 	for i, coupon := range coupons {
-		list.Items[i] = viewCoupon(coupon)
+		list.Coupons[i] = viewCoupon(coupon)
 	}
 	if next > 0 {
 		list.NextCursor = encodeCursor(cursorCoupons, next)
