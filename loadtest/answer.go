@@ -72,10 +72,10 @@ type reply struct {
 // number reads an integer that JSON gives as a number or as decimal text, as user IDs may come.
 type number int64
 
-// UnmarshalJSON accepts 42 and "42"; null leaves the number as it is.
+// UnmarshalJSON accepts 42 and "42"; null and "" leave the number as it is.
 func (n *number) UnmarshalJSON(raw []byte) error {
 	text := strings.Trim(string(raw), `"`)
-	if text == "null" {
+	if text == "null" || text == "" {
 		return nil
 	}
 	value, err := strconv.ParseInt(text, 10, 64)

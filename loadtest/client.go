@@ -50,7 +50,7 @@ func (c *client) createCampaign(ctx context.Context, code string, quota int64) e
 	now := time.Now().UTC()
 	body, err := json.Marshal(map[string]any{
 		"code":      code,
-		"name":      "load test " + code,
+		"name":      "Load test",
 		"quota":     quota,
 		"starts_at": now.Add(-time.Minute).Format(time.RFC3339),
 		"ends_at":   now.Add(24 * time.Hour).Format(time.RFC3339),
@@ -65,17 +65,8 @@ func (c *client) createCampaign(ctx context.Context, code string, quota int64) e
 type campaignStatus struct {
 	Quota   int64 `json:"quota"`
 	Settled bool  `json:"settled"`
-	Gate    gate  `json:"gate"`
-}
-
-// gate is true while the campaign's gate admits.
-type gate bool
-
-// UnmarshalJSON reads the gate as a word ("open" or why it is closed) or as a boolean.
-func (g *gate) UnmarshalJSON(raw []byte) error {
-	text := string(raw)
-	*g = text == `"open"` || text == "true"
-	return nil
+	// Gate is "open" while the campaign's gate admits.
+	Gate string `json:"gate"`
 }
 
 func (c *client) campaign(ctx context.Context, code string) (campaignStatus, error) {
@@ -105,19 +96,9 @@ func (r couponRow) coupon() domain.Coupon {
 	return coupon
 }
 
-// maxRows bounds a list: well above every quota, so that a campaign with too many coupons is still read.
-const maxRows = 2 * domain.MaxQuota
-
 // coupons lists all of a campaign's coupons; more than maxRows are an error.
 func (c *client) coupons(ctx context.Context, code string) ([]domain.Coupon, error) {
-	var all []domain.Coupon
-	err := c.pages(ctx, "/v1/admin/coupons", code, func(page pageBody) bool {
-		for _, row := range page.Coupons {
-			all = append(all, row.coupon())
-		}
-		return len(all) <= maxRows
-	})
-	return all, err
+	return list(ctx, c, listing{path: "/v1/admin/coupons", campaign: code}, couponRow.coupon)
 }
 
 // failEventRow is one fail event as operators see it.
@@ -141,59 +122,46 @@ func (r failEventRow) failEvent() domain.FailEvent {
 
 // failEvents lists all of a campaign's fail events; more than maxRows are an error.
 func (c *client) failEvents(ctx context.Context, code string) ([]domain.FailEvent, error) {
-	var all []domain.FailEvent
-	err := c.pages(ctx, "/v1/admin/fail-events", code, func(page pageBody) bool {
-		for _, row := range page.FailEvents {
-			all = append(all, row.failEvent())
-		}
-		return len(all) <= maxRows
-	})
-	return all, err
+	return list(ctx, c, listing{path: "/v1/admin/fail-events", campaign: code}, failEventRow.failEvent)
 }
 
-// pageBody is one page of either list.
-type pageBody struct {
-	Coupons    []couponRow    `json:"coupons"`
-	FailEvents []failEventRow `json:"fail_events"`
-	NextCursor cursor         `json:"next_cursor"`
+// Bounds of a list: a page is as long as the API allows, and maxRows is well above every quota, so that a campaign
+// with too many coupons is still read.
+const (
+	pageLength = 500
+	maxRows    = 2 * domain.MaxQuota
+)
+
+// pageBody is one page of a list; NextCursor is empty on the last.
+type pageBody[Row any] struct {
+	Items      []Row  `json:"items"`
+	NextCursor string `json:"next_cursor"`
 }
 
-// cursor continues a list; empty when there is no more.
-type cursor string
+// listing names a list of one campaign.
+type listing struct{ path, campaign string }
 
-// UnmarshalJSON reads a cursor that is text, a number or null.
-func (c *cursor) UnmarshalJSON(raw []byte) error {
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		*c = cursor(text)
-		return nil
-	}
-	var value json.Number
-	err := json.Unmarshal(raw, &value)
-	if *c = cursor(value.String()); *c == "0" {
-		*c = ""
-	}
-	return err
-}
-
-// pages reads a list to its end. take says whether more rows are welcome; when not, and when the cursor stands
-// still, the list is an error.
-func (c *client) pages(ctx context.Context, path, code string, take func(pageBody) bool) error {
-	query := url.Values{"campaign": {code}, "limit": {strconv.Itoa(domain.MaxPage)}}
-	for at := cursor(""); ; {
-		var page pageBody
-		request := call{method: http.MethodGet, path: path + "?" + query.Encode(), admin: true}
+// list reads a list to its end. A page without items and a cursor that stands still are errors.
+func list[Row, Item any](ctx context.Context, c *client, what listing, read func(Row) Item) ([]Item, error) {
+	query := url.Values{"campaign": {what.campaign}, "limit": {strconv.Itoa(pageLength)}}
+	for all := []Item(nil); ; {
+		var page pageBody[Row]
+		request := call{method: http.MethodGet, path: what.path + "?" + query.Encode(), admin: true}
 		if err := c.call(ctx, request, &page); err != nil {
-			return err
+			return nil, err
 		}
-		more := take(page)
+		if page.Items == nil {
+			return nil, fmt.Errorf("the list %s has no items", what.path)
+		}
+		for _, row := range page.Items {
+			all = append(all, read(row))
+		}
 		if page.NextCursor == "" {
-			return nil
+			return all, nil
 		}
-		if !more || page.NextCursor == at {
-			return fmt.Errorf("the list %s of campaign %s does not end", path, code)
+		if len(all) > maxRows || page.NextCursor == query.Get("cursor") {
+			return nil, fmt.Errorf("the list %s of campaign %s does not end", what.path, what.campaign)
 		}
-		at = page.NextCursor
-		query.Set("cursor", string(at))
+		query.Set("cursor", page.NextCursor)
 	}
 }

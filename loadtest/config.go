@@ -51,6 +51,11 @@ type Config struct {
 	SettleTimeout time.Duration
 	// Progress shows how far the run is: a bar on a terminal, a line every two seconds elsewhere.
 	Progress bool
+
+	// statusAge is how old a campaign's status may be when the server gives it, because one answer is shared among
+	// all who ask at about the same time; 1 s, twice what the server promises. A "settled" of before the last
+	// application must not be taken for one after it.
+	statusAge time.Duration
 }
 
 // withDefaults fills in what was left out.
@@ -64,6 +69,7 @@ func (c Config) withDefaults() Config {
 	c.MaxRetries = orDefault(c.MaxRetries, 10)
 	c.OpenTimeout = orDefault(c.OpenTimeout, 30*time.Second)
 	c.SettleTimeout = orDefault(c.SettleTimeout, 60*time.Second)
+	c.statusAge = orDefault(c.statusAge, time.Second)
 	return c
 }
 

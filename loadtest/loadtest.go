@@ -85,9 +85,17 @@ func (r *run) prepare(ctx context.Context) error {
 	what := "the gate of campaign " + code + " is open"
 	return poll(ctx, r.cfg.OpenTimeout, what, func(ctx context.Context) (bool, error) {
 		status, err := r.client.campaign(ctx, code)
-		r.report.Quota = status.Quota
-		return bool(status.Gate), err
+		r.report.Quota = r.quota(status)
+		return status.Gate == "open", err
 	})
+}
+
+// quota of a campaign that is this run's alone is what the run asked for, whatever the server makes of it.
+func (r *run) quota(status campaignStatus) int64 {
+	if r.cfg.Campaign == "" {
+		return r.cfg.Quota
+	}
+	return status.Quota
 }
 
 // newCampaignCode names the campaign of one run, so that a list of campaigns shows what it was.
@@ -149,21 +157,17 @@ func closedLoop(ctx context.Context, sender *applicant, users []domain.UserID, c
 	return answers
 }
 
-// statusAge is how old a campaign's status may be when the server gives it: one answer is shared among all who ask at
-// about the same time. A "settled" of before the last application must not be taken for one after it.
-const statusAge = time.Second
-
 // compare waits until nothing is on its way any more, and then holds the promises against the coupons.
 func (r *run) compare(ctx context.Context) error {
 	code, began := r.report.Campaign, time.Now()
 	facts := Facts{Exclusive: r.cfg.Campaign == "", Answers: r.answers}
-	if !wait(ctx, statusAge) {
+	if !wait(ctx, r.cfg.statusAge) {
 		return ctx.Err()
 	}
 	what := "campaign " + code + " is settled"
 	err := poll(ctx, r.cfg.SettleTimeout, what, func(ctx context.Context) (bool, error) {
 		status, err := r.client.campaign(ctx, code)
-		facts.Quota = status.Quota
+		facts.Quota = r.quota(status)
 		return status.Settled, err
 	})
 	if err != nil {

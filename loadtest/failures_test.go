@@ -1,0 +1,201 @@
+package loadtest
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"firstcome/domain"
+)
+
+func TestTimeoutsAreUnknownAndMayBeEither(t *testing.T) {
+	t.Parallel()
+	server := newFake()
+	server.beforeApply = func(_ http.ResponseWriter, r *http.Request, user string) bool {
+		switch user {
+		case "1": // never admitted, never answered
+			<-r.Context().Done()
+			return true
+		case "2": // admitted, never answered
+			server.admit(user, 100)
+			<-r.Context().Done()
+			return true
+		}
+		return false
+	}
+	cfg := configFor(server.start(t))
+	cfg.RequestTimeout = 500 * time.Millisecond
+	report, err := Run(t.Context(), cfg, &bytes.Buffer{})
+	require.NoError(t, err)
+	assert.Empty(t, report.Differences)
+	assert.Equal(t, 2, report.Answers["unknown (timeout)"])
+	assert.GreaterOrEqual(t, report.Latency.Max, 490*time.Millisecond, "a timeout counts with the time that was waited")
+	assert.EqualValues(t, 300, report.Requests, "an application without an answer is not sent again")
+}
+
+func TestABrokenConnectionIsUnknown(t *testing.T) {
+	t.Parallel()
+	server := newFake()
+	server.beforeApply = func(http.ResponseWriter, *http.Request, string) bool { panic(http.ErrAbortHandler) }
+	cfg := configFor(server.start(t))
+	cfg.Users = 10
+	report, err := Run(t.Context(), cfg, &bytes.Buffer{})
+	require.NoError(t, err)
+	assert.Equal(t, map[string]int{"unknown (connection)": 10}, report.Answers)
+	assert.Empty(t, report.Differences)
+}
+
+// refuseFirst answers 503 to the first times applications of each user.
+func refuseFirst(times int) func(http.ResponseWriter, *http.Request, string) bool {
+	var mutex sync.Mutex
+	seen := map[string]int{}
+	return func(w http.ResponseWriter, _ *http.Request, user string) bool {
+		mutex.Lock()
+		defer mutex.Unlock()
+		if seen[user]++; seen[user] > times {
+			return false
+		}
+		w.Header().Set("Retry-After", "0")
+		problem(w, http.StatusServiceUnavailable, "overloaded")
+		return true
+	}
+}
+
+func TestA503WithRetryAfterIsAskedAgain(t *testing.T) {
+	t.Parallel()
+	server := newFake()
+	server.beforeApply = refuseFirst(2)
+	cfg := configFor(server.start(t))
+	cfg.Users, cfg.Quota = 60, 20
+	var out bytes.Buffer
+	report, err := Run(t.Context(), cfg, &out)
+	require.NoError(t, err)
+	assert.Equal(t, map[string]int{"202 accepted": 20, "409 sold-out": 40}, report.Answers)
+	assert.Equal(t, map[string]int{"503 overloaded": 120}, report.Retried)
+	assert.EqualValues(t, 180, report.Requests)
+	assert.Contains(t, out.String(), "120  503 overloaded")
+	assert.Empty(t, report.Differences)
+}
+
+func TestRetriesEnd(t *testing.T) {
+	t.Parallel()
+	server := newFake()
+	server.beforeApply = refuseFirst(1000)
+	cfg := configFor(server.start(t))
+	cfg.Users, cfg.MaxRetries = 16, 3
+	report, err := Run(t.Context(), cfg, &bytes.Buffer{})
+	require.NoError(t, err)
+	assert.Equal(t, map[string]int{"503 overloaded": 16}, report.Answers)
+	assert.EqualValues(t, 16*4, report.Requests)
+	assert.Empty(t, report.Differences, "a 503 promises nothing and refuses nothing")
+}
+
+func TestA503WithoutRetryAfterIsNotAskedAgain(t *testing.T) {
+	t.Parallel()
+	server := newFake()
+	server.beforeApply = func(w http.ResponseWriter, _ *http.Request, _ string) bool {
+		problem(w, http.StatusServiceUnavailable, "gate-closed")
+		return true
+	}
+	cfg := configFor(server.start(t))
+	cfg.Users = 16
+	report, err := Run(t.Context(), cfg, &bytes.Buffer{})
+	require.NoError(t, err)
+	assert.EqualValues(t, 16, report.Requests)
+}
+
+func TestACampaignThatNeverSettlesIsAnErrorThatSaysSo(t *testing.T) {
+	t.Parallel()
+	server := newFake()
+	server.neverSettled = true
+	cfg := configFor(server.start(t))
+	cfg.SettleTimeout = 200 * time.Millisecond
+	var out bytes.Buffer
+	report, err := Run(t.Context(), cfg, &out)
+	require.ErrorContains(t, err, "is settled, in vain: not yet")
+	assert.False(t, report.Settled)
+	assert.Equal(t, 100, report.Answers["202 accepted"], "what was measured is not thrown away")
+	assert.Contains(t, out.String(), "100  202 accepted")
+	assert.NotContains(t, out.String(), "differences", "nothing is said about promises that were not compared")
+}
+
+func TestAGateThatNeverOpensIsAnErrorAndNobodyApplies(t *testing.T) {
+	t.Parallel()
+	server := newFake()
+	server.closedPolls = 1 << 30
+	server.beforeApply = func(http.ResponseWriter, *http.Request, string) bool {
+		t.Error("an application was sent to a closed gate")
+		return false
+	}
+	cfg := configFor(server.start(t))
+	cfg.OpenTimeout = 200 * time.Millisecond
+	_, err := Run(t.Context(), cfg, &bytes.Buffer{})
+	require.ErrorContains(t, err, "is open, in vain: not yet")
+}
+
+func TestAWrongTokenIsSaidAtOnce(t *testing.T) {
+	t.Parallel()
+	cfg := configFor(newFake().start(t))
+	cfg.AdminToken = "wrong-token"
+	_, err := Run(t.Context(), cfg, &bytes.Buffer{})
+	require.ErrorContains(t, err, "admin token")
+	assert.Equal(t, domain.CodeUnauthorized, domain.CodeOf(err))
+	assert.NotContains(t, err.Error(), "wrong-token")
+}
+
+func TestAServerThatIsNotThereIsAnError(t *testing.T) {
+	t.Parallel()
+	_, err := Run(t.Context(), Config{BaseURL: "http://127.0.0.1:1"}, &bytes.Buffer{})
+	require.ErrorContains(t, err, "creating campaign")
+}
+
+func TestAListWithoutEndIsAnError(t *testing.T) {
+	t.Parallel()
+	server := newFake()
+	server.endless = true
+	cfg := configFor(server.start(t))
+	cfg.SettleTimeout = 300 * time.Millisecond
+	_, err := Run(t.Context(), cfg, &bytes.Buffer{})
+	require.ErrorContains(t, err, "does not end")
+}
+
+func TestCancellingStopsAtOnceWhereverTheRunIs(t *testing.T) {
+	t.Parallel()
+	for name, hang := range map[string]func(*fake){
+		"waiting for the gate": func(f *fake) { f.closedPolls = 1 << 30 },
+		"waiting for answers": func(f *fake) {
+			f.beforeApply = func(_ http.ResponseWriter, r *http.Request, _ string) bool {
+				<-r.Context().Done()
+				return true
+			}
+		},
+		"waiting to send again": func(f *fake) {
+			f.beforeApply = func(w http.ResponseWriter, _ *http.Request, _ string) bool {
+				w.Header().Set("Retry-After", "3600")
+				problem(w, http.StatusServiceUnavailable, "gate-closed")
+				return true
+			}
+		},
+		"waiting until it is settled": func(f *fake) { f.neverSettled = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := newFake()
+			hang(server)
+			cfg := configFor(server.start(t))
+			cfg.RequestTimeout, cfg.OpenTimeout, cfg.SettleTimeout = time.Hour, time.Hour, time.Hour
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			began := time.Now()
+			_, err := Run(ctx, cfg, &bytes.Buffer{})
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.Less(t, time.Since(began), 30*time.Second)
+		})
+	}
+}
