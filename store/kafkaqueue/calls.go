@@ -1,0 +1,61 @@
+package kafkaqueue
+
+import (
+	"context"
+	"sync"
+
+	"github.com/IBM/sarama"
+)
+
+// calls lets a caller leave a request of sarama, which knows no contexts, when the caller's context ends. The request
+// itself ends with the client's network timeouts, or when the client is closed.
+type calls struct {
+	client  sarama.Client
+	mu      sync.Mutex
+	closed  bool
+	pending sync.WaitGroup
+}
+
+func newCalls(client sarama.Client) *calls { return &calls{client: client} }
+
+func (c *calls) do(ctx context.Context, call func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if !c.begin() {
+		return sarama.ErrClosedClient
+	}
+	result := make(chan error, 1)
+	go func() {
+		defer c.pending.Done()
+		result <- call()
+	}()
+	select {
+	case err := <-result:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *calls) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.pending.Add(1)
+	}
+	return !c.closed
+}
+
+// close closes the client, which ends its connections, and waits for the calls that were left.
+func (c *calls) close() {
+	c.mu.Lock()
+	first := !c.closed
+	c.closed = true
+	c.mu.Unlock()
+	if first {
+		// The only error says that it was closed before.
+		_ = c.client.Close()
+	}
+	c.pending.Wait()
+}

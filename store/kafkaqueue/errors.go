@@ -1,0 +1,70 @@
+package kafkaqueue
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/IBM/sarama"
+
+	"firstcome/domain"
+)
+
+// unavailable is the answer for everything that may pass: Kafka is away, electing a leader, overloaded, or doesn't
+// let us in until somebody changes our rights. A context's end is passed on as it is.
+func unavailable(err error, doing string) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	if deniesAccess(err) {
+		return domain.Wrap(domain.CodeUnavailable, err, "Kafka denies access: could not "+doing)
+	}
+	return domain.Wrap(domain.CodeUnavailable, err, "Kafka can't be reached: could not "+doing)
+}
+
+// deniesAccess tells a wrong password or a missing right, which no retry cures, from an outage.
+func deniesAccess(err error) bool {
+	for _, denial := range []error{
+		sarama.ErrSASLAuthenticationFailed, sarama.ErrTopicAuthorizationFailed,
+		sarama.ErrGroupAuthorizationFailed, sarama.ErrClusterAuthorizationFailed,
+	} {
+		if errors.Is(err, denial) {
+			return true
+		}
+	}
+	return false
+}
+
+// isFenced says that the group has moved on without us: our partitions are somebody else's, or will be given anew.
+func isFenced(err error) bool {
+	return errors.Is(err, sarama.ErrIllegalGeneration) || errors.Is(err, sarama.ErrUnknownMemberId) ||
+		errors.Is(err, sarama.ErrRebalanceInProgress) || errors.Is(err, sarama.ErrFencedInstancedId)
+}
+
+// isAnswer says that a broker answered with an error code, so the connection to it works.
+func isAnswer(err error) bool {
+	var code sarama.KError
+	return errors.As(err, &code)
+}
+
+// backoff doubles the wait from reconnectMin to reconnectMax.
+type backoff struct{ next time.Duration }
+
+func (b *backoff) reset() { b.next = 0 }
+
+// wait sleeps, or returns the context's error when that ends first.
+func (b *backoff) wait(ctx context.Context) error {
+	b.next = min(max(b.next*2, reconnectMin), reconnectMax)
+	return pause(ctx, b.next)
+}
+
+func pause(ctx context.Context, duration time.Duration) error {
+	timer := time.NewTimer(duration)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

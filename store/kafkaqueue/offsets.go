@@ -1,0 +1,162 @@
+package kafkaqueue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/IBM/sarama"
+)
+
+// offsets asks for and commits a group's offsets, on connections that nothing long-polls on.
+type offsets struct {
+	cfg    Config
+	client sarama.Client
+	calls  *calls
+}
+
+// notCommitted is the committed offset of a partition that has none.
+const notCommitted = -1
+
+func openOffsets(cfg Config) (*offsets, error) {
+	client, err := sarama.NewClient(cfg.Brokers, cfg.base())
+	if err != nil {
+		return nil, err
+	}
+	return &offsets{cfg: cfg, client: client, calls: newCalls(client)}, nil
+}
+
+func (o *offsets) close() { o.calls.close() }
+
+// partitions asks the brokers which partitions the topic has.
+func (o *offsets) partitions(ctx context.Context) (partitions []int32, err error) {
+	err = o.calls.do(ctx, func() error {
+		// A partition without a leader is a partition still.
+		if err := o.client.RefreshMetadata(o.cfg.Topic); err != nil && !errors.Is(err, sarama.ErrLeaderNotAvailable) {
+			return err
+		}
+		found, err := o.client.Partitions(o.cfg.Topic)
+		partitions = found
+		return err
+	})
+	return partitions, err
+}
+
+// committed gives the group's offset of each partition, notCommitted where it has none.
+func (o *offsets) committed(ctx context.Context, partitions []int32) (committed map[int32]int64, err error) {
+	err = o.calls.do(ctx, func() error {
+		return o.onCoordinator(func(coordinator *sarama.Broker) error {
+			found, err := o.fetchCommitted(coordinator, partitions)
+			committed = found
+			return err
+		})
+	})
+	return committed, err
+}
+
+func (o *offsets) fetchCommitted(coordinator *sarama.Broker, partitions []int32) (map[int32]int64, error) {
+	request := sarama.NewOffsetFetchRequest(o.client.Config().Version, o.cfg.Group, map[string][]int32{o.cfg.Topic: partitions})
+	response, err := coordinator.FetchOffset(request)
+	if err != nil {
+		return nil, err
+	}
+	committed := make(map[int32]int64, len(partitions))
+	groupErr := response.GroupError()
+	for _, partition := range partitions {
+		committed[partition] = notCommitted
+		if errors.Is(groupErr, sarama.ErrGroupIDNotFound) {
+			continue
+		}
+		block := response.GetBlock(o.cfg.Topic, partition)
+		switch {
+		case !errors.Is(groupErr, sarama.ErrNoError):
+			return nil, groupErr
+		case block == nil:
+			return nil, fmt.Errorf("partition %d: %w", partition, sarama.ErrIncompleteResponse)
+		case errors.Is(block.Err, sarama.ErrGroupIDNotFound):
+		case block.Err != sarama.ErrNoError:
+			return nil, fmt.Errorf("partition %d: %w", partition, block.Err)
+		default:
+			committed[partition] = max(block.Offset, notCommitted)
+		}
+	}
+	return committed, nil
+}
+
+// at gives an offset of each partition: sarama.OffsetOldest or sarama.OffsetNewest (the one after the last record).
+func (o *offsets) at(ctx context.Context, partitions []int32, which int64) (found map[int32]int64, err error) {
+	err = o.calls.do(ctx, func() error {
+		offsets := make(map[int32]int64, len(partitions))
+		for _, partition := range partitions {
+			offset, err := o.client.GetOffset(o.cfg.Topic, partition, which)
+			if err != nil {
+				return fmt.Errorf("partition %d: %w", partition, err)
+			}
+			offsets[partition] = offset
+		}
+		found = offsets
+		return nil
+	})
+	return found, err
+}
+
+// commit moves the group's offsets as one member of one generation. An error for one partition is an error for all:
+// committing again does no harm.
+func (o *offsets) commit(ctx context.Context, member string, generation int32, positions map[int32]int64) error {
+	return o.calls.do(ctx, func() error {
+		return o.onCoordinator(func(coordinator *sarama.Broker) error {
+			request := sarama.NewOffsetCommitRequest(o.client.Config(), o.cfg.Group)
+			request.ConsumerID, request.ConsumerGroupGeneration = member, generation
+			for partition, offset := range positions {
+				request.AddBlockWithLeaderEpoch(o.cfg.Topic, partition, offset, unknownLeaderEpoch, 0, "")
+			}
+			response, err := coordinator.CommitOffset(request)
+			if err != nil {
+				return err
+			}
+			return o.commitResult(response, positions)
+		})
+	})
+}
+
+// unknownLeaderEpoch leaves out which leader the records came from.
+const unknownLeaderEpoch = -1
+
+func (o *offsets) commitResult(response *sarama.OffsetCommitResponse, positions map[int32]int64) error {
+	for partition := range positions {
+		code, answered := response.Errors[o.cfg.Topic][partition]
+		if !answered {
+			return fmt.Errorf("partition %d: %w", partition, sarama.ErrIncompleteResponse)
+		}
+		if code != sarama.ErrNoError {
+			return fmt.Errorf("partition %d: %w", partition, code)
+		}
+	}
+	return nil
+}
+
+// coordinatorAttempts bounds how often a request is sent again because the group's coordinator is another by now.
+const coordinatorAttempts = 3
+
+// onCoordinator sends a request to the broker that coordinates the group, and looks for that broker anew when it has
+// moved or its connection broke.
+func (o *offsets) onCoordinator(request func(*sarama.Broker) error) error {
+	var err error
+	for range coordinatorAttempts {
+		var coordinator *sarama.Broker
+		if coordinator, err = o.client.Coordinator(o.cfg.Group); err != nil {
+			return err
+		}
+		if err = request(coordinator); err == nil || isFenced(err) || deniesAccess(err) {
+			return err
+		}
+		if !isAnswer(err) {
+			// The connection is of no more use; the client makes a new one. An error says that it was closed before.
+			_ = coordinator.Close()
+		}
+		if refreshErr := o.client.RefreshCoordinator(o.cfg.Group); refreshErr != nil {
+			return errors.Join(err, refreshErr)
+		}
+	}
+	return err
+}

@@ -1,0 +1,129 @@
+package kafkaqueue
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/IBM/sarama"
+
+	"firstcome/domain"
+)
+
+// Tail implements domain.TailReader. It may be used by any number of goroutines.
+type Tail struct {
+	cfg     Config
+	logger  *slog.Logger
+	offsets *offsets
+}
+
+// OpenTail makes a reader of what the group has not committed. It dials nothing until it is used. The error is of the
+// configuration only.
+func OpenTail(cfg Config, logger *slog.Logger) (*Tail, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	offsets, err := openOffsets(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Tail{cfg: cfg, logger: logger, offsets: offsets}, nil
+}
+
+// Close ends the connections.
+func (t *Tail) Close() error {
+	t.offsets.close()
+	return nil
+}
+
+// Ping asks the brokers for the topic. CodeUnavailable: they can't be reached, or there is no such topic.
+func (t *Tail) Ping(ctx context.Context) error {
+	if _, err := t.offsets.partitions(ctx); err != nil {
+		return unavailable(err, "find the topic "+t.cfg.Topic)
+	}
+	return nil
+}
+
+// PartitionPosition is where the consumer group stands on one partition.
+type PartitionPosition struct {
+	Partition int32
+	// Oldest is the first record's offset, End the one after the last record's.
+	Oldest, End int64
+	// Committed is the offset from which the group goes on: Oldest if nothing is committed, or if the committed offset
+	// is not on the topic any more.
+	Committed int64
+	// Expired counts the uncommitted records that retention deleted; -1 when the committed offset lies beyond the end,
+	// as after the topic was made anew.
+	Expired int64
+}
+
+// Lag is how many offsets the group has not committed; a few may hold no record.
+func (p PartitionPosition) Lag() int64 { return p.End - p.Committed }
+
+// Positions tells where the group stands on every partition, in their order. CodeUnavailable.
+func (t *Tail) Positions(ctx context.Context) ([]PartitionPosition, error) {
+	partitions, err := t.offsets.partitions(ctx)
+	if err != nil {
+		return nil, unavailable(err, "find the topic "+t.cfg.Topic)
+	}
+	positions, err := readPositions(ctx, t.offsets, partitions)
+	if err != nil {
+		return nil, unavailable(err, "read the group's offsets")
+	}
+	return positions, nil
+}
+
+// readPositions asks for the committed offsets first, for the ends last: what is written or committed meanwhile then
+// makes a tail longer, never shorter.
+func readPositions(ctx context.Context, offsets *offsets, partitions []int32) ([]PartitionPosition, error) {
+	committed, err := offsets.committed(ctx, partitions)
+	if err != nil {
+		return nil, err
+	}
+	oldest, err := offsets.at(ctx, partitions, sarama.OffsetOldest)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := offsets.at(ctx, partitions, sarama.OffsetNewest)
+	if err != nil {
+		return nil, err
+	}
+	positions := make([]PartitionPosition, 0, len(partitions))
+	for _, partition := range partitions {
+		positions = append(positions, positionOf(partition, committed[partition], oldest[partition], ends[partition]))
+	}
+	return positions, nil
+}
+
+func positionOf(partition int32, committed, oldest, end int64) PartitionPosition {
+	position := PartitionPosition{Partition: partition, Oldest: oldest, End: end, Committed: committed}
+	switch {
+	case committed == notCommitted:
+		position.Committed = oldest
+	case committed < oldest:
+		position.Committed, position.Expired = oldest, oldest-committed
+	case committed > end:
+		position.Committed, position.Expired = oldest, -1
+	}
+	return position
+}
+
+// ReadTail implements domain.TailReader. It gives up on a partition whose records don't come for 10 s.
+func (t *Tail) ReadTail(ctx context.Context, visit func(domain.Delivery) error) error {
+	positions, err := t.Positions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, position := range positions {
+		reader := &rangeReader{tail: t, partition: position.Partition, next: position.Committed, end: position.End}
+		if err := reader.read(ctx, visit); err != nil {
+			var visited *visitError
+			if errors.As(err, &visited) {
+				return visited.cause
+			}
+			return unavailable(err, "read the records that are not committed")
+		}
+	}
+	return nil
+}
