@@ -21,6 +21,7 @@ unlock_server() { exec 9>&-; }
 
 # process_status PID: print the state letter and the start time of a process;
 # fails when it has ended, also when nobody has collected its exit status yet.
+# Until the last of its threads is gone, it may still hold its port and files.
 process_status() {
     local text fields
     # Not $(<file): a process that ends meanwhile is a read error, and at that
@@ -28,7 +29,9 @@ process_status() {
     IFS= read -r text 2>/dev/null <"/proc/$1/stat" || return 1
     # The program's name, in parentheses, may hold spaces: cut it off.
     read -ra fields <<<"${text##*) }"
-    [[ ${fields[0]} != [ZX] ]] || return 1
+    if [[ ${fields[0]} == [ZX] ]] && ((fields[17] <= 1)); then
+        return 1
+    fi
     echo "${fields[0]} ${fields[19]}"
 }
 
@@ -103,6 +106,8 @@ launch() {
     fi
     (cd "$(data_folder "$name")" && exec setsid "${as_server_user[@]}" "$@") </dev/null >"$log" 2>&1 9>&- &
     id=$!
+    # Else bash tells of the server's end, when it comes.
+    disown "$id"
     read -r state start < <(process_status "$id") || fail_start "$name" "ended at once"
     echo "$id $start" >"$FIRSTCOME_SERVERS_FOLDER/$name.process"
 }
