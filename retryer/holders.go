@@ -1,0 +1,108 @@
+package retryer
+
+import (
+	"context"
+	"slices"
+
+	"firstcome/domain"
+)
+
+// writeChunk is how many users go to the gate in one call.
+const writeChunk = 1000
+
+// builder writes the gate's users from what the ledger and upstream hold. The ledger is read as a stream; of each
+// coupon it keeps the user (8 bytes) and the slot (a bit), and of each unresolved fail event the holder.
+type builder struct {
+	gate     domain.GateRebuilder
+	target   domain.RebuildTarget
+	campaign domain.Campaign
+	upstream *upstream
+
+	used   *slotSet
+	rows   []domain.UserID
+	events []domain.Holder
+	buffer []domain.GateWinner
+}
+
+// writeHolders writes everybody whom the ledger knows, and takes them out of upstream.
+func (b *builder) writeHolders(ctx context.Context, ledger domain.LedgerRebuild) error {
+	err := ledger.VisitHolders(ctx, b.campaign.Code, func(holder domain.Holder) error {
+		delete(b.upstream.claims, holder.UserID)
+		if holder.ByFailEvent {
+			b.events = append(b.events, holder)
+			return nil
+		}
+		return b.writeRow(ctx, holder)
+	})
+	if err != nil {
+		return err
+	}
+	if err := b.writeEvents(ctx); err != nil {
+		return err
+	}
+	return b.flush(ctx)
+}
+
+// writeRow writes the holder of a coupon, who keeps the slot whatever it is.
+func (b *builder) writeRow(ctx context.Context, holder domain.Holder) error {
+	if holder.Slot > domain.MaxQuota {
+		return domain.Errorf(domain.CodeInternal, "user %d holds slot %d, beyond what a campaign can have",
+			holder.UserID, holder.Slot)
+	}
+	if holder.Slot != domain.NoSlot && !b.used.take(holder.Slot) {
+		holder.Slot = domain.SlotOwed
+	}
+	b.rows = append(b.rows, holder.UserID)
+	return b.write(ctx, domain.GateWinner{UserID: holder.UserID, Slot: holder.Slot, AdmittedAt: holder.AdmittedAt})
+}
+
+// writeEvents writes the users for whom only a fail event stands. One with a slot keeps it unless it is taken, and
+// comes before those without; of several events of one user the first counts.
+func (b *builder) writeEvents(ctx context.Context) error {
+	slices.Sort(b.rows)
+	written := map[domain.UserID]bool{}
+	for _, withSlot := range []bool{true, false} {
+		for _, event := range b.events {
+			_, hasRow := slices.BinarySearch(b.rows, event.UserID)
+			if (event.Slot >= 1) != withSlot || hasRow || written[event.UserID] {
+				continue
+			}
+			written[event.UserID] = true
+			if int64(event.Slot) > b.campaign.Quota || !b.used.take(event.Slot) {
+				event.Slot = domain.SlotOwed
+			}
+			winner := domain.GateWinner{UserID: event.UserID, Slot: event.Slot, AdmittedAt: event.AdmittedAt}
+			if err := b.write(ctx, winner); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// writeUpstream writes the users whom only upstream knows.
+func (b *builder) writeUpstream(ctx context.Context) error {
+	for _, winner := range allot(b.upstream.claims, b.used, b.campaign.Quota) {
+		if err := b.write(ctx, winner); err != nil {
+			return err
+		}
+	}
+	return b.flush(ctx)
+}
+
+func (b *builder) write(ctx context.Context, winner domain.GateWinner) error {
+	b.buffer = append(b.buffer, winner)
+	if len(b.buffer) < writeChunk {
+		return nil
+	}
+	return b.flush(ctx)
+}
+
+func (b *builder) flush(ctx context.Context) error {
+	if len(b.buffer) == 0 {
+		return nil
+	}
+	err := b.gate.WriteWinners(ctx, b.target, b.buffer)
+	b.buffer = b.buffer[:0]
+	return err
+}

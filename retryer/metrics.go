@@ -1,0 +1,99 @@
+package retryer
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"firstcome/domain"
+)
+
+// maxLabelledCampaigns bounds the campaigns that have gauges of their own.
+const maxLabelledCampaigns = 100
+
+type metrics struct {
+	jobs           *prometheus.CounterVec
+	attempts       *prometheus.CounterVec
+	rescued        prometheus.Counter
+	relayed        prometheus.Counter
+	released       prometheus.Counter
+	rebuilds       *prometheus.CounterVec
+	rebuildSeconds prometheus.Histogram
+	gateOpen       *prometheus.GaugeVec
+	gateEpoch      *prometheus.GaugeVec
+	pendingAge     *prometheus.GaugeVec
+
+	mu       sync.Mutex
+	labelled map[string]bool
+}
+
+func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		jobs:     counters("job_runs_total", "Runs of the jobs, by how they ended.", "job", "result"),
+		attempts: counters("attempts_total", "Attempts at fail events, by how they ended.", "outcome"),
+		rescued:  counter("rescued_total", "Fail events whose lease had run out."),
+		relayed:  counter("relayed_total", "Winners sent because nobody had confirmed them in time."),
+		released: counter("released_total", "Revoked coupons of which the gate was told."),
+		rebuilds: counters("rebuilds_total", "Rebuilds of gates, by how they ended.", "result"),
+		rebuildSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: prefix + "rebuild_seconds", Help: "How long a rebuild took.",
+			Buckets: prometheus.ExponentialBuckets(0.01, 4, 9),
+		}),
+		gateOpen:   gauges("gate_open", "1 while the campaign's gate is open."),
+		gateEpoch:  gauges("gate_epoch", "The epoch that the gate is at."),
+		pendingAge: gauges("pending_oldest_age_seconds", "How long the oldest unconfirmed entry has waited."),
+		labelled:   map[string]bool{},
+	}
+	for _, collector := range []prometheus.Collector{
+		m.jobs, m.attempts, m.rescued, m.relayed, m.released, m.rebuilds, m.rebuildSeconds,
+		m.gateOpen, m.gateEpoch, m.pendingAge,
+	} {
+		if err := registerer.Register(collector); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+const prefix = "firstcome_retryer_"
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Name: prefix + name, Help: help})
+}
+
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Name: prefix + name, Help: help}, labels)
+}
+
+func gauges(name, help string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: prefix + name, Help: help}, []string{"campaign"})
+}
+
+// gate shows what the sweep found of one campaign. Campaigns beyond the bound have no gauges.
+func (m *metrics) gate(code string, report domain.GateReport) {
+	if !m.mayLabel(code) {
+		return
+	}
+	open := 0.0
+	if report.Closed == "" {
+		open = 1
+	}
+	m.gateOpen.WithLabelValues(code).Set(open)
+	m.gateEpoch.WithLabelValues(code).Set(float64(report.Epoch))
+	m.pendingAge.WithLabelValues(code).Set(report.OldestPendingAge.Seconds())
+}
+
+func (m *metrics) mayLabel(code string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.labelled[code] && len(m.labelled) < maxLabelledCampaigns {
+		m.labelled[code] = true
+	}
+	return m.labelled[code]
+}
+
+func (m *metrics) rebuilt(result string, took time.Duration) {
+	m.rebuilds.WithLabelValues(result).Inc()
+	m.rebuildSeconds.Observe(took.Seconds())
+}

@@ -1,0 +1,122 @@
+package retryer
+
+import (
+	"context"
+	"time"
+
+	"firstcome/domain"
+)
+
+// How a rebuild ends, as the metric names it.
+const (
+	rebuildOpened    = "opened"
+	rebuildOvertaken = "overtaken"
+	rebuildFailed    = "failed"
+)
+
+// Rebuild makes the gate of one campaign anew from the topic and the ledger, and opens it. It returns nil when it was
+// overtaken by a newer rebuild, which then does the work. CodeConflict: this process is rebuilding the campaign
+// already, or as many others as it may. CodeUnknownCampaign.
+func (r *Retryer) Rebuild(ctx context.Context, code string) error {
+	if !r.slots.take(code) {
+		return domain.Errorf(domain.CodeConflict, "campaign %s, or as many others as may be, are being rebuilt", code)
+	}
+	defer r.slots.leave(code)
+	return r.rebuildNow(ctx, code)
+}
+
+func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.RebuildTimeout)
+	defer cancel()
+	started := time.Now()
+	campaign, err := r.rebuildSteps(ctx, code)
+	took := time.Since(started)
+	switch {
+	case domain.CodeOf(err) == domain.CodeOvertaken:
+		r.metrics.rebuilt(rebuildOvertaken, took)
+		r.logger.Info("rebuild overtaken by a newer one", "campaign", code)
+		return nil
+	case err != nil:
+		r.metrics.rebuilt(rebuildFailed, took)
+		r.watch.failed(code, time.Now())
+		return err
+	}
+	r.metrics.rebuilt(rebuildOpened, took)
+	r.watch.open(code, campaign.Epoch)
+	r.logger.Info("gate rebuilt and opened", "campaign", code, "epoch", campaign.Epoch, "quota", campaign.Quota, "took", took)
+	return nil
+}
+
+// rebuildSteps is the rebuild. Upstream is read before the ledger, so that a winner who moves meanwhile (from a pending
+// entry to the topic, from the topic to a row) is seen at least once. A crash at any step leaves a closed gate, and
+// the next sweep of any retryer begins again with a higher epoch.
+//
+//  1. Raise the epoch and the fencing number in the ledger: no row of an older epoch is stored from here on. A crash
+//     leaves an open gate of the old epoch, whose winners become rows only after the next rebuild.
+//  2. Close the gate, and claim the rebuild's own keys for this epoch. A crash leaves those keys empty and unused.
+//  3. Read the pending entries that are left.
+//  4. Read the topic's tail; nothing can be on it before the first epoch.
+//  5. Read the ledger as of one moment, and write everybody whom it knows to the rebuild's own keys. A crash from
+//     here to step 7 leaves keys that nobody reads; the next rebuild empties them.
+//  6. Write the users whom only upstream knows, each with a fresh pending entry: the relay sends them again.
+//  7. Settle a quota that was to be lowered, if this rebuilder is still the newest. A crash leaves the lower quota in
+//     the ledger and a closed gate.
+//  8. Swap the keys in and open the gate, if it is still closed, on the same server, and waits for this epoch.
+func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaign, error) {
+	campaign, err := r.ports.LedgerRebuild.BeginRebuild(ctx, code)
+	if err != nil {
+		return campaign, err
+	}
+	r.watch.raised(code, campaign.Epoch)
+	target, err := r.ports.GateRebuild.BeginRebuild(ctx, code, campaign.Epoch)
+	if err != nil {
+		return campaign, err
+	}
+	upstream, err := r.readUpstream(ctx, campaign)
+	if err != nil {
+		return campaign, err
+	}
+	b := &builder{
+		gate: r.ports.GateRebuild, target: target, campaign: campaign, upstream: upstream, used: newSlotSet(),
+	}
+	if err := b.writeHolders(ctx, r.ports.LedgerRebuild); err != nil {
+		return campaign, err
+	}
+	if err := b.writeUpstream(ctx); err != nil {
+		return campaign, err
+	}
+	if campaign, err = r.settleQuota(ctx, campaign, b.used.highest); err != nil {
+		return campaign, err
+	}
+	return campaign, r.ports.GateRebuild.OpenRebuilt(ctx, target, campaign)
+}
+
+func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign) (*upstream, error) {
+	upstream := newUpstream(campaign, time.Now())
+	if err := upstream.readPending(ctx, r.ports.Pending); err != nil {
+		return nil, err
+	}
+	const firstEpoch = 1
+	if campaign.Epoch == firstEpoch {
+		return upstream, nil
+	}
+	if err := upstream.readTail(ctx, r.ports.Tail); err != nil {
+		return nil, err
+	}
+	if upstream.dropped > 0 {
+		r.logger.Error("the topic names far more winners than the campaign has coupons; the rest is left to the consumer",
+			"campaign", campaign.Code, "records_left", upstream.dropped)
+	}
+	return upstream, nil
+}
+
+func (r *Retryer) settleQuota(
+	ctx context.Context, campaign domain.Campaign, highest domain.Slot,
+) (domain.Campaign, error) {
+	quota := settledQuota(campaign, highest)
+	if campaign.WantedQuota != 0 && quota != campaign.WantedQuota {
+		r.logger.Warn("quota not lowered: a slot above it is in use", "campaign", campaign.Code,
+			"wanted", campaign.WantedQuota, "quota", quota, "highest_slot", highest)
+	}
+	return r.ports.LedgerRebuild.FinishRebuild(ctx, campaign, quota)
+}

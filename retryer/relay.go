@@ -1,0 +1,110 @@
+package retryer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"firstcome/domain"
+)
+
+const (
+	// relayPage is how many pending entries are sent together; each holds one batch of the admission.
+	relayPage = 20
+	// maxRelayPages bounds what one run sends for one campaign.
+	maxRelayPages = 50
+	// relayTimeout bounds the wait for the brokers, so that one campaign does not keep the others waiting.
+	relayTimeout = 15 * time.Second
+)
+
+// relayOnce sends what was admitted but not confirmed for a while, and says how many winners it sent. For each page:
+//
+//  1. Send the winners. A crash leaves the entries: they are sent again, and the consumer knows the duplicates.
+//  2. Remove the entries, if the gate is still at their epoch. Otherwise the rebuild has taken them over.
+func (r *Retryer) relayOnce(ctx context.Context) (int, error) {
+	campaigns, err := r.ports.Campaigns.Campaigns(ctx)
+	if err != nil {
+		return 0, err
+	}
+	total := 0
+	var failures []error
+	for _, campaign := range campaigns {
+		sent, err := r.relayCampaign(ctx, campaign.Code)
+		total += sent
+		if err != nil {
+			failures = append(failures, fmt.Errorf("campaign %s: %w", campaign.Code, err))
+		}
+	}
+	return total, errors.Join(failures...)
+}
+
+func (r *Retryer) relayCampaign(ctx context.Context, code string) (int, error) {
+	sent, after := 0, ""
+	for range maxRelayPages {
+		entries, err := r.ports.Pending.Pending(ctx, code, after, relayPage)
+		if err != nil {
+			return sent, err
+		}
+		due := olderThan(entries, r.cfg.RelayAfter)
+		for _, group := range byEpoch(due) {
+			if err := r.send(ctx, code, group); err != nil {
+				return sent, err
+			}
+			sent += len(group.winners)
+		}
+		if len(due) < relayPage {
+			break
+		}
+		after = due[len(due)-1].ID
+	}
+	return sent, nil
+}
+
+// olderThan gives the leading entries of at least this age; entries come oldest first.
+func olderThan(entries []domain.PendingEntry, age time.Duration) []domain.PendingEntry {
+	for i, entry := range entries {
+		if entry.Age < age {
+			return entries[:i]
+		}
+	}
+	return entries
+}
+
+// sending is a row of entries of one epoch.
+type sending struct {
+	epoch   int64
+	ids     []string
+	winners []domain.Winner
+}
+
+func byEpoch(entries []domain.PendingEntry) []sending {
+	var groups []sending
+	for _, entry := range entries {
+		if len(entry.Winners) == 0 {
+			continue
+		}
+		epoch := entry.Winners[0].Epoch
+		if len(groups) == 0 || groups[len(groups)-1].epoch != epoch {
+			groups = append(groups, sending{epoch: epoch})
+		}
+		last := &groups[len(groups)-1]
+		last.ids = append(last.ids, entry.ID)
+		last.winners = append(last.winners, entry.Winners...)
+	}
+	return groups
+}
+
+func (r *Retryer) send(ctx context.Context, code string, group sending) error {
+	ctx, cancel := context.WithTimeout(ctx, relayTimeout)
+	defer cancel()
+	if err := r.ports.Publisher.PublishAll(ctx, group.winners); err != nil {
+		return err
+	}
+	r.metrics.relayed.Add(float64(len(group.winners)))
+	err := r.ports.Pending.Acknowledge(ctx, code, group.epoch, group.ids)
+	if domain.CodeOf(err) == domain.CodeEpochChanged {
+		return nil
+	}
+	return err
+}

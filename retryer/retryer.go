@@ -1,0 +1,144 @@
+package retryer
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/robfig/cron/v3"
+
+	"firstcome/domain"
+)
+
+// Retryer runs the mending jobs.
+type Retryer struct {
+	cfg     Config
+	ports   Ports
+	policy  policy
+	metrics *metrics
+	logger  *slog.Logger
+	watch   *watch
+	slots   *rebuildSlots
+
+	// unsent are disputes that the gate could not be told of yet; only the retry job touches them.
+	unsent []domain.Winner
+	// unsettled are claimed events whose attempt could not be ended because the ledger went away.
+	unsettledMu sync.Mutex
+	unsettled   []domain.FailEvent
+}
+
+// New checks the configuration, fills in the defaults and registers the metrics. It starts nothing.
+func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog.Logger) (*Retryer, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("retryer: %w", err)
+	}
+	if err := ports.check(); err != nil {
+		return nil, fmt.Errorf("retryer: %w", err)
+	}
+	metrics, err := newMetrics(registerer)
+	if err != nil {
+		return nil, fmt.Errorf("retryer: %w", err)
+	}
+	return &Retryer{
+		cfg:     cfg,
+		ports:   ports,
+		policy:  policy{maxAttempts: cfg.MaxAttempts, backoffMin: cfg.BackoffMin, backoffMax: cfg.BackoffMax},
+		metrics: metrics,
+		logger:  logger,
+		watch:   newWatch(cfg.RebuildPatience),
+		slots:   newRebuildSlots(cfg.ConcurrentRebuilds),
+	}, nil
+}
+
+// job is one of the things that a retryer does again and again.
+type job struct {
+	name  string
+	every time.Duration
+	run   func(context.Context) error
+}
+
+func (r *Retryer) jobs() []job {
+	return []job{
+		{"retry", r.cfg.RetryEvery, func(ctx context.Context) error { _, err := r.retryOnce(ctx); return err }},
+		{"rescue", r.cfg.RescueEvery, func(ctx context.Context) error { _, err := r.rescueOnce(ctx); return err }},
+		{"purge", r.cfg.PurgeEvery, func(ctx context.Context) error { _, err := r.purgeOnce(ctx); return err }},
+		{"relay", r.cfg.RelayEvery, func(ctx context.Context) error { _, err := r.relayOnce(ctx); return err }},
+		{"sweep", r.cfg.SweepEvery, r.sweepInBackground},
+	}
+}
+
+// Run runs the jobs until the context ends, waits for those under way, and returns nil.
+func (r *Retryer) Run(ctx context.Context) error {
+	scheduler := newScheduler(r.logger)
+	for _, j := range r.jobs() {
+		scheduler.Schedule(interval(j.every), r.runner(ctx, j))
+	}
+	scheduler.Start()
+	<-ctx.Done()
+	<-scheduler.Stop().Done()
+	r.slots.wait()
+	return nil
+}
+
+// newScheduler gives a cron whose jobs never overlap with themselves and survive their own panics. The order of
+// the chain matters: were Recover the outer one, a panic would leave the job marked as running for ever.
+func newScheduler(logger *slog.Logger) *cron.Cron {
+	adapter := cronLogger{logger}
+	return cron.New(cron.WithLogger(adapter),
+		cron.WithChain(cron.SkipIfStillRunning(adapter), cron.Recover(adapter)))
+}
+
+// interval is a schedule for cron, whose own is no finer than a second.
+type interval time.Duration
+
+// Next says when the job runs after the given moment.
+func (i interval) Next(after time.Time) time.Time { return after.Add(time.Duration(i)) }
+
+// runner counts how runs end, and logs the first failure of a row of them and the first success after it.
+func (r *Retryer) runner(ctx context.Context, j job) cron.Job {
+	var mu sync.Mutex
+	failing := false
+	return cron.FuncJob(func() {
+		if ctx.Err() != nil {
+			return
+		}
+		result := "panic"
+		defer func() { r.metrics.jobs.WithLabelValues(j.name, result).Inc() }()
+		err := j.run(ctx)
+		result = resultOf(err)
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err != nil && ctx.Err() == nil && !failing:
+			r.logger.Error("job fails; it is tried again", "job", j.name, "every", j.every, "error", err)
+			failing = true
+		case err == nil && failing:
+			r.logger.Info("job works again", "job", j.name)
+			failing = false
+		}
+	})
+}
+
+func resultOf(err error) string {
+	if err != nil {
+		return "error"
+	}
+	return "ok"
+}
+
+// cronLogger passes cron's errors on; what it says of its routine is of no interest unless one debugs.
+type cronLogger struct{ logger *slog.Logger }
+
+// Info logs what cron does all the time.
+func (l cronLogger) Info(message string, details ...any) {
+	l.logger.Debug("cron: "+message, details...)
+}
+
+// Error logs a job's panic.
+func (l cronLogger) Error(err error, message string, details ...any) {
+	l.logger.Error("cron: "+message, append(details, "error", err)...)
+}

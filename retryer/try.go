@@ -1,0 +1,128 @@
+package retryer
+
+import (
+	"context"
+	"fmt"
+
+	"firstcome/domain"
+)
+
+// try is one attempt at one fail event.
+type try struct {
+	*Retryer
+	event domain.FailEvent
+	// winner is what is to be stored: what the event says, or what the gate said last.
+	winner    domain.Winner
+	admission domain.Admission
+	// failure says why the event can't be stored, when the ledger or the gate decided so.
+	failure *domain.Failure
+	// disputed is what the gate holds and the ledger denies.
+	disputed domain.Winner
+}
+
+// store returns nil when the event is resolved. Otherwise either failure is set, or the error is a store's.
+func (t *try) store(ctx context.Context) (err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			t.logger.Error("attempt at a fail event panicked", "fail_event", t.event.ID, "panic", panicked)
+			err = domain.Errorf(domain.CodeInternal, "the attempt panicked: %v", panicked)
+		}
+	}()
+	ask := t.winner.Slot < 1
+	for range maxRounds {
+		if ask {
+			if err := t.askGate(ctx); err != nil {
+				return err
+			}
+		}
+		result, err := t.ports.Settler.StoreClaimed(ctx, t.event, t.winner)
+		if err != nil {
+			return err
+		}
+		if result.Outcome != domain.OtherEpoch || t.winner.Slot < 1 {
+			return t.conclude(result.Outcome)
+		}
+		ask = true
+	}
+	return domain.Errorf(domain.CodeGateClosed, "the gate of campaign %s is being rebuilt", t.event.Campaign)
+}
+
+// askGate takes the slot that the gate holds for the user now. For a revoked user it takes none, and the ledger
+// then finds the revoked row.
+func (t *try) askGate(ctx context.Context) error {
+	admission, err := t.ports.Gate.Honour(ctx, t.event.Campaign, t.event.UserID)
+	switch domain.CodeOf(err) {
+	case "":
+		t.admission, t.winner = admission, admission.Winner
+		return nil
+	case domain.CodeRevoked:
+		t.winner.Slot = domain.NoSlot
+		return nil
+	case domain.CodeSoldOut:
+		return t.failWithoutSlot(domain.ReasonNoSlotLeft, "no slot is left")
+	}
+	return err
+}
+
+// conclude acts on what the ledger said; everything but a resolved event is a failure.
+func (t *try) conclude(outcome domain.StoreOutcome) error {
+	switch outcome {
+	case domain.Stored, domain.AlreadyStored, domain.AlreadyRevoked:
+		return nil
+	case domain.HasOtherSlot:
+		t.disputed = t.winner
+		return nil
+	case domain.UnknownCampaign:
+		return t.failWithoutSlot(domain.ReasonUnknownCampaign, "there is no such campaign")
+	}
+	if t.winner.Slot < 1 {
+		return t.failWithoutSlot(t.event.Reason, "the gate says that the user was revoked, the ledger doesn't")
+	}
+	t.disputed = t.winner
+	switch outcome {
+	case domain.SlotTaken:
+		return t.failWithoutSlot(domain.ReasonSlotTaken, fmt.Sprintf("slot %d is another user's", t.winner.Slot))
+	case domain.OverQuota:
+		return t.failWithoutSlot(domain.ReasonOverQuota, fmt.Sprintf("slot %d is not within the quota", t.winner.Slot))
+	}
+	return domain.Errorf(domain.CodeInternal, "the ledger gave the outcome %d, which we don't know", outcome)
+}
+
+// failWithoutSlot notes a decided failure, after which the event holds no slot, and returns it as an error.
+func (t *try) failWithoutSlot(reason domain.FailReason, message string) error {
+	t.failure = &domain.Failure{Reason: reason, Slot: domain.NoSlot, Epoch: t.winner.Epoch, Message: message}
+	return domain.Errorf(domain.CodeConflict, "%s", message)
+}
+
+// whatFailed gives the decided failure, or makes one of an error that no repetition will change. The user then
+// keeps the slot that the event or the gate gave.
+func (t *try) whatFailed(err error) domain.Failure {
+	if t.failure != nil {
+		return *t.failure
+	}
+	reason := t.event.Reason
+	if domain.CodeOf(err) == domain.CodeRowRefused {
+		reason = domain.ReasonRowRefused
+	}
+	return domain.Failure{
+		Reason: reason, Slot: max(t.winner.Slot, domain.NoSlot), Epoch: t.winner.Epoch, Message: err.Error(),
+	}
+}
+
+// tellGate follows what the ledger now holds. A new winner is durable there, as a row or as an event, so the record
+// need not be sent any more; should this fail the relay sends it, which does no harm.
+func (t *try) tellGate(ctx context.Context) {
+	if t.disputed.Slot >= 1 {
+		t.logger.Error("the gate and the ledger contradict each other; the gate is closed if it still holds this",
+			"campaign", t.disputed.Campaign, "user_id", t.disputed.UserID, "slot", t.disputed.Slot)
+		if err := t.ports.Mender.Dispute(ctx, t.disputed); err != nil && len(t.unsent) < maxUnsent {
+			t.unsent = append(t.unsent, t.disputed)
+		}
+		return
+	}
+	if t.admission.New {
+		if err := t.ports.Gate.Confirm(ctx, t.admission); err != nil {
+			t.logger.Debug("a stored winner was not confirmed; the relay sends it", "error", err)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package retryer
+
+import (
+	"context"
+	"time"
+
+	"firstcome/domain"
+)
+
+const (
+	// pendingPage is how many pending entries are read at once, maxPendingPages how many pages; together they hold
+	// more entries than the largest quota has slots.
+	pendingPage     = 200
+	maxPendingPages = domain.MaxQuota/pendingPage + 1000
+	// spareClaims is how many users above the quota the tail may name before the rest of it is left to the consumer.
+	spareClaims = 10_000
+)
+
+// claim is what a pending entry or a record says of one user; about 60 bytes with its place in the map.
+type claim struct {
+	slot       int32 // domain.NoSlot when it says none that can exist
+	epoch      int64
+	admittedAt int64 // microseconds since 1970
+}
+
+// upstream holds the users that were admitted and perhaps are not in the ledger yet: those of pending entries, and
+// those of the topic's tail, of one campaign.
+type upstream struct {
+	campaign string
+	// limit bounds the users of the tail. Records beyond it stay on the topic, and the consumer brings each to the gate.
+	limit   int
+	claims  map[domain.UserID]claim
+	dropped int
+	// now bounds the admission times that are believed: a time in the future would stand in a stream for ever.
+	now time.Time
+}
+
+func newUpstream(campaign domain.Campaign, now time.Time) *upstream {
+	return &upstream{
+		campaign: campaign.Code, limit: int(campaign.Quota) + spareClaims,
+		claims: map[domain.UserID]claim{}, now: now,
+	}
+}
+
+// readPending takes in what is left of the pending entries. The gate is closed by then: no new ones come.
+func (u *upstream) readPending(ctx context.Context, reader domain.PendingReader) error {
+	after := ""
+	for range maxPendingPages {
+		entries, err := reader.Pending(ctx, u.campaign, after, pendingPage)
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			for _, winner := range entry.Winners {
+				u.add(winner)
+			}
+		}
+		if len(entries) < pendingPage {
+			return nil
+		}
+		after = entries[len(entries)-1].ID
+	}
+	return domain.Errorf(domain.CodeInternal, "more than %d pending entries", maxPendingPages*pendingPage)
+}
+
+// readTail takes in the records that no consumer has committed. A record from outside carries no promise yet: it
+// asks the gate when it is consumed.
+func (u *upstream) readTail(ctx context.Context, reader domain.TailReader) error {
+	return reader.ReadTail(ctx, func(delivery domain.Delivery) error {
+		if u.isOurs(delivery) {
+			u.addBounded(delivery.Winner)
+		}
+		return nil
+	})
+}
+
+func (u *upstream) isOurs(delivery domain.Delivery) bool {
+	return delivery.Problem == nil && !delivery.External && delivery.Winner.Campaign == u.campaign
+}
+
+func (u *upstream) addBounded(winner domain.Winner) {
+	if _, known := u.claims[winner.UserID]; !known && len(u.claims) >= u.limit {
+		u.dropped++
+		return
+	}
+	u.add(winner)
+}
+
+// add keeps, for each user, what the highest epoch says.
+func (u *upstream) add(winner domain.Winner) {
+	last, known := u.claims[winner.UserID]
+	if winner.UserID < 1 || known && last.epoch >= winner.Epoch {
+		return
+	}
+	slot := int32(domain.NoSlot)
+	if winner.Slot >= 1 && winner.Slot <= domain.MaxQuota {
+		slot = int32(winner.Slot)
+	}
+	u.claims[winner.UserID] = claim{slot: slot, epoch: winner.Epoch, admittedAt: u.believed(winner.AdmittedAt)}
+}
+
+func (u *upstream) believed(admittedAt time.Time) int64 {
+	if admittedAt.After(u.now) {
+		return u.now.UnixMicro()
+	}
+	return max(admittedAt.UnixMicro(), time.Millisecond.Microseconds())
+}
