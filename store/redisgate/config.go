@@ -1,0 +1,74 @@
+package redisgate
+
+import (
+	"crypto/tls"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// Config says where Redis is and how much may wait for it. A zero limit means its default.
+type Config struct {
+	// Addrs holds one host:port for a single server, or several nodes of a Redis Cluster.
+	Addrs []string
+	// Username and Password are those of an ACL user; both empty for a server without.
+	Username, Password string
+	TLS                bool
+	// CallTimeout bounds one call to Redis, dialling included. Default 300 ms.
+	CallTimeout time.Duration
+	// MaxBatch is how many users one script call decides at most, 1 to 2048. Default 512.
+	MaxBatch int
+	// MaxQueue is how many users of this process may wait for a call. Default 16384.
+	MaxQueue int
+	// WaitReplicas is how many replicas must have a batch of winners before they are answered; 0 asks none.
+	WaitReplicas int
+	// WaitReplicasTimeout bounds that wait, within CallTimeout. Default half of CallTimeout.
+	WaitReplicasTimeout time.Duration
+}
+
+const (
+	defaultCallTimeout = 300 * time.Millisecond
+	defaultMaxBatch    = 512
+	// maxBatchLimit keeps one script call, during which Redis serves nobody else, below a few milliseconds.
+	maxBatchLimit   = 2048
+	defaultMaxQueue = 16384
+	// poolSize is per node: two calls of each kind a campaign are under way at most, and lookups come one by one.
+	poolSize = 64
+)
+
+func (c Config) withDefaults() (Config, error) {
+	if len(c.Addrs) == 0 {
+		return c, errors.New("the address of Redis is missing")
+	}
+	if c.CallTimeout <= 0 {
+		c.CallTimeout = defaultCallTimeout
+	}
+	if c.MaxBatch <= 0 {
+		c.MaxBatch = defaultMaxBatch
+	}
+	c.MaxBatch = min(c.MaxBatch, maxBatchLimit)
+	if c.MaxQueue <= 0 {
+		c.MaxQueue = defaultMaxQueue
+	}
+	if c.WaitReplicasTimeout <= 0 || c.WaitReplicasTimeout >= c.CallTimeout {
+		c.WaitReplicasTimeout = max(c.CallTimeout/2, time.Millisecond)
+	}
+	return c, nil
+}
+
+// options leaves no retry to the client: it would hide from us whether a call that failed had been sent before.
+func (c Config) options() *redis.UniversalOptions {
+	options := &redis.UniversalOptions{
+		Addrs: c.Addrs, Username: c.Username, Password: c.Password, ClientName: "firstcome",
+		ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1,
+		DialTimeout: c.CallTimeout, ReadTimeout: c.CallTimeout, WriteTimeout: c.CallTimeout, PoolTimeout: c.CallTimeout,
+		PoolSize:                 poolSize,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+	if c.TLS {
+		options.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return options
+}

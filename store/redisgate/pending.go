@@ -1,0 +1,110 @@
+package redisgate
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"firstcome/domain"
+)
+
+// maxPendingEntries bounds what one call gives, whatever it was asked for.
+const maxPendingEntries = 1000
+
+// Pending implements domain.PendingReader. Entries that can't be read are reported in the log and left out; they stay
+// in Redis.
+func (g *Gate) Pending(ctx context.Context, campaign, after string, limit int) ([]domain.PendingEntry, error) {
+	start := "-"
+	if after != "" {
+		start = "(" + after
+	}
+	answer, err := g.ask(ctx, pendingScript, campaign, start, min(max(limit, 1), maxPendingEntries))
+	if err != nil {
+		return nil, err
+	}
+	if len(answer) < 3 {
+		return nil, errUnreadable("pending")
+	}
+	now := moment(answer.number(1))
+	raw, _ := answer[2].([]any)
+	entries := make([]domain.PendingEntry, 0, len(raw))
+	for _, one := range raw {
+		fields, _ := one.([]any)
+		entry, ok := readEntry(campaign, fields, now)
+		if !ok {
+			g.logger.Error("a pending entry can't be read", "campaign", campaign, "entry", reply(fields).text(0))
+			continue
+		}
+		entries = append(entries, entry)
+	}
+	return entries, nil
+}
+
+// readEntry reads an entry as XRANGE gives it: the ID, then names and values.
+func readEntry(campaign string, raw reply, now time.Time) (domain.PendingEntry, bool) {
+	entry := domain.PendingEntry{ID: raw.text(0)}
+	ms, ok := entryMilliseconds(entry.ID)
+	if !ok || len(raw) < 2 {
+		return entry, false
+	}
+	entry.Age = max(now.Sub(moment(ms)), 0)
+	list, _ := raw[1].([]any)
+	fields := reply(list)
+	if fields.text(0) != "e" || fields.text(2) != "w" {
+		return entry, false
+	}
+	epoch, err := strconv.ParseInt(fields.text(1), 10, 64)
+	if err != nil {
+		return entry, false
+	}
+	for text := range strings.SplitSeq(fields.text(3), ",") {
+		winner, ok := readPendingWinner(text, ms)
+		if !ok {
+			return entry, false
+		}
+		winner.Campaign, winner.Epoch = campaign, epoch
+		entry.Winners = append(entry.Winners, winner)
+	}
+	return entry, true
+}
+
+// readPendingWinner reads user:slot or user:slot:admitted_ms; entryMS stands for what is missing.
+func readPendingWinner(text string, entryMS int64) (domain.Winner, bool) {
+	userText, rest, _ := strings.Cut(text, ":")
+	user, err := domain.ParseUserID(userText)
+	if err != nil {
+		return domain.Winner{}, false
+	}
+	if !strings.Contains(rest, ":") {
+		rest += ":" + strconv.FormatInt(entryMS, 10)
+	}
+	winner, ok := readWinner("", user, rest, 0)
+	return winner, ok && winner.Slot > 0
+}
+
+func entryMilliseconds(id string) (int64, bool) {
+	text, _, _ := strings.Cut(id, "-")
+	ms, err := strconv.ParseInt(text, 10, 64)
+	return ms, err == nil
+}
+
+// Acknowledge implements domain.PendingReader. CodeGateClosed: nothing is removed, and a rebuild reads the entries.
+func (g *Gate) Acknowledge(ctx context.Context, campaign string, epoch int64, entryIDs []string) error {
+	for len(entryIDs) > 0 {
+		some := entryIDs[:min(len(entryIDs), maxPendingEntries)]
+		entryIDs = entryIDs[len(some):]
+		argv := make([]any, 0, 2*len(some))
+		for _, id := range some {
+			argv = append(argv, epoch, id)
+		}
+		answer, err := g.askOpen(ctx, confirmScript, campaign, argv...)
+		if err != nil {
+			return err
+		}
+		if answer.number(1) != epoch {
+			return errEpochChanged
+		}
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package redisgate
+
+import (
+	"context"
+	"time"
+
+	"firstcome/domain"
+)
+
+// Lookup implements domain.GateReader.
+func (g *Gate) Lookup(ctx context.Context, campaign string, user domain.UserID) (domain.Admission, error) {
+	answer, err := g.askOpen(ctx, lookupScript, campaign, int64(user))
+	if err != nil {
+		return domain.Admission{}, err
+	}
+	value := answer.text(3)
+	if value == "" {
+		return domain.Admission{}, errNotFound
+	}
+	winner, ok := readWinner(campaign, user, value, answer.number(1))
+	if !ok {
+		return domain.Admission{}, errGateClosed("users")
+	}
+	oldest, anyPending := answer.milliseconds(4)
+	return domain.Admission{Winner: winner, InQueue: !anyPending || winner.AdmittedAt.UnixMilli() < oldest}, nil
+}
+
+// Inspect implements domain.GateReader.
+func (g *Gate) Inspect(ctx context.Context, campaign string) (domain.GateReport, error) {
+	c, err := g.campaigns.find(campaign)
+	if err != nil {
+		return domain.GateReport{}, err
+	}
+	epoch, count := c.seen()
+	answer, err := g.ask(ctx, inspectScript, campaign, epoch, count)
+	if err != nil {
+		return domain.GateReport{}, err
+	}
+	report := domain.GateReport{
+		Closed: answer.text(1), Epoch: answer.number(2), Quota: answer.number(3),
+		StartsAt: moment(answer.number(4)), EndsAt: moment(answer.number(5)),
+		State: domain.CampaignState(answer.text(6)),
+		Count: answer.number(7), Free: answer.number(8), Winners: answer.number(9), Revoked: answer.number(10),
+		PendingEntries: answer.number(11), ServerTime: moment(answer.number(13)),
+	}
+	if oldest, exists := answer.milliseconds(12); exists {
+		report.OldestPendingAge = max(report.ServerTime.Sub(moment(oldest)), 0)
+	}
+	if report.Closed == "" {
+		c.saw(report.Epoch, report.Count)
+	}
+	return report, nil
+}
+
+func moment(ms int64) time.Time { return time.UnixMilli(ms).UTC() }

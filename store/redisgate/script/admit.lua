@@ -1,0 +1,108 @@
+-- Decides a batch of applications in their order, and notes the new winners as pending in the same step.
+--
+-- ARGV  1 highest epoch seen, 2 highest count seen under it, 3 'admit' or 'honour', 4.. user IDs
+--       'honour' is for users to whom a promise was made: it passes over state, window and lease, and gives a user who
+--       is owed a slot the next one.
+-- reply {'OK', epoch, count, entry ID or '', milliseconds of the oldest entry pending before or '',
+--        milliseconds until the start or 0, one item a user joined by ','}, or {'CLOSED', why}
+--       items: +slot new; =slot admitted earlier in this batch; slot:admitted_ms known (0 revoked, -1 owed);
+--       S sold out, N not started, P paused, E ended
+-- Why atomic: who is within the quota must be one decision; and a winner without a pending entry would be lost by a
+-- crash of the process. Every read comes before the first write, and the first write is the one that Redis refuses when
+-- it is out of memory, so a failed call changes nothing. Called twice, it answers the same slot.
+local gate, why = read_gate(tonumber(ARGV[1]), tonumber(ARGV[2]))
+-- What only this process could notice must be seen by the others, and by the rebuild, too.
+if why == 'epoch' or why == 'count' then return shut(why) end
+if why then return { 'CLOSED', why } end
+
+local honour = ARGV[3] == 'honour'
+local now = now_ms()
+local users = {}
+for i = 4, #ARGV do users[i - 3] = ARGV[i] end
+
+local known = {}
+for first = 1, #users, 500 do
+  local values = redis.call('HMGET', USERS, unpack(users, first, math.min(first + 499, #users)))
+  for i = 1, #values do known[first + i - 1] = values[i] end
+end
+
+-- The lowest free slots, as many as this batch could need.
+local free = {}
+if gate.free > 0 then
+  free = redis.call('ZRANGEBYSCORE', FREE, '-inf', gate.quota, 'LIMIT', 0, #users)
+  for i = 1, #free do
+    if not number_of(free[i]) then return shut('free') end
+  end
+end
+
+local refusal
+if not honour then
+  if gate.state == 'ended' or now >= gate.ends_at_ms then refusal = 'E'
+  elseif gate.state == 'paused' then refusal = 'P'
+  elseif now < gate.starts_at_ms then refusal = 'N'
+  elseif now < gate.reopen_at_ms then refusal = 'S' end
+end
+
+local count, owed, used = gate.count, gate.owed, 0
+local function next_slot()
+  if used < #free then
+    used = used + 1
+    return free[used]
+  end
+  if count < gate.quota then
+    count = count + 1
+    return string.format('%d', count)
+  end
+end
+
+local items, winners, pending, this_batch, any_known = {}, {}, {}, {}, false
+for i = 1, #users do
+  local user, value = users[i], known[i]
+  local is_owed = false
+  if value then
+    local slot = string.match(value, '^(%-?%d+):%d+$')
+    if not slot then return shut('users') end
+    is_owed = slot == '-1'
+    any_known = true
+  end
+  if this_batch[user] then
+    items[i] = '=' .. this_batch[user]
+  elseif value and not (honour and is_owed) then
+    items[i] = value
+  elseif refusal then
+    items[i] = refusal
+  else
+    local slot = next_slot()
+    if slot then
+      if is_owed then owed = owed - 1 end
+      this_batch[user] = slot
+      items[i] = '+' .. slot
+      winners[#winners + 1] = user
+      pending[#pending + 1] = user .. ':' .. slot
+    else
+      items[i] = 'S'
+    end
+  end
+end
+
+local oldest = ''
+if any_known then oldest = oldest_pending_ms() end
+
+local entry = ''
+if #winners > 0 then
+  entry = redis.call('XADD', PENDING, '*', 'e', gate.epoch, 'w', table.concat(pending, ','))
+  local admitted = ':' .. string.match(entry, '^(%d+)')
+  local values, taken = {}, {}
+  for i = 1, #winners do
+    values[2 * i - 1], values[2 * i] = winners[i], this_batch[winners[i]] .. admitted
+  end
+  for i = 1, used do taken[i] = free[i] end
+  call_in_chunks('HSET', USERS, values)
+  call_in_chunks('ZREM', FREE, taken)
+  if count ~= gate.count then redis.call('SET', COUNT, count) end
+  if owed ~= gate.owed then redis.call('HSET', META, 'owed', owed) end
+end
+
+local wait_ms = 0
+if refusal == 'N' then wait_ms = gate.starts_at_ms - now end
+return { 'OK', gate.epoch, count, entry, oldest, wait_ms, table.concat(items, ',') }

@@ -1,0 +1,114 @@
+-- What every script of the gate shares; it is put in front of each of them when they are loaded.
+--
+-- KEYS (all of one campaign, all in one hash slot)
+--   1 meta     hash    epoch, run_id, quota, starts_at_ms, ends_at_ms, state, revoked, owed, reopen_at_ms
+--   2 count    integer the highest slot handed out
+--   3 users    hash    user ID -> slot:admitted_ms; slot 0 = revoked, -1 = owed a slot
+--   4 free     zset    slots given back
+--   5 pending  stream  one entry a batch of winners: e = epoch, w = user:slot[:admitted_ms],...
+--                      without admitted_ms it is the millisecond part of the entry's ID
+--   6 to 8     the users, free and pending of a rebuild, written beside the others until they are swapped in
+-- Units: all times are milliseconds since 1970 by Redis's own clock. They stay below 16 digits, which Lua's numbers
+-- and their texts hold exactly; microseconds would not.
+local META, COUNT, USERS, FREE, PENDING = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local NEW_USERS, NEW_FREE, NEW_PENDING = KEYS[6], KEYS[7], KEYS[8]
+
+-- After new capacity in a sold-out campaign nobody new is admitted for this long. Sold-out flags in the memory of
+-- processes live shorter, so nobody is refused from memory after somebody else got the new capacity.
+local REOPEN_AFTER_MS = 2000
+
+-- A number from its decimal text, nil for anything else: "nan", "0x1", "1e9" and " 1" are all refused.
+local function number_of(text)
+  if text and #text <= 15 and string.find(text, '^%d+$') then return tonumber(text) end
+end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function type_of(key) return redis.call('TYPE', key).ok end
+
+-- The identity of the server that runs this script: another one after every restart and failover.
+local function server_run_id() return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') end
+
+-- Calls a command with any number of arguments: Lua can't pass thousands of them at once. The chunks are even, for
+-- commands that take pairs.
+local function call_in_chunks(command, key, arguments)
+  for first = 1, #arguments, 500 do
+    redis.call(command, key, unpack(arguments, first, math.min(first + 499, #arguments)))
+  end
+end
+
+-- The milliseconds of the oldest pending entry, '' when there is none.
+local function oldest_pending_ms()
+  local entries = redis.call('XRANGE', PENDING, '-', '+', 'COUNT', 1)
+  if not entries[1] then return '' end
+  return string.match(entries[1][1], '^(%d+)')
+end
+
+local function sold_out(gate)
+  return gate.quota and gate.count and gate.free and gate.count >= gate.quota and gate.free == 0
+end
+
+-- The fields of meta as numbers; a field that is missing or no number stays nil.
+local function read_meta(gate)
+  local meta = redis.call('HMGET', META, 'epoch', 'run_id', 'quota', 'starts_at_ms', 'ends_at_ms', 'state',
+    'revoked', 'owed', 'reopen_at_ms')
+  gate.epoch, gate.run_id, gate.quota = number_of(meta[1]), meta[2], number_of(meta[3])
+  gate.starts_at_ms, gate.ends_at_ms, gate.state = number_of(meta[4]), number_of(meta[5]), meta[6]
+  gate.revoked, gate.owed, gate.reopen_at_ms = number_of(meta[7]), number_of(meta[8]), number_of(meta[9])
+end
+
+-- What the other keys hold, each only if it is of its type. False: one of them is of a wrong type.
+local function read_keys(gate)
+  local count, users, free, pending = type_of(COUNT), type_of(USERS), type_of(FREE), type_of(PENDING)
+  if count == 'string' then gate.count = number_of(redis.call('GET', COUNT)) end
+  gate.users = 0
+  if users == 'hash' then gate.users = redis.call('HLEN', USERS) end
+  gate.free = 0
+  if free == 'zset' then gate.free = redis.call('ZCARD', FREE) end
+  if pending == 'stream' then gate.entries = redis.call('XLEN', PENDING) end
+  return (count == 'string' or count == 'none') and (users == 'hash' or users == 'none')
+    and (free == 'zset' or free == 'none') and (pending == 'stream' or pending == 'none')
+end
+
+local function complete_meta(gate)
+  return gate.epoch and gate.quota and gate.starts_at_ms and gate.ends_at_ms and gate.revoked and gate.owed
+    and gate.reopen_at_ms and (gate.state == 'open' or gate.state == 'paused' or gate.state == 'ended')
+end
+
+-- Reads the gate and says why nobody may be admitted: nil when it is open and its state is the one that was verified.
+-- seen_epoch and seen_count are the highest that the calling process has seen: lower ones mean that Redis lost writes.
+local function read_gate(seen_epoch, seen_count)
+  local gate = { users = 0, free = 0 }
+  local kind = type_of(META)
+  local is_hash = kind == 'hash'
+  if is_hash then read_meta(gate) end
+  local types_fit = read_keys(gate)
+  if kind == 'none' then return gate, 'missing' end
+  if not is_hash then return gate, 'wrong-type' end
+  if gate.run_id == '' then return gate, 'closed' end
+  if gate.run_id ~= server_run_id() then return gate, 'run-id' end
+  if not complete_meta(gate) then return gate, 'meta' end
+  if not types_fit then return gate, 'wrong-type' end
+  if gate.epoch < seen_epoch then return gate, 'epoch' end
+  if not gate.count then return gate, 'count' end
+  if gate.epoch == seen_epoch and gate.count < seen_count then return gate, 'count' end
+  if not gate.entries then return gate, 'pending' end
+  if gate.users - gate.revoked - gate.owed + gate.free ~= gate.count then return gate, 'sum' end
+  return gate, nil
+end
+
+-- Closes the gate for everybody, until it is rebuilt, and gives the answer that says why.
+local function shut(why)
+  if why ~= 'missing' and type_of(META) == 'hash' then redis.call('HSET', META, 'run_id', '') end
+  return { 'CLOSED', why }
+end
+
+-- True when the rebuild that asks is still the one that may write: the gate is closed, at its epoch, on its server.
+local function is_my_rebuild(epoch, run_id)
+  if type_of(META) ~= 'hash' then return false end
+  local meta = redis.call('HMGET', META, 'epoch', 'run_id')
+  return meta[1] == epoch and meta[2] == '' and server_run_id() == run_id
+end

@@ -1,0 +1,17 @@
+-- Brings quota, window and state in line with the campaign row.
+--
+-- ARGV  1 highest epoch seen, 2 highest count seen under it, 3 epoch of the row, 4 quota, 5 starts_at_ms, 6 ends_at_ms,
+--       7 state
+-- reply {'OK', epoch, count}; {'EPOCH'} the gate is at another epoch; {'LOWER'} the quota is below the gate's, nothing
+--       is changed; {'CLOSED', why}
+-- Why atomic: a quota is only ever raised here, and a frozen caller's older row must not lower it again.
+local gate, why = read_gate(tonumber(ARGV[1]), tonumber(ARGV[2]))
+if why then return { 'CLOSED', why } end
+if gate.epoch ~= tonumber(ARGV[3]) then return { 'EPOCH' } end
+local quota = tonumber(ARGV[4])
+if quota < gate.quota then return { 'LOWER' } end
+local reopen_at_ms = gate.reopen_at_ms
+if quota > gate.quota and sold_out(gate) then reopen_at_ms = now_ms() + REOPEN_AFTER_MS end
+redis.call('HSET', META, 'quota', ARGV[4], 'starts_at_ms', ARGV[5], 'ends_at_ms', ARGV[6], 'state', ARGV[7],
+  'reopen_at_ms', string.format('%d', reopen_at_ms))
+return { 'OK', gate.epoch, gate.count }
