@@ -1,0 +1,172 @@
+package sqlledger
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"firstcome/domain"
+)
+
+// Strengths of a locking read. SQLite ignores them: its writing transactions hold the whole database.
+const (
+	lockShared    = clause.LockingStrengthShare
+	lockExclusive = clause.LockingStrengthUpdate
+)
+
+func errUnknownCampaign(code string) error {
+	return domain.Errorf(domain.CodeUnknownCampaign, "there is no campaign %q", cutText(code, maxCampaignCodeBytes))
+}
+
+// Campaigns gives all campaigns, in the order of their IDs.
+func (l *Ledger) Campaigns(ctx context.Context) ([]domain.Campaign, error) {
+	var rows []campaignRow
+	err := l.read(ctx, "campaigns", func(db *gorm.DB) error { return db.Order("id").Find(&rows).Error })
+	if err != nil {
+		return nil, err
+	}
+	campaigns := make([]domain.Campaign, len(rows))
+	for i, row := range rows {
+		campaigns[i] = row.campaign()
+	}
+	return campaigns, nil
+}
+
+// Campaign gives one. CodeUnknownCampaign.
+func (l *Ledger) Campaign(ctx context.Context, code string) (domain.Campaign, error) {
+	var row campaignRow
+	err := l.read(ctx, "campaign", func(db *gorm.DB) (err error) {
+		row, err = findCampaign(db, code)
+		return err
+	})
+	return row.campaign(), err
+}
+
+// findCampaign reads a campaign's row. The code is checked first, because MySQL takes "a " for "a".
+func findCampaign(db *gorm.DB, code string) (campaignRow, error) {
+	var row campaignRow
+	if domain.CheckCampaignCode(code) != nil {
+		return row, errUnknownCampaign(code)
+	}
+	err := db.Where("code = ?", code).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return row, errUnknownCampaign(code)
+	}
+	return row, err
+}
+
+// lockCampaign is findCampaign under a lock that lasts until the end of the transaction.
+func lockCampaign(tx *gorm.DB, code, strength string) (campaignRow, error) {
+	return findCampaign(tx.Clauses(clause.Locking{Strength: strength}), code)
+}
+
+// CreateCampaign stores a campaign with epoch 0. CodeInvalidRequest, CodeConflict: the code is taken.
+func (l *Ledger) CreateCampaign(ctx context.Context, campaign domain.Campaign, actor string) (domain.Campaign, error) {
+	campaign.StartsAt, campaign.EndsAt = storedTime(campaign.StartsAt), storedTime(campaign.EndsAt)
+	if err := campaign.Check(); err != nil {
+		return domain.Campaign{}, err
+	}
+	row := campaignRowOf(campaign)
+	row.ID, row.Epoch, row.Fencing, row.WantedQuota = 0, 0, 0, 0
+	row.CreatedAt = l.now()
+	row.UpdatedAt = row.CreatedAt
+	var stored domain.Campaign
+	err := l.write(ctx, "create_campaign", func(tx *gorm.DB) error {
+		fresh := row
+		created := tx.Clauses(clause.OnConflict{DoNothing: true}).Omit("id").Create(&fresh)
+		if created.Error != nil {
+			return created.Error
+		}
+		if created.RowsAffected == 0 {
+			return domain.Errorf(domain.CodeConflict, "the campaign code %q is taken", campaign.Code)
+		}
+		found, err := findCampaign(tx, campaign.Code)
+		if err != nil {
+			return err
+		}
+		stored = found.campaign()
+		return l.recordAction(tx, action{actor, "create", "campaign " + campaign.Code, nil, stored})
+	})
+	return stored, err
+}
+
+// ChangeCampaign applies a change as Campaign.Apply does. CodeUnknownCampaign, CodeInvalidRequest, CodeConflict.
+func (l *Ledger) ChangeCampaign(
+	ctx context.Context, code string, change domain.CampaignChange, actor string,
+) (domain.Campaign, error) {
+	change.StartsAt, change.EndsAt = storedTimePointer(change.StartsAt), storedTimePointer(change.EndsAt)
+	var after domain.Campaign
+	err := l.write(ctx, "change_campaign", func(tx *gorm.DB) error {
+		row, err := lockCampaign(tx, code, lockExclusive)
+		if err != nil {
+			return err
+		}
+		before := row.campaign()
+		if after, err = before.Apply(change); err != nil {
+			return err
+		}
+		after.UpdatedAt = l.now()
+		if err := saveCampaign(tx, after); err != nil {
+			return err
+		}
+		return l.recordAction(tx, action{actor, "change", "campaign " + code, before, after})
+	})
+	return after, err
+}
+
+// saveCampaign writes all columns of a locked row.
+func saveCampaign(tx *gorm.DB, campaign domain.Campaign) error {
+	row := campaignRowOf(campaign)
+	return tx.Model(&campaignRow{ID: row.ID}).Select("*").Omit("id", "code", "created_at").Updates(&row).Error
+}
+
+func storedTimePointer(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	stored := storedTime(*t)
+	return &stored
+}
+
+// BeginRebuild raises the campaign's epoch and fencing number. It waits for the transactions that hold the row shared,
+// so once it returns, no row of an older epoch is stored any more. CodeUnknownCampaign.
+func (l *Ledger) BeginRebuild(ctx context.Context, code string) (domain.Campaign, error) {
+	var campaign domain.Campaign
+	err := l.write(ctx, "begin_rebuild", func(tx *gorm.DB) error {
+		row, err := lockCampaign(tx, code, lockExclusive)
+		if err != nil {
+			return err
+		}
+		campaign = row.campaign()
+		campaign.Epoch++
+		campaign.Fencing++
+		campaign.UpdatedAt = l.now()
+		return saveCampaign(tx, campaign)
+	})
+	return campaign, err
+}
+
+// FinishRebuild makes quota the campaign's quota and clears WantedQuota. CodeOvertaken: a newer rebuild has begun, or
+// an operator has changed the quota since this one began, and another rebuild must look at the new wish.
+func (l *Ledger) FinishRebuild(ctx context.Context, campaign domain.Campaign, quota int64) (domain.Campaign, error) {
+	var after domain.Campaign
+	err := l.write(ctx, "finish_rebuild", func(tx *gorm.DB) error {
+		row, err := lockCampaign(tx, campaign.Code, lockExclusive)
+		if err != nil {
+			return err
+		}
+		if row.Fencing != campaign.Fencing {
+			return domain.Errorf(domain.CodeOvertaken, "a newer rebuild of campaign %s has begun", campaign.Code)
+		}
+		if row.Quota != campaign.Quota || row.WantedQuota != campaign.WantedQuota {
+			return domain.Errorf(domain.CodeOvertaken, "the quota of campaign %s was changed meanwhile", campaign.Code)
+		}
+		after = row.campaign()
+		after.Quota, after.WantedQuota, after.UpdatedAt = quota, 0, l.now()
+		return saveCampaign(tx, after)
+	})
+	return after, err
+}

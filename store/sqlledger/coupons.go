@@ -1,0 +1,199 @@
+package sqlledger
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"firstcome/domain"
+)
+
+// StoreCoupons stores winners of one campaign, at most domain.MaxPage of them, in one short transaction:
+//
+//  1. Read the campaign's row under a shared lock: until the commit no rebuild can raise its epoch.
+//  2. Insert all rows by one statement, which passes over those that conflict with a row that is there.
+//  3. Commit, if all were new: the usual case. Else undo it, and in a new transaction read first which of the users and
+//     slots have rows, decide on each winner, and insert the rest.
+//
+// A crash before the commit leaves nothing behind. CodeRowRefused: the database refuses at least one of the rows, and
+// none is stored. CodeInvalidRequest: there are too many.
+func (l *Ledger) StoreCoupons(
+	ctx context.Context, campaign string, winners []domain.Winner,
+) ([]domain.StoreResult, error) {
+	if len(winners) > domain.MaxPage {
+		return nil, domain.Invalid("winners", "at most %d coupons can be stored at once", domain.MaxPage)
+	}
+	if len(winners) == 0 {
+		return nil, nil
+	}
+	var results []domain.StoreResult
+	lookFirst := false
+	err := l.write(ctx, "store_coupons", func(tx *gorm.DB) error {
+		row, exists, err := holdCampaign(tx, campaign)
+		if err != nil {
+			return err
+		}
+		if !exists {
+			results = slices.Repeat([]domain.StoreResult{{Outcome: domain.UnknownCampaign}}, len(winners))
+			return nil
+		}
+		results, err = l.storeRows(tx, row, winners, lookFirst)
+		lookFirst = true
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// holdCampaign keeps the campaign's epoch and quota as they are until the end of the transaction.
+func holdCampaign(tx *gorm.DB, code string) (campaign campaignRow, exists bool, err error) {
+	campaign, err = lockCampaign(tx, code, lockShared)
+	if domain.CodeOf(err) == domain.CodeUnknownCampaign {
+		return campaign, false, nil
+	}
+	return campaign, err == nil, err
+}
+
+// storeRows decides on the winners and inserts their rows. Without lookFirst it assumes that no winner has a row, and
+// gives errConflict when that proves wrong.
+func (l *Ledger) storeRows(
+	tx *gorm.DB, campaign campaignRow, winners []domain.Winner, lookFirst bool,
+) ([]domain.StoreResult, error) {
+	known := newKnownRows()
+	if lookFirst {
+		if err := readKnown(tx, campaign, winners, known); err != nil {
+			return nil, err
+		}
+	}
+	results := settle(campaign, winners, known)
+	rows := couponsOf(campaign, winners, results, l.now())
+	if !lookFirst && len(rows) < len(winners) {
+		return nil, errConflict
+	}
+	return results, insertCoupons(tx, rows)
+}
+
+// readKnown reads the rows of these users and of these slots.
+func readKnown(tx *gorm.DB, campaign campaignRow, winners []domain.Winner, known knownRows) error {
+	users, slots := make([]int64, len(winners)), make([]int64, len(winners))
+	for i, winner := range winners {
+		users[i], slots[i] = int64(winner.UserID), int64(winner.Slot)
+	}
+	for column, values := range map[string][]int64{"user_id": users, "slot": slots} {
+		var rows []couponRow
+		err := tx.Select("user_id", "slot").Where("campaign_id = ?", campaign.ID).
+			Where(map[string]any{column: values}).Find(&rows).Error
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			known.add(domain.UserID(row.UserID), domain.Slot(row.Slot.Int64))
+		}
+	}
+	return nil
+}
+
+// insertCoupons inserts the rows in the order of their slots, so that writers meet in the same order and seldom
+// deadlock. errConflict: a row was passed over because its user or its slot has a row.
+func insertCoupons(tx *gorm.DB, rows []newCoupon) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	for _, row := range rows {
+		if row.UserID < 1 || !holdsTime(row.AdmittedAt) {
+			return domain.Wrap(domain.CodeRowRefused, errImpossible, messageRefused)
+		}
+	}
+	slices.SortFunc(rows, func(a, b newCoupon) int {
+		return cmp.Or(cmp.Compare(a.Slot.Int64, b.Slot.Int64), cmp.Compare(a.UserID, b.UserID))
+	})
+	inserted := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&rows)
+	if inserted.Error != nil {
+		return inserted.Error
+	}
+	if inserted.RowsAffected < int64(len(rows)) {
+		return errConflict
+	}
+	return nil
+}
+
+// errImpossible is about rows that SQLite would take and MySQL not.
+var errImpossible = errors.New("the user ID is not positive, or the time of admission lies outside the years 1000 to 9999")
+
+// FindCoupon gives a user's coupon, a revoked one too. CodeNotFound.
+func (l *Ledger) FindCoupon(ctx context.Context, campaign string, user domain.UserID) (domain.Coupon, error) {
+	var row couponRow
+	err := l.read(ctx, "find_coupon", func(db *gorm.DB) error {
+		of, err := findCampaign(db, campaign)
+		if err == nil {
+			err = db.Where("campaign_id = ? AND user_id = ?", of.ID, int64(user)).Take(&row).Error
+		}
+		if errors.Is(err, gorm.ErrRecordNotFound) || domain.CodeOf(err) == domain.CodeUnknownCampaign {
+			return domain.Errorf(domain.CodeNotFound, "user %s has no coupon", user)
+		}
+		return err
+	})
+	if err != nil {
+		return domain.Coupon{}, err
+	}
+	return row.coupon(campaign), nil
+}
+
+// HasUnresolvedFailEvent says whether a record of the user waits to be stored.
+func (l *Ledger) HasUnresolvedFailEvent(ctx context.Context, campaign string, user domain.UserID) (bool, error) {
+	var found []int64
+	err := l.read(ctx, "has_fail_event", func(db *gorm.DB) error {
+		return unresolvedOf(db, campaign).Where("user_id = ?", int64(user)).Limit(1).Pluck("id", &found).Error
+	})
+	return len(found) > 0, err
+}
+
+// Coupons lists coupons in the order they were stored. CodeUnknownCampaign. CodeInvalidRequest: the limit or the cursor.
+func (l *Ledger) Coupons(
+	ctx context.Context, campaign string, after int64, limit int,
+) ([]domain.Coupon, int64, error) {
+	if err := checkPage(limit, after); err != nil {
+		return nil, 0, err
+	}
+	var rows []couponRow
+	err := l.read(ctx, "coupons", func(db *gorm.DB) error {
+		of, err := findCampaign(db, campaign)
+		if err != nil {
+			return err
+		}
+		return couponPage(db, of.ID, after, limit+1).Find(&rows).Error
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	next := int64(0)
+	if len(rows) > limit {
+		rows = rows[:limit]
+		next = rows[limit-1].ID
+	}
+	coupons := make([]domain.Coupon, len(rows))
+	for i, row := range rows {
+		coupons[i] = row.coupon(campaign)
+	}
+	return coupons, next, nil
+}
+
+func couponPage(db *gorm.DB, campaignID, after int64, limit int) *gorm.DB {
+	return db.Where("campaign_id = ? AND id > ?", campaignID, after).Order("id").Limit(limit)
+}
+
+func checkPage(limit int, cursor int64) error {
+	if limit < 1 || limit > domain.MaxPage {
+		return domain.Invalid("limit", "limit must be 1 to %d", domain.MaxPage)
+	}
+	if cursor < 0 {
+		return domain.Invalid("cursor", "the cursor must not be negative")
+	}
+	return nil
+}

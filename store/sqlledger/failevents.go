@@ -1,0 +1,138 @@
+package sqlledger
+
+import (
+	"context"
+	"errors"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"firstcome/domain"
+)
+
+// RecordFailEvent keeps a record that could not be stored. The same record position twice is one event. An event with
+// a slot is recorded only under its own epoch, read under a shared lock: a rebuild would otherwise not see the event,
+// and give its slot away. CodeEpochChanged.
+func (l *Ledger) RecordFailEvent(ctx context.Context, event domain.FailEvent) error {
+	return l.write(ctx, "record_fail_event", func(tx *gorm.DB) error {
+		row := newFailEventOf(event, l.now())
+		if row.Slot > 0 {
+			if err := requireEpoch(tx, event.Campaign, event.Epoch); err != nil {
+				return err
+			}
+		}
+		return tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error
+	})
+}
+
+// requireEpoch holds the campaign at this epoch until the end of the transaction. CodeEpochChanged; for a campaign
+// that does not exist as well, because it has no slots.
+func requireEpoch(tx *gorm.DB, code string, epoch int64) error {
+	campaign, err := lockCampaign(tx, code, lockShared)
+	if domain.CodeOf(err) == domain.CodeUnknownCampaign {
+		return domain.Wrap(domain.CodeEpochChanged, err, "an event of an unknown campaign holds no slot")
+	}
+	if err != nil {
+		return err
+	}
+	if campaign.Epoch != epoch {
+		return domain.Errorf(domain.CodeEpochChanged,
+			"campaign %s is at epoch %d, the event's slot holds under %d", code, campaign.Epoch, epoch)
+	}
+	return nil
+}
+
+// FailEvents lists events, newest first. CodeInvalidRequest: the limit or the cursor.
+func (l *Ledger) FailEvents(ctx context.Context, filter domain.FailEventFilter) ([]domain.FailEvent, error) {
+	if err := checkPage(filter.Limit, filter.BeforeID); err != nil {
+		return nil, err
+	}
+	var rows []failEventRow
+	err := l.read(ctx, "fail_events", func(db *gorm.DB) error {
+		return filtered(db, filter).Order("id DESC").Limit(filter.Limit).Find(&rows).Error
+	})
+	if err != nil {
+		return nil, err
+	}
+	return failEventsOf(rows), nil
+}
+
+func filtered(db *gorm.DB, filter domain.FailEventFilter) *gorm.DB {
+	// A map selects by each of its entries, whatever its value.
+	wanted := map[string]any{}
+	if filter.Status != "" {
+		wanted["status"] = filter.Status
+	}
+	if filter.Reason != "" {
+		wanted["reason"] = filter.Reason
+	}
+	if filter.Campaign != "" {
+		wanted["campaign_code"] = filter.Campaign
+	}
+	if filter.UserID != 0 {
+		wanted["user_id"] = int64(filter.UserID)
+	}
+	if filter.BeforeID > 0 {
+		db = db.Where("id < ?", filter.BeforeID)
+	}
+	return db.Where(wanted)
+}
+
+func failEventsOf(rows []failEventRow) []domain.FailEvent {
+	events := make([]domain.FailEvent, len(rows))
+	for i, row := range rows {
+		events[i] = row.failEvent()
+	}
+	return events
+}
+
+// FailEvent gives one with its attempts, oldest first, at most domain.MaxPage of them. CodeNotFound.
+func (l *Ledger) FailEvent(ctx context.Context, id int64) (domain.FailEvent, []domain.FailEventAttempt, error) {
+	var row failEventRow
+	var rows []attemptRow
+	err := l.read(ctx, "fail_event", func(db *gorm.DB) (err error) {
+		if row, err = findFailEvent(db, id); err != nil {
+			return err
+		}
+		return db.Where("fail_event_id = ?", id).Order("id").Limit(domain.MaxPage).Find(&rows).Error
+	})
+	if err != nil {
+		return domain.FailEvent{}, nil, err
+	}
+	attempts := make([]domain.FailEventAttempt, len(rows))
+	for i, row := range rows {
+		attempts[i] = row.attempt()
+	}
+	return row.failEvent(), attempts, nil
+}
+
+func findFailEvent(db *gorm.DB, id int64) (failEventRow, error) {
+	var row failEventRow
+	err := db.Where("id = ?", id).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return row, domain.Errorf(domain.CodeNotFound, "there is no fail event %d", id)
+	}
+	return row, err
+}
+
+// CountFailEvents counts events by status, each count stopping at limit. CodeInvalidRequest: the limit is below 1.
+func (l *Ledger) CountFailEvents(ctx context.Context, limit int) (map[domain.FailStatus]int64, error) {
+	if limit < 1 {
+		return nil, domain.Invalid("limit", "limit must be at least 1")
+	}
+	counts := map[domain.FailStatus]int64{}
+	err := l.read(ctx, "count_fail_events", func(db *gorm.DB) error {
+		for _, status := range []domain.FailStatus{
+			domain.FailStatusFail, domain.FailStatusProcessing, domain.FailStatusSuccess, domain.FailStatusDead,
+		} {
+			var count int64
+			some := db.Model(&failEventRow{}).Select("id").Where("status = ?", status).Limit(limit)
+			if err := db.Table("(?) AS some", some).Count(&count).Error; err != nil {
+				return err
+			}
+			counts[status] = count
+		}
+		return nil
+	})
+	return counts, err
+}
