@@ -13,11 +13,7 @@ func (c *Consumer) resolve(ctx context.Context, i *item, v verdict) error {
 	if v.refused != nil {
 		return c.keepWithSlot(ctx, i, domain.ReasonRowRefused, v.refused.Error())
 	}
-	outcome := v.result.Outcome
-	if i.winner.Slot < 1 && outcome == domain.OverQuota {
-		outcome = domain.OtherEpoch // The record is of a winner who is owed a slot: the gate knows which.
-	}
-	switch outcome {
+	switch outcome := v.result.Outcome; outcome {
 	case domain.OtherEpoch:
 		return c.askAgain(ctx, i)
 	case domain.HasOtherSlot:
@@ -33,8 +29,9 @@ func (c *Consumer) resolve(ctx context.Context, i *item, v verdict) error {
 	case domain.UnknownCampaign:
 		return c.keepWithoutSlot(ctx, i, domain.ReasonUnknownCampaign,
 			fmt.Sprintf("there is no campaign %q", i.winner.Campaign))
+	default:
+		return domain.Errorf(domain.CodeInternal, "the coupon store gave the outcome %d, which we don't know", outcome)
 	}
-	return domain.Errorf(domain.CodeInternal, "the coupon store gave the outcome %d, which we don't know", outcome)
 }
 
 // admit asks the gate for a record from outside.
@@ -101,11 +98,8 @@ func (c *Consumer) keepAndDispute(ctx context.Context, i *item, reason domain.Fa
 	return err
 }
 
-// dispute closes the gate if it holds what the ledger denies. A winner without a slot has nothing to dispute.
+// dispute closes the gate if it holds what the ledger denies.
 func (c *Consumer) dispute(ctx context.Context, winner domain.Winner) error {
-	if winner.Slot < 1 {
-		return nil
-	}
 	c.logger.Error("the gate and the ledger contradict each other; the gate is closed if it still holds this",
 		"campaign", winner.Campaign, "user_id", winner.UserID, "slot", winner.Slot, "epoch", winner.Epoch)
 	return c.ports.Mender.Dispute(ctx, winner)

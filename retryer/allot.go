@@ -13,7 +13,7 @@ import (
 //
 // A user keeps the slot of the claim if it is within the quota and nobody's; of two who claim one slot, the claim of
 // the higher epoch is kept. The others get the lowest slots left, in the order of their admission, and when none is
-// left they are owed one.
+// left they are owed one. Whoever has a slot is pending: the record must be sent again under the new epoch.
 func allot(claims map[domain.UserID]claim, used *slotSet, quota int64) []domain.GateWinner {
 	users := slices.SortedFunc(maps.Keys(claims), func(a, b domain.UserID) int {
 		return cmp.Or(
@@ -30,7 +30,7 @@ func allot(claims map[domain.UserID]claim, used *slotSet, quota int64) []domain.
 			slot = domain.SlotOwed
 		}
 		winners[i] = domain.GateWinner{
-			UserID: user, Slot: slot, AdmittedAt: time.UnixMicro(claims[user].admittedAt).UTC(), Pending: true,
+			UserID: user, Slot: slot, AdmittedAt: time.UnixMicro(claims[user].admittedAt).UTC(),
 		}
 	}
 	slices.SortFunc(winners, func(a, b domain.GateWinner) int {
@@ -41,6 +41,7 @@ func allot(claims map[domain.UserID]claim, used *slotSet, quota int64) []domain.
 		if winners[i].Slot == domain.SlotOwed {
 			winners[i].Slot, _ = used.takeLowest(domain.Slot(quota))
 		}
+		winners[i].Pending = winners[i].Slot >= 1
 	}
 	return winners
 }

@@ -80,14 +80,28 @@ func (b *builder) writeEvents(ctx context.Context) error {
 	return nil
 }
 
-// writeUpstream writes the users whom only upstream knows.
-func (b *builder) writeUpstream(ctx context.Context) error {
+// writeUpstream writes the users whom only upstream knows, and gives back the winners for whom no slot was left, as
+// upstream named them.
+func (b *builder) writeUpstream(ctx context.Context) ([]domain.Winner, error) {
+	var owed []domain.Winner
 	for _, winner := range allot(b.upstream.claims, b.used, b.campaign.Quota) {
+		if winner.Slot == domain.SlotOwed {
+			owed = append(owed, b.claimed(winner))
+		}
 		if err := b.write(ctx, winner); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return b.flush(ctx)
+	return owed, b.flush(ctx)
+}
+
+// claimed gives the winner as upstream named it, under an epoch that is certainly over.
+func (b *builder) claimed(winner domain.GateWinner) domain.Winner {
+	claim := b.upstream.claims[winner.UserID]
+	return domain.Winner{
+		Campaign: b.campaign.Code, UserID: winner.UserID, Slot: max(domain.Slot(claim.slot), 1),
+		AdmittedAt: winner.AdmittedAt, Epoch: min(claim.epoch, b.campaign.Epoch-1),
+	}
 }
 
 func (b *builder) write(ctx context.Context, winner domain.GateWinner) error {

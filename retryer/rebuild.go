@@ -58,7 +58,10 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 //  4. Read the topic's tail; nothing can be on it before the first epoch.
 //  5. Read the ledger as of one moment, and write everybody whom it knows to the rebuild's own keys. A crash from
 //     here to step 7 leaves keys that nobody reads; the next rebuild empties them.
-//  6. Write the users whom only upstream knows, each with a fresh pending entry: the relay sends them again.
+//  6. Write the users whom only upstream knows, each with a fresh pending entry: the relay sends them again. Those for
+//     whom no slot is left (after two masters at once, say) have no entry: they go to the topic now, as winners of an
+//     older epoch, and the consumer brings them to the gate or makes them fail events. A crash leaves records that the
+//     consumer meets twice.
 //  7. Settle a quota that was to be lowered, if this rebuilder is still the newest. A crash leaves the lower quota in
 //     the ledger and a closed gate.
 //  8. Swap the keys in and open the gate, if it is still closed, on the same server, and waits for this epoch.
@@ -82,7 +85,7 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 	if err := b.writeHolders(ctx, r.ports.LedgerRebuild); err != nil {
 		return campaign, err
 	}
-	if err := b.writeUpstream(ctx); err != nil {
+	if err := r.writeUpstream(ctx, b); err != nil {
 		return campaign, err
 	}
 	if campaign, err = r.settleQuota(ctx, campaign, b.used.highest); err != nil {
@@ -108,6 +111,16 @@ func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign) (*
 			"campaign", campaign.Code, "records_left", upstream.dropped)
 	}
 	return upstream, nil
+}
+
+func (r *Retryer) writeUpstream(ctx context.Context, b *builder) error {
+	owed, err := b.writeUpstream(ctx)
+	if err != nil || len(owed) == 0 {
+		return err
+	}
+	r.logger.Error("more winners were promised a coupon than there are slots", "campaign", b.campaign.Code,
+		"without_slot", len(owed))
+	return r.ports.Publisher.PublishAll(ctx, owed)
 }
 
 func (r *Retryer) settleQuota(

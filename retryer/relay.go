@@ -39,7 +39,12 @@ func (r *Retryer) relayOnce(ctx context.Context) (int, error) {
 	return total, errors.Join(failures...)
 }
 
+// relayCampaign leaves a closed gate alone: the rebuild takes over what is pending there.
 func (r *Retryer) relayCampaign(ctx context.Context, code string) (int, error) {
+	report, err := r.ports.GateReader.Inspect(ctx, code)
+	if err != nil || report.Closed != "" || report.OldestPendingAge < r.cfg.RelayAfter {
+		return 0, err
+	}
 	sent, after := 0, ""
 	for range maxRelayPages {
 		entries, err := r.ports.Pending.Pending(ctx, code, after, relayPage)
@@ -103,7 +108,8 @@ func (r *Retryer) send(ctx context.Context, code string, group sending) error {
 	}
 	r.metrics.relayed.Add(float64(len(group.winners)))
 	err := r.ports.Pending.Acknowledge(ctx, code, group.epoch, group.ids)
-	if domain.CodeOf(err) == domain.CodeEpochChanged {
+	switch domain.CodeOf(err) {
+	case domain.CodeEpochChanged, domain.CodeGateClosed:
 		return nil
 	}
 	return err

@@ -60,6 +60,11 @@ func (t *try) askGate(ctx context.Context) error {
 		return nil
 	case domain.CodeSoldOut:
 		return t.failWithoutSlot(domain.ReasonNoSlotLeft, "no slot is left")
+	case domain.CodeGateClosed:
+		// A campaign that nobody created has no gate either, and none will open.
+		if _, found := t.ports.Campaigns.Campaign(ctx, t.event.Campaign); domain.CodeOf(found) == domain.CodeUnknownCampaign {
+			return t.failWithoutSlot(domain.ReasonUnknownCampaign, "there is no such campaign")
+		}
 	}
 	return err
 }
