@@ -20,7 +20,7 @@ type call struct {
 	admin        bool
 }
 
-// maxAdminBody bounds one answer: a page of 1000 fail events, each with its raw record, fits.
+// maxAdminBody bounds one answer: a page of 1000 fail events, each with its error text, fits.
 const maxAdminBody = 32 << 20
 
 // call sends one request and reads a 2xx body into target. A refusal is a *domain.Error with the problem's code.

@@ -125,35 +125,41 @@ func (c *client) failEvents(ctx context.Context, code string) ([]domain.FailEven
 	return list(ctx, c, listing{path: "/v1/admin/fail-events", campaign: code}, failEventRow.failEvent)
 }
 
-// Bounds of a list: a page is as long as the API allows, and maxRows is well above every quota, so that a campaign
-// with too many coupons is still read.
-const (
-	pageLength = 500
-	maxRows    = 2 * domain.MaxQuota
-)
+// maxRows bounds a list: well above every quota, so that a campaign with too many coupons is still read.
+const maxRows = 2 * domain.MaxQuota
 
-// pageBody is one page of a list; NextCursor is empty on the last.
+// pageBody is one page of either list; NextCursor is empty on the last.
 type pageBody[Row any] struct {
-	Items      []Row  `json:"items"`
+	Coupons    []Row  `json:"coupons"`
+	FailEvents []Row  `json:"fail_events"`
 	NextCursor string `json:"next_cursor"`
+}
+
+// rows gives the page's rows: nil when the answer holds no list at all, which is not the same as an empty one.
+func (p pageBody[Row]) rows() []Row {
+	if p.Coupons != nil {
+		return p.Coupons
+	}
+	return p.FailEvents
 }
 
 // listing names a list of one campaign.
 type listing struct{ path, campaign string }
 
-// list reads a list to its end. A page without items and a cursor that stands still are errors.
+// list reads a list to its end. A page without a list and a cursor that stands still are errors.
 func list[Row, Item any](ctx context.Context, c *client, what listing, read func(Row) Item) ([]Item, error) {
-	query := url.Values{"campaign": {what.campaign}, "limit": {strconv.Itoa(pageLength)}}
+	query := url.Values{"campaign": {what.campaign}, "limit": {strconv.Itoa(domain.MaxPage)}}
 	for all := []Item(nil); ; {
 		var page pageBody[Row]
 		request := call{method: http.MethodGet, path: what.path + "?" + query.Encode(), admin: true}
 		if err := c.call(ctx, request, &page); err != nil {
 			return nil, err
 		}
-		if page.Items == nil {
-			return nil, fmt.Errorf("the list %s has no items", what.path)
+		rows := page.rows()
+		if rows == nil {
+			return nil, fmt.Errorf("the list %s has no rows in its answer", what.path)
 		}
-		for _, row := range page.Items {
+		for _, row := range rows {
 			all = append(all, read(row))
 		}
 		if page.NextCursor == "" {

@@ -91,19 +91,26 @@ func (c Config) check() error {
 			return err
 		}
 	}
-	switch {
-	case c.Quota < 1 || c.Quota > domain.MaxQuota:
-		return domain.Invalid("quota", "quota must be 1 to %d", domain.MaxQuota)
-	case c.Users < 1 || c.Users > MaxUsers:
-		return domain.Invalid("users", "users must be 1 to %d", MaxUsers)
-	case c.FirstUserID < 1 || c.FirstUserID > math.MaxInt64-int64(c.Users):
-		return domain.Invalid("first_user_id", "first_user_id must be at least 1 and leave room for %d users", c.Users)
-	case c.Concurrency < 1 || c.Concurrency > MaxConcurrency:
-		return domain.Invalid("concurrency", "concurrency must be 1 to %d", MaxConcurrency)
-	case c.MaxRetries < 0:
-		return domain.Invalid("max_retries", "max_retries must not be negative")
-	case c.RequestTimeout < 0 || c.OpenTimeout < 0 || c.SettleTimeout < 0:
-		return domain.Invalid("timeout", "a timeout must not be negative")
+	return c.checkNumbers()
+}
+
+func (c Config) checkNumbers() error {
+	for _, limit := range []struct {
+		field           string
+		value, min, max int64
+	}{
+		{"quota", c.Quota, 1, domain.MaxQuota},
+		{"users", int64(c.Users), 1, MaxUsers},
+		{"first_user_id", c.FirstUserID, 1, math.MaxInt64 - MaxUsers},
+		{"concurrency", int64(c.Concurrency), 1, MaxConcurrency},
+		{"max_retries", int64(c.MaxRetries), 1, math.MaxInt32},
+		{"request_timeout", int64(c.RequestTimeout), 1, math.MaxInt64},
+		{"open_timeout", int64(c.OpenTimeout), 1, math.MaxInt64},
+		{"settle_timeout", int64(c.SettleTimeout), 1, math.MaxInt64},
+	} {
+		if limit.value < limit.min || limit.value > limit.max {
+			return domain.Invalid(limit.field, "%s must be %d to %d", limit.field, limit.min, limit.max)
+		}
 	}
 	return nil
 }

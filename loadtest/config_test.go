@@ -13,14 +13,16 @@ import (
 
 func TestARunThatMakesNoSenseIsRefusedByField(t *testing.T) {
 	for field, cfg := range map[string]Config{
-		"base_url":      {BaseURL: "127.0.0.1:8080"},
-		"code":          {Campaign: "Not A Code"},
-		"quota":         {Quota: -1},
-		"users":         {Users: MaxUsers + 1},
-		"first_user_id": {FirstUserID: math.MaxInt64 - 10},
-		"concurrency":   {Concurrency: MaxConcurrency + 1},
-		"max_retries":   {MaxRetries: -1},
-		"timeout":       {SettleTimeout: -1},
+		"base_url":        {BaseURL: "127.0.0.1:8080"},
+		"code":            {Campaign: "Not A Code"},
+		"quota":           {Quota: -1},
+		"users":           {Users: MaxUsers + 1},
+		"first_user_id":   {FirstUserID: math.MaxInt64 - 10},
+		"concurrency":     {Concurrency: MaxConcurrency + 1},
+		"max_retries":     {MaxRetries: -1},
+		"request_timeout": {RequestTimeout: -1},
+		"open_timeout":    {OpenTimeout: -1},
+		"settle_timeout":  {SettleTimeout: -1},
 	} {
 		_, err := Run(t.Context(), cfg, &bytes.Buffer{})
 		var refused *domain.Error

@@ -58,7 +58,8 @@ func refuseFirst(times int) func(http.ResponseWriter, *http.Request, string) boo
 	return func(w http.ResponseWriter, _ *http.Request, user string) bool {
 		mutex.Lock()
 		defer mutex.Unlock()
-		if seen[user]++; seen[user] > times {
+		seen[user]++
+		if seen[user] > times {
 			return false
 		}
 		w.Header().Set("Retry-After", "0")
@@ -163,6 +164,17 @@ func TestAListWithoutEndIsAnError(t *testing.T) {
 	cfg.SettleTimeout = 300 * time.Millisecond
 	_, err := Run(t.Context(), cfg, &bytes.Buffer{})
 	require.ErrorContains(t, err, "does not end")
+}
+
+// An answer that names its list otherwise must not pass for a campaign without coupons.
+func TestAListUnderAnotherNameIsAnError(t *testing.T) {
+	t.Parallel()
+	server := newFake()
+	server.listName = "rows"
+	cfg := configFor(server.start(t))
+	cfg.Users, cfg.SettleTimeout = 16, 300*time.Millisecond
+	_, err := Run(t.Context(), cfg, &bytes.Buffer{})
+	require.ErrorContains(t, err, "has no rows")
 }
 
 func TestCancellingStopsAtOnceWhereverTheRunIs(t *testing.T) {

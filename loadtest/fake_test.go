@@ -39,6 +39,8 @@ type fake struct {
 	// neverSettled and closedPolls hold back what is waited for.
 	neverSettled bool
 	closedPolls  int
+	// listName is what the rows of a list stand under; its own name when empty.
+	listName string
 	// endless gives every page the same cursor.
 	endless bool
 }
@@ -180,7 +182,7 @@ func (f *fake) listCoupons(w http.ResponseWriter, r *http.Request) {
 	if f.coupons != nil {
 		rows = f.coupons(rows)
 	}
-	f.page(w, r, rows)
+	f.page(w, r, "coupons", rows)
 }
 
 func (f *fake) listFailEvents(w http.ResponseWriter, r *http.Request) {
@@ -188,18 +190,18 @@ func (f *fake) listFailEvents(w http.ResponseWriter, r *http.Request) {
 	if f.failEvents != nil {
 		rows = f.failEvents(f.issued())
 	}
-	f.page(w, r, rows)
+	f.page(w, r, "fail_events", rows)
 }
 
 // page answers at most 40 rows, so that tests with a hundred coupons need several pages.
-func (f *fake) page(w http.ResponseWriter, r *http.Request, rows []row) {
+func (f *fake) page(w http.ResponseWriter, r *http.Request, name string, rows []row) {
 	if f.endless {
-		answer(w, http.StatusOK, row{"items": rows, "next_cursor": "7"})
+		answer(w, http.StatusOK, row{name: rows, "next_cursor": "7"})
 		return
 	}
 	from, _ := strconv.Atoi(r.URL.Query().Get("cursor"))
 	to := min(from+40, len(rows))
-	body := row{"items": append([]row{}, rows[from:to]...)}
+	body := row{orDefault(f.listName, name): append([]row{}, rows[from:to]...)}
 	if to < len(rows) {
 		body["next_cursor"] = strconv.Itoa(to)
 	}

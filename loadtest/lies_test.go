@@ -101,6 +101,7 @@ func TestEachLieIsFound(t *testing.T) {
 			server := newFake()
 			test.lie(server)
 			cfg := configFor(server.start(t))
+			cfg.Users = 120
 			if test.want == FalseSoldOut {
 				cfg.Users = 50
 			}

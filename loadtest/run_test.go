@@ -56,28 +56,24 @@ func TestACorrectServerHasNoDifferences(t *testing.T) {
 func TestAThousandAtATime(t *testing.T) {
 	t.Parallel()
 	server := newFake()
-	var underWay, most atomic.Int64
-	arrived := make(chan struct{})
+	var arrived atomic.Int64
+	everybody := make(chan struct{})
 	server.beforeApply = func(_ http.ResponseWriter, r *http.Request, _ string) bool {
-		now := underWay.Add(1)
-		defer underWay.Add(-1)
-		for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
-		}
-		if now == 1000 {
-			close(arrived)
+		if arrived.Add(1) == 1000 {
+			close(everybody)
 		}
 		select {
-		case <-arrived:
+		case <-everybody:
 		case <-r.Context().Done():
 		}
 		return false
 	}
 	cfg := configFor(server.start(t))
-	cfg.Users, cfg.Concurrency, cfg.RequestTimeout = 3000, 1000, 30*time.Second
+	cfg.Users, cfg.Concurrency, cfg.RequestTimeout = 1500, 1000, time.Minute
 	report, err := Run(t.Context(), cfg, &bytes.Buffer{})
 	require.NoError(t, err)
-	assert.EqualValues(t, 1000, most.Load())
-	assert.Equal(t, map[string]int{"202 accepted": 100, "409 sold-out": 2900}, report.Answers)
+	assert.Equal(t, map[string]int{"202 accepted": 100, "409 sold-out": 1400}, report.Answers,
+		"nobody is answered before a thousand have applied")
 	assert.Empty(t, report.Differences)
 }
 
