@@ -120,14 +120,17 @@ func loadConfig(environment []string, flags *pflag.FlagSet) (Config, []string, e
 	return config, unknown, config.check()
 }
 
-// testPrefix marks the variables of our own tests, which are no settings.
-const testPrefix = envPrefix + "TEST_"
+// Variables of our own tests and of docker/servers.sh, which are no settings of the program.
+const (
+	testPrefix    = envPrefix + "TEST_"
+	serversPrefix = envPrefix + "SERVERS"
+)
 
 func unknownVariables(variables map[string]string, fields []field) []string {
 	var unknown []string
 	for name := range variables {
 		known := slices.ContainsFunc(fields, func(f field) bool { return envPrefix+f.name == name })
-		if !known && !strings.HasPrefix(name, testPrefix) {
+		if !known && !strings.HasPrefix(name, testPrefix) && !strings.HasPrefix(name, serversPrefix) {
 			unknown = append(unknown, name)
 		}
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"path/filepath"
@@ -122,6 +121,3 @@ func (s *stores) close() error {
 	}
 	return errors.Join(errs...)
 }
-
-// pingKafka answers for the readiness of a process with or without a consumer.
-func (s *stores) pingKafka(ctx context.Context) error { return s.tail.Ping(ctx) }

@@ -35,6 +35,9 @@ type Config struct {
 	TrustedProxies []string
 	// Version is shown by /healthz.
 	Version string
+	// OperationsOnly leaves only /healthz, /readyz and /metrics, for a process without the api role; of the ports it
+	// needs Gatherer and Checks.
+	OperationsOnly bool
 }
 
 // Ports are the stores and roles that the server reaches. All are required but Checks and Pipeline.
@@ -127,7 +130,7 @@ func checkOrigins(origins []string) error {
 	return nil
 }
 
-func (p Ports) check() error {
+func (p Ports) check(operationsOnly bool) error {
 	required := []struct {
 		name   string
 		absent bool
@@ -145,7 +148,7 @@ func (p Ports) check() error {
 		{"Gatherer", p.Gatherer == nil},
 	}
 	for _, port := range required {
-		if port.absent {
+		if port.absent && (!operationsOnly || port.name == "Gatherer") {
 			return fmt.Errorf("the port %s is missing", port.name)
 		}
 	}

@@ -46,7 +46,10 @@ func (s *Server) readyz(c *gin.Context) {
 }
 
 func (s *Server) checkReadiness(ctx context.Context) readiness {
-	checks := append([]Check{{Name: "campaigns", Required: true, Ping: s.pingDirectory}}, s.ports.Checks...)
+	checks := s.ports.Checks
+	if !s.cfg.OperationsOnly {
+		checks = append([]Check{{Name: "campaigns", Required: true, Ping: s.pingDirectory}}, checks...)
+	}
 	ready := readiness{Status: "ready", Checks: make([]checkResult, len(checks))}
 	var asked sync.WaitGroup
 	for i, check := range checks {

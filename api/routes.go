@@ -15,12 +15,19 @@ type route struct {
 	handle       gin.HandlerFunc
 }
 
-func (s *Server) publicRoutes() []route {
+// applicantRoutes need no token.
+func (s *Server) applicantRoutes() []route {
 	return []route{
 		{http.MethodPost, "/apply-coupon", s.applyDefault},
 		{http.MethodPost, "/v1/campaigns/:code/apply", s.apply},
 		{http.MethodGet, "/v1/campaigns/:code", s.campaign},
 		{http.MethodGet, "/v1/campaigns/:code/coupons/:user_id", s.coupon},
+	}
+}
+
+// operationsRoutes are for load balancers and monitoring; every process has them.
+func (s *Server) operationsRoutes() []route {
+	return []route{
 		{http.MethodGet, "/healthz", s.healthz},
 		{http.MethodGet, "/readyz", s.readyz},
 		{http.MethodGet, "/metrics", gin.WrapH(promhttp.HandlerFor(s.ports.Gatherer, promhttp.HandlerOpts{
@@ -63,7 +70,13 @@ func (s *Server) newEngine() (*gin.Engine, error) {
 		s.refuse(c, domain.Errorf(domain.CodeNotFound, "there is nothing at this address"))
 	})
 	engine.NoMethod(func(c *gin.Context) { s.refuse(c, domain.Errorf(domain.CodeMethodNotAllowed, "")) })
-	for _, r := range s.publicRoutes() {
+	for _, r := range s.operationsRoutes() {
+		engine.Handle(r.method, r.path, r.handle)
+	}
+	if s.cfg.OperationsOnly {
+		return engine, nil
+	}
+	for _, r := range s.applicantRoutes() {
 		engine.Handle(r.method, r.path, r.handle)
 	}
 	admin := engine.Group("/v1/admin", s.requireToken, limitTime)

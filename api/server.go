@@ -44,11 +44,12 @@ type Server struct {
 	running sync.WaitGroup
 }
 
-// New makes a server and starts to load the campaigns in the background; Close ends that.
+// New makes a server and starts to load the campaigns in the background, unless it is for operations only; Close ends
+// that.
 // The errors name what is wrong with the configuration, the ports or the registration of the metrics.
 func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog.Logger) (*Server, error) {
 	cfg = cfg.withDefaults()
-	if err := errors.Join(cfg.check(), ports.check()); err != nil {
+	if err := errors.Join(cfg.check(), ports.check(cfg.OperationsOnly)); err != nil {
 		return nil, err
 	}
 	measured, err := newMetrics(registerer)
@@ -68,7 +69,9 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		stop()
 		return nil, err
 	}
-	s.running.Go(func() { s.directory.run(ctx) })
+	if !cfg.OperationsOnly {
+		s.running.Go(func() { s.directory.run(ctx) })
+	}
 	return s, nil
 }
 

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+
+	"firstcome/api"
+	"firstcome/consumer"
+	"firstcome/retryer"
+)
+
+// This file hands each role its part of the configuration and of the stores.
+
+func (p *program) apiConfig() api.Config {
+	return api.Config{
+		DefaultCampaign: p.config.DefaultCampaign, AdminToken: p.config.AdminToken,
+		CORSOrigins: p.config.CORSOrigins, TrustedProxies: p.config.TrustedProxies,
+		ProduceTimeout: p.config.ProduceTimeout, ShutdownTimeout: p.config.ShutdownTimeout, Version: version,
+		OperationsOnly: !p.config.hasRole(roleAPI),
+	}
+}
+
+func (p *program) apiPorts() api.Ports {
+	ports := api.Ports{Checks: p.checks(), Gatherer: p.tools.registry}
+	if !p.config.hasRole(roleAPI) {
+		return ports
+	}
+	ledger := p.stores.ledger
+	ports.Admitter, ports.GateReader, ports.Publisher = p.stores.gate, p.stores.gate, p.stores.publisher
+	ports.CampaignReader, ports.CampaignWriter = ledger, ledger
+	ports.CouponReader, ports.LedgerCounter, ports.SettingStore = ledger, ledger, ledger
+	ports.FailEventReader, ports.FailEventOperator = ledger, ledger
+	ports.Pipeline = p.pipeline
+	return ports
+}
+
+// checks are what /readyz asks. An api needs Redis alone: without Kafka it answers "reserved", without the database
+// it still admits. A consumer needs Kafka and the database, a retryer whatever it can get.
+func (p *program) checks() []api.Check {
+	consumes := p.config.hasRole(roleConsumer) && !p.config.hasRole(roleAPI)
+	checks := []api.Check{
+		{Name: "redis", Required: p.config.hasRole(roleAPI), Ping: p.stores.gate.Ping},
+		{Name: "kafka", Required: consumes, Ping: p.stores.tail.Ping},
+		{Name: "database", Required: consumes, Ping: p.stores.ledger.Ping},
+	}
+	if p.stores.source != nil {
+		checks = append(checks, api.Check{Name: "consumer-group", Required: consumes, Ping: p.stores.source.Ready})
+	}
+	return checks
+}
+
+// pipeline tells operators how far the consumers are behind.
+func (p *program) pipeline(ctx context.Context) (api.PipelineView, error) {
+	positions, err := p.stores.tail.Positions(ctx)
+	view := api.PipelineView{Partitions: make([]api.PartitionLag, len(positions))}
+	for i, position := range positions {
+		view.Partitions[i] = api.PartitionLag{
+			Partition: position.Partition, Committed: position.Committed, End: position.End, Lag: position.Lag(),
+		}
+	}
+	return view, err
+}
+
+func (p *program) consumerConfig() consumer.Config {
+	return consumer.Config{
+		DefaultCampaign: p.config.DefaultCampaign, BatchSize: p.config.BatchSize, Linger: p.config.Linger,
+		RowsPerSecond: p.config.RowsPerSecond,
+	}
+}
+
+func (p *program) consumerPorts() consumer.Ports {
+	return consumer.Ports{
+		Source: p.stores.source, Coupons: p.stores.ledger, Gate: p.stores.gate, Mender: p.stores.gate,
+		Settings: p.stores.ledger, Campaigns: p.stores.ledger,
+	}
+}
+
+func (p *program) retryerConfig() retryer.Config {
+	return retryer.Config{
+		MaxAttempts: p.config.MaxAttempts, BackoffMin: p.config.BackoffMin, BackoffMax: p.config.BackoffMax,
+		RelayAfter: p.config.RelayAfter,
+	}
+}
+
+func (p *program) retryerPorts() retryer.Ports {
+	ledger, gate := p.stores.ledger, p.stores.gate
+	return retryer.Ports{
+		Campaigns: ledger, Claimer: ledger, Settler: ledger, LedgerRebuild: ledger, Revocations: ledger,
+		Gate: gate, GateReader: gate, Mender: gate, Pending: gate, GateRebuild: gate,
+		Publisher: p.stores.publisher, Tail: p.stores.tail,
+	}
+}
