@@ -1,0 +1,155 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"firstcome/domain"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const testToken = "a-token-for-tests"
+
+// errDriver is what a driver says: things that no applicant may read.
+var errDriver = errors.New("dial tcp 10.0.0.7:3306: password of firstcome refused")
+
+func errAway() error { return domain.Wrap(domain.CodeUnavailable, errDriver, "the store is away") }
+
+// bench is a server on fakes.
+type bench struct {
+	t        testing.TB
+	gate     *fakeGate
+	queue    *fakeQueue
+	ledger   *fakeLedger
+	cfg      Config
+	checks   []Check
+	pipeline func(context.Context) (PipelineView, error)
+	registry *prometheus.Registry
+	log      *logBuffer
+	server   *Server
+}
+
+// newBench gives a server that is not started: tests change the fakes and the configuration first.
+func newBench(t testing.TB) *bench {
+	t.Helper()
+	return &bench{
+		t: t, gate: newFakeGate(2), queue: &fakeQueue{}, ledger: newFakeLedger(), registry: prometheus.NewRegistry(),
+		cfg: Config{DefaultCampaign: "spring", AdminToken: testToken, Version: "1.2.3"}, log: &logBuffer{},
+	}
+}
+
+func (b *bench) ports() Ports {
+	return Ports{
+		Admitter: b.gate, GateReader: b.gate, Publisher: b.queue, CampaignReader: b.ledger, CampaignWriter: b.ledger,
+		CouponReader: b.ledger, FailEventReader: b.ledger, FailEventOperator: b.ledger, LedgerCounter: b.ledger,
+		SettingStore: b.ledger, Checks: b.checks, Pipeline: b.pipeline, Gatherer: b.registry,
+	}
+}
+
+// start makes the server; whoever starts it in a bubble of testing/synctest closes it there.
+func (b *bench) start() *bench {
+	b.t.Helper()
+	server, err := New(b.cfg, b.ports(), b.registry, slog.New(slog.NewTextHandler(b.log, nil)))
+	require.NoError(b.t, err)
+	b.server = server
+	b.t.Cleanup(server.Close)
+	return b
+}
+
+// reply is what a call answered.
+type reply struct {
+	*httptest.ResponseRecorder
+	body map[string]any
+}
+
+func (r reply) problem() string {
+	kind, _ := r.body["type"].(string)
+	return strings.TrimPrefix(kind, problemPrefix)
+}
+
+func (b *bench) do(request *http.Request) reply {
+	b.t.Helper()
+	got := reply{ResponseRecorder: httptest.NewRecorder()}
+	b.server.Handler().ServeHTTP(got, request)
+	if strings.Contains(got.Header().Get("Content-Type"), "json") {
+		require.NoError(b.t, json.Unmarshal(got.Body.Bytes(), &got.body), got.Body.String())
+	}
+	return got
+}
+
+func newRequest(method, path, body string) *http.Request {
+	request := httptest.NewRequest(method, path, strings.NewReader(body))
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	return request
+}
+
+func (b *bench) get(path string) reply {
+	b.t.Helper()
+	return b.do(newRequest(http.MethodGet, path, ""))
+}
+
+func (b *bench) apply(user string) reply {
+	b.t.Helper()
+	return b.do(newRequest(http.MethodPost, "/v1/campaigns/spring/apply", `{"user_id": `+user+`}`))
+}
+
+// admin calls as an operator.
+func (b *bench) admin(method, path, body string) reply {
+	b.t.Helper()
+	request := newRequest(method, "/v1/admin"+path, body)
+	request.Header.Set("Authorization", "Bearer "+testToken)
+	return b.do(request)
+}
+
+// requireProblem asserts a refusal: its status, its code, and that it is a whole problem which tells no secret.
+func requireProblem(t *testing.T, got reply, status int, code domain.Code) {
+	t.Helper()
+	require.Equal(t, status, got.Code, got.Body.String())
+	require.Equal(t, "application/problem+json", got.Header().Get("Content-Type"))
+	require.Equal(t, string(code), got.problem())
+	assert.EqualValues(t, status, got.body["status"])
+	assert.NotEmpty(t, got.body["title"])
+	assert.NotEmpty(t, got.body["detail"])
+	assert.Equal(t, "no-store", got.Header().Get("Cache-Control"))
+	assert.NotContains(t, got.Body.String(), "10.0.0.7")
+	if status == http.StatusServiceUnavailable {
+		assert.NotEmpty(t, got.Header().Get("Retry-After"))
+	}
+}
+
+// logBuffer keeps what was logged.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+var _ io.Writer = (*logBuffer)(nil)
