@@ -9,36 +9,50 @@ import (
 	"firstcome/domain"
 )
 
-// maxPendingEntries bounds what one call gives, whatever it was asked for.
-const maxPendingEntries = 1000
+// pendingPage is how many entries one script call gives or removes at most.
+const pendingPage = 500
 
 // Pending implements domain.PendingReader. Entries that can't be read are reported in the log and left out; they stay
-// in Redis.
+// in Redis. Fewer entries than limit always mean that there are no more.
 func (g *Gate) Pending(ctx context.Context, campaign, after string, limit int) ([]domain.PendingEntry, error) {
+	var entries []domain.PendingEntry
+	for len(entries) < limit {
+		page := min(limit-len(entries), pendingPage)
+		raw, now, err := g.pendingAfter(ctx, campaign, after, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range raw {
+			fields, _ := one.([]any)
+			after = reply(fields).text(0)
+			if entry, ok := readEntry(campaign, fields, now); ok {
+				entries = append(entries, entry)
+			} else {
+				g.logger.Error("a pending entry can't be read", "campaign", campaign, "entry", after)
+			}
+		}
+		if len(raw) < page {
+			break
+		}
+	}
+	return entries, nil
+}
+
+// pendingAfter gives one page of entries as Redis holds them, and the time by which their age is counted.
+func (g *Gate) pendingAfter(ctx context.Context, campaign, after string, limit int) ([]any, time.Time, error) {
 	start := "-"
 	if after != "" {
 		start = "(" + after
 	}
-	answer, err := g.ask(ctx, pendingScript, campaign, start, min(max(limit, 1), maxPendingEntries))
+	answer, err := g.ask(ctx, pendingScript, campaign, start, limit)
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
 	if len(answer) < 3 {
-		return nil, errUnreadable("pending")
+		return nil, time.Time{}, errUnreadable("pending")
 	}
-	now := moment(answer.number(1))
 	raw, _ := answer[2].([]any)
-	entries := make([]domain.PendingEntry, 0, len(raw))
-	for _, one := range raw {
-		fields, _ := one.([]any)
-		entry, ok := readEntry(campaign, fields, now)
-		if !ok {
-			g.logger.Error("a pending entry can't be read", "campaign", campaign, "entry", reply(fields).text(0))
-			continue
-		}
-		entries = append(entries, entry)
-	}
-	return entries, nil
+	return raw, moment(answer.number(1)), nil
 }
 
 // readEntry reads an entry as XRANGE gives it: the ID, then names and values.
@@ -92,7 +106,7 @@ func entryMilliseconds(id string) (int64, bool) {
 // Acknowledge implements domain.PendingReader. CodeGateClosed: nothing is removed, and a rebuild reads the entries.
 func (g *Gate) Acknowledge(ctx context.Context, campaign string, epoch int64, entryIDs []string) error {
 	for len(entryIDs) > 0 {
-		some := entryIDs[:min(len(entryIDs), maxPendingEntries)]
+		some := entryIDs[:min(len(entryIDs), pendingPage)]
 		entryIDs = entryIDs[len(some):]
 		argv := make([]any, 0, 2*len(some))
 		for _, id := range some {

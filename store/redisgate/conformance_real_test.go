@@ -1,0 +1,27 @@
+//go:build realservers
+
+package redisgate
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"firstcome/store/storetest"
+)
+
+func realAddrs(t testing.TB) []string {
+	t.Helper()
+	addrs := os.Getenv("FIRSTCOME_TEST_REDIS_ADDRS")
+	require.NotEmpty(t, addrs, "set FIRSTCOME_TEST_REDIS_ADDRS to a Redis server for tests")
+	return strings.Split(addrs, ",")
+}
+
+func TestGateOnRealRedis(t *testing.T) {
+	addrs := realAddrs(t)
+	storetest.RunGate(t, func(t *testing.T) storetest.Gate {
+		return openGate(t, Config{Addrs: addrs, CallTimeout: patience})
+	})
+}

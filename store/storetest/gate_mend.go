@@ -1,0 +1,136 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"firstcome/domain"
+)
+
+func testGateDispute(t *testing.T, s *sale) {
+	s.campaign.Epoch = 4
+	s.open(t)
+	winner := s.admit(t, 1).Winner
+	for name, change := range map[string]func(*domain.Winner){
+		"another slot":   func(w *domain.Winner) { w.Slot++ },
+		"another user":   func(w *domain.Winner) { w.UserID++ },
+		"an older epoch": func(w *domain.Winner) { w.Epoch-- },
+	} {
+		harmless := winner
+		change(&harmless)
+		require.NoError(t, s.Dispute(t.Context(), harmless))
+		require.Empty(t, s.report(t).Closed, name)
+	}
+	require.NoError(t, s.Dispute(t.Context(), winner))
+	require.Equal(t, "closed", s.report(t).Closed)
+	_, err := s.newGate(t).Admit(t.Context(), s.campaign.Code, 2)
+	requireCode(t, domain.CodeGateClosed, err)
+
+	s.open(t, holder(2, 1))
+	require.NoError(t, s.Dispute(t.Context(), winner))
+	assert.Empty(t, s.report(t).Closed, "the rebuild has put it right")
+}
+
+func testGateSettings(t *testing.T, s *sale) {
+	s.openWith(t, 2)
+	s.admit(t, 1)
+	stale := s.campaign
+	s.campaign.Quota, s.campaign.State = 4, domain.CampaignPaused
+	s.campaign.StartsAt, s.campaign.EndsAt = time.UnixMilli(1_600_000_000_000).UTC(), time.UnixMilli(4_000_000_000_000).UTC()
+	other := s.campaign
+	other.Epoch++
+	requireCode(t, domain.CodeEpochChanged, s.ApplySettings(t.Context(), other))
+	assert.Equal(t, int64(2), s.report(t).Quota)
+
+	require.NoError(t, s.ApplySettings(t.Context(), s.campaign))
+	report := s.report(t)
+	assert.Equal(t, int64(4), report.Quota)
+	assert.Equal(t, domain.CampaignPaused, report.State)
+	assert.Equal(t, s.campaign.StartsAt, report.StartsAt)
+	assert.Equal(t, s.campaign.EndsAt, report.EndsAt)
+
+	requireCode(t, domain.CodeConflict, s.ApplySettings(t.Context(), stale))
+	assert.Equal(t, report.State, s.report(t).State, "refused as a whole")
+	assert.Equal(t, int64(4), s.report(t).Quota)
+
+	s.campaign.State = domain.CampaignOpen
+	require.NoError(t, s.ApplySettings(t.Context(), s.campaign))
+	assert.Equal(t, domain.Slot(2), s.admit(t, 2).Slot, "it was not sold out: nobody waits")
+}
+
+// reopenPatience is far more than the lease of two seconds.
+const reopenPatience = 15 * time.Second
+
+func testGateReopen(t *testing.T, s *sale) {
+	s.openWith(t, 1)
+	s.admit(t, 1)
+	s.campaign.Quota = 2
+	raised := time.Now()
+	require.NoError(t, s.ApplySettings(t.Context(), s.campaign))
+	assert.Equal(t, int64(1), s.report(t).Remaining())
+	_, err := s.Admit(t.Context(), s.campaign.Code, 2)
+	requireCode(t, domain.CodeSoldOut, err)
+	assert.False(t, s.admit(t, 1).New, "a known winner does not wait")
+
+	s.waitUntilAdmitted(t, 2)
+	assert.GreaterOrEqual(t, time.Since(raised), time.Second, "longer than a sold-out flag lives")
+
+	freed := time.Now()
+	require.NoError(t, s.Release(t.Context(), s.campaign.Code, 2, 2))
+	_, err = s.Admit(t.Context(), s.campaign.Code, 3)
+	requireCode(t, domain.CodeSoldOut, err)
+	s.open(t, holder(1, 1), holder(2, domain.NoSlot))
+	_, err = s.Admit(t.Context(), s.campaign.Code, 3)
+	requireCode(t, domain.CodeSoldOut, err)
+	s.waitUntilAdmitted(t, 3)
+	assert.GreaterOrEqual(t, time.Since(freed), time.Second)
+}
+
+func (s *sale) waitUntilAdmitted(t *testing.T, user domain.UserID) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		_, err := s.Admit(t.Context(), s.campaign.Code, user)
+		return err == nil
+	}, reopenPatience, 20*time.Millisecond)
+}
+
+func testGateRelease(t *testing.T, s *sale) {
+	s.openWith(t, 3)
+	s.admit(t, 1)
+	s.admit(t, 2)
+	for range 2 {
+		require.NoError(t, s.Release(t.Context(), s.campaign.Code, 1, 1))
+		report := s.report(t)
+		require.Empty(t, report.Closed)
+		assert.Equal(t, int64(1), report.Free, "freed once")
+		assert.Equal(t, int64(1), report.Revoked)
+		assert.Equal(t, int64(1), report.Winners)
+	}
+	_, err := s.Admit(t.Context(), s.campaign.Code, 1)
+	requireCode(t, domain.CodeRevoked, err)
+	assert.Equal(t, domain.Slot(1), s.admit(t, 3).Slot)
+	require.NoError(t, s.Release(t.Context(), s.campaign.Code, 1, 1))
+	assert.Equal(t, domain.Slot(1), s.admit(t, 3).Slot, "the slot is another user's by now")
+	assert.Zero(t, s.report(t).Free)
+
+	for _, slot := range []domain.Slot{3, domain.NoSlot} {
+		user := 50 + domain.UserID(slot)
+		require.NoError(t, s.Release(t.Context(), s.campaign.Code, user, slot))
+		_, err = s.Admit(t.Context(), s.campaign.Code, user)
+		requireCode(t, domain.CodeRevoked, err)
+	}
+	assert.Equal(t, domain.Slot(3), s.admit(t, 4).Slot, "revoking an unknown user frees nothing")
+	assert.Empty(t, s.report(t).Closed)
+}
+
+func testGateReleaseContradiction(t *testing.T, s *sale) {
+	s.open(t)
+	s.admit(t, 1)
+	requireCode(t, domain.CodeGateClosed, s.Release(t.Context(), s.campaign.Code, 1, 2))
+	require.NotEmpty(t, s.report(t).Closed)
+	_, err := s.Admit(t.Context(), s.campaign.Code, 2)
+	requireCode(t, domain.CodeGateClosed, err)
+}
