@@ -3,6 +3,7 @@ package kafkaqueue
 import (
 	"crypto/rand"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 
@@ -108,4 +109,22 @@ func queueOn(t *testing.T, brokers ...string) storetest.Queue {
 func TestQueueOnEmbeddedKafka(t *testing.T) {
 	kafka := startKafka(t)
 	storetest.RunQueue(t, func(t *testing.T) storetest.Queue { return queueOn(t, kafka.Addr()) })
+}
+
+// freeAddress gives a loopback address on which nothing listens now.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// startKafkaAt gives a broker at an address that was in use before.
+func startKafkaAt(t *testing.T, folder, address string) *embedded.Kafka {
+	t.Helper()
+	kafka, err := embedded.StartKafka(folder, address)
+	require.NoError(t, err)
+	t.Cleanup(kafka.Close)
+	return kafka
 }

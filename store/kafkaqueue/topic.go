@@ -46,7 +46,10 @@ func comparePartitions(cfg Config, partitions int) error {
 
 // ensureTopicOnce gives how many partitions the topic has.
 func ensureTopicOnce(ctx context.Context, cfg Config) (int, error) {
-	client, err := sarama.NewClient(cfg.Brokers, cfg.base())
+	conf := cfg.base()
+	// An unknown topic is no reason to ask again.
+	conf.Metadata.Retry.Max = 0
+	client, err := sarama.NewClient(cfg.Brokers, conf)
 	if err != nil {
 		return 0, err
 	}

@@ -35,7 +35,7 @@ type QueueSource interface {
 const queuePatience = 40 * time.Second
 
 // RunQueue runs the conformance suite of domain.Publisher, domain.Source and domain.TailReader. newQueue must give
-// each test an empty queue.
+// each test an empty queue of its own: the tests run side by side.
 func RunQueue(t *testing.T, newQueue func(t *testing.T) Queue) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, Queue){
@@ -57,7 +57,10 @@ func RunQueue(t *testing.T, newQueue func(t *testing.T) Queue) {
 		"TheTailEndsWithTheVisitorsError":           testQueueTailError,
 		"PublishAnswersWhenItsContextEnds":          testQueuePublishContext,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, newQueue(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newQueue(t))
+		})
 	}
 }
 

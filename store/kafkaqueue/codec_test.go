@@ -1,0 +1,91 @@
+package kafkaqueue
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"firstcome/domain"
+)
+
+// sent gives a message as a consumer receives it.
+func sent(t require.TestingT, message *sarama.ProducerMessage) (value []byte, headers []*sarama.RecordHeader) {
+	value, err := message.Value.Encode()
+	require.NoError(t, err)
+	for i := range message.Headers {
+		headers = append(headers, &message.Headers[i])
+	}
+	return value, headers
+}
+
+func TestEveryWinnerSurvivesItsRecord(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		winner := domain.Winner{
+			Campaign:   rapid.StringMatching(`[a-z0-9][a-z0-9-]{0,62}`).Draw(t, "campaign"),
+			UserID:     domain.UserID(rapid.Int64Min(1).Draw(t, "user")),
+			Slot:       domain.Slot(rapid.Int64Min(1).Draw(t, "slot")),
+			AdmittedAt: time.UnixMicro(rapid.Int64Range(0, domain.NoEnd.UnixMicro()).Draw(t, "admitted")).UTC(),
+			Epoch:      rapid.Int64Min(0).Draw(t, "epoch"),
+		}
+		value, headers := sent(t, encode("topic", winner))
+		delivery := decode(domain.RecordPosition{}, value, headers)
+		require.NoError(t, delivery.Problem)
+		require.Equal(t, winner, delivery.Winner)
+		require.False(t, delivery.External)
+	})
+}
+
+func TestAdmissionTimeIsWrittenInUTC(t *testing.T) {
+	at := time.Date(2030, 1, 1, 2, 0, 0, 1500, time.FixedZone("east", 2*60*60))
+	message := encode("topic", domain.Winner{Campaign: "a", UserID: 1, Slot: 1, AdmittedAt: at})
+	require.Equal(t, "2030-01-01T00:00:00.000001Z", string(message.Headers[2].Value))
+}
+
+func TestARepeatedHeaderIsAProblem(t *testing.T) {
+	value, headers := sent(t, encode("topic", domain.Winner{Campaign: "a", UserID: 1, Slot: 1, AdmittedAt: time.Unix(0, 0)}))
+	repeated := header(headerSlot, "2")
+	require.Error(t, decode(domain.RecordPosition{}, value, append(headers, &repeated)).Problem, "which slot would it be?")
+}
+
+func TestMissingValueIsAProblem(t *testing.T) {
+	require.Error(t, decode(domain.RecordPosition{}, nil, nil).Problem)
+}
+
+func FuzzDecode(f *testing.F) {
+	good := []string{"7", "spring", "3", "2030-05-01T12:00:00.000001Z", "1"}
+	f.Add([]byte(good[0]), good[1], good[2], good[3], good[4], uint8(15))
+	f.Add([]byte("7\n"), "", "", "", "", uint8(0))
+	f.Add([]byte(strings.Repeat("\x00", 100)), "Spring", "-1", "9999-12-31T23:59:60Z", "1e3", uint8(15))
+	f.Add([]byte(good[0]), good[1], "9223372036854775808", "2030-05-01T12:00:00+25:00", "", uint8(7))
+	f.Fuzz(func(t *testing.T, value []byte, campaign, slot, admittedAt, epoch string, which uint8) {
+		var headers []*sarama.RecordHeader
+		for i, h := range []sarama.RecordHeader{
+			header(headerCampaign, campaign), header(headerSlot, slot),
+			header(headerAdmittedAt, admittedAt), header(headerEpoch, epoch),
+		} {
+			if which&(1<<i) != 0 {
+				headers = append(headers, &h)
+			}
+		}
+		delivery := decode(domain.RecordPosition{}, value, headers)
+		require.Equal(t, value, delivery.Raw)
+		if delivery.Problem != nil {
+			require.LessOrEqual(t, len(delivery.Problem.Error()), domain.MaxErrorMessageBytes)
+			require.Zero(t, delivery.Winner)
+			require.False(t, delivery.External)
+			return
+		}
+		require.Equal(t, len(headers) == 0, delivery.External)
+		require.Positive(t, delivery.Winner.UserID)
+		if delivery.External {
+			return
+		}
+		require.NoError(t, domain.CheckCampaignCode(delivery.Winner.Campaign))
+		again, headersAgain := sent(t, encode("topic", delivery.Winner))
+		require.Equal(t, delivery.Winner, decode(domain.RecordPosition{}, again, headersAgain).Winner)
+	})
+}

@@ -1,0 +1,93 @@
+package kafkaqueue
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"firstcome/domain"
+)
+
+func newTestSession(partitions int32) *session {
+	s := &session{over: make(chan struct{}), next: map[int32]int64{}, committed: map[int32]int64{}}
+	for partition := range partitions {
+		s.next[partition], s.committed[partition] = 0, 0
+	}
+	return s
+}
+
+func at(partition int32, offset int64) domain.Delivery {
+	return domain.Delivery{Position: domain.RecordPosition{Partition: partition, Offset: offset}}
+}
+
+// TestCommitsNeverPassAnUncommittedRecord lets records with gaps between their offsets come, and commits any of
+// them in any order, against a model that only knows which records were committed.
+func TestCommitsNeverPassAnUncommittedRecord(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const partitions = 3
+		session := newTestSession(partitions)
+		var book outstanding
+		var came []domain.Delivery
+		ends := map[int32]int64{}
+		done := map[domain.RecordPosition]bool{}
+		t.Repeat(map[string]func(*rapid.T){
+			"take": func(t *rapid.T) {
+				partition := rapid.Int32Range(0, partitions-1).Draw(t, "partition")
+				offset := ends[partition] + rapid.Int64Range(0, 2).Draw(t, "gap")
+				ends[partition] = offset + 1
+				came = append(came, at(partition, offset))
+				book.add(taken{delivery: at(partition, offset), session: session})
+			},
+			"commit": func(t *rapid.T) {
+				chosen := rapid.SliceOfN(rapid.SampledFrom(append(slices.Clone(came), at(0, -1))), 1, 5).Draw(t, "chosen")
+				before := maps.Clone(session.committed)
+				settlement := book.settle(chosen)
+				if rapid.Bool().Draw(t, "Kafka answers") {
+					book.apply(settlement)
+					for _, delivery := range chosen {
+						done[delivery.Position] = true
+					}
+				} else {
+					require.Equal(t, before, session.committed)
+				}
+			},
+			"": func(t *rapid.T) {
+				oldest := maps.Clone(ends)
+				var open []domain.Delivery
+				for _, delivery := range came {
+					if !done[delivery.Position] {
+						open = append(open, delivery)
+						partition := delivery.Position.Partition
+						oldest[partition] = min(oldest[partition], delivery.Position.Offset)
+					}
+				}
+				require.ElementsMatch(t, open, book.first(len(came)+1), "what is not committed is outstanding")
+				for partition, committed := range session.committed {
+					require.LessOrEqual(t, committed, oldest[partition], "an uncommitted record was passed")
+				}
+				if len(open) == 0 {
+					for partition, end := range ends {
+						require.Equal(t, end, session.committed[partition], "all is committed")
+					}
+				}
+			},
+		})
+	})
+}
+
+func TestRecordsOfAnEndedSessionAreForgotten(t *testing.T) {
+	over := make(chan struct{})
+	ended, live := newTestSession(1), newTestSession(1)
+	ended.over = over
+	var book outstanding
+	book.add(taken{delivery: at(0, 1), session: ended})
+	close(over)
+	book.add(taken{delivery: at(0, 2), session: ended})
+	book.add(taken{delivery: at(0, 1), session: live})
+	book.dropEnded()
+	require.Equal(t, []domain.Delivery{at(0, 1)}, book.first(10))
+	require.Same(t, live, book.records[0].session)
+}
