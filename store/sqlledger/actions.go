@@ -23,7 +23,7 @@ func (l *Ledger) recordAction(tx *gorm.DB, done action) error {
 	if err != nil {
 		return err
 	}
-	return tx.Omit("id").Create(&actionRow{
+	return tx.Create(&actionRow{
 		Actor: cutText(done.actor, maxActorBytes), Action: done.name, Target: done.target,
 		BeforeValue: before, AfterValue: after, ActedAt: l.now(),
 	}).Error

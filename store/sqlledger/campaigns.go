@@ -76,7 +76,7 @@ func (l *Ledger) CreateCampaign(ctx context.Context, campaign domain.Campaign, a
 	var stored domain.Campaign
 	err := l.write(ctx, "create_campaign", func(tx *gorm.DB) error {
 		fresh := row
-		created := tx.Clauses(clause.OnConflict{DoNothing: true}).Omit("id").Create(&fresh)
+		created := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&fresh)
 		if created.Error != nil {
 			return created.Error
 		}

@@ -273,7 +273,7 @@ func updateEvent(tx *gorm.DB, id int64, changes map[string]any) error {
 func insertAttempt(tx *gorm.DB, attempt attemptRow) error {
 	attempt.ErrorMessage = cutText(attempt.ErrorMessage, domain.MaxErrorMessageBytes)
 	attempt.Actor = cutText(attempt.Actor, maxActorBytes)
-	return tx.Omit("id").Create(&attempt).Error
+	return tx.Create(&attempt).Error
 }
 
 // resolveAttempts lets the attempts of an event be purged once the moment is long enough ago.

@@ -101,7 +101,7 @@ func readKnown(tx *gorm.DB, campaign campaignRow, winners []domain.Winner, known
 
 // insertCoupons inserts the rows in the order of their slots, so that writers meet in the same order and seldom
 // deadlock. errConflict: a row was passed over because its user or its slot has a row.
-func insertCoupons(tx *gorm.DB, rows []newCoupon) error {
+func insertCoupons(tx *gorm.DB, rows []couponRow) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -110,7 +110,7 @@ func insertCoupons(tx *gorm.DB, rows []newCoupon) error {
 			return domain.Wrap(domain.CodeRowRefused, errImpossible, messageRefused)
 		}
 	}
-	slices.SortFunc(rows, func(a, b newCoupon) int {
+	slices.SortFunc(rows, func(a, b couponRow) int {
 		return cmp.Or(cmp.Compare(a.Slot.Int64, b.Slot.Int64), cmp.Compare(a.UserID, b.UserID))
 	})
 	inserted := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&rows)

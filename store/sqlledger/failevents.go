@@ -15,7 +15,7 @@ import (
 // and give its slot away. CodeEpochChanged.
 func (l *Ledger) RecordFailEvent(ctx context.Context, event domain.FailEvent) error {
 	return l.write(ctx, "record_fail_event", func(tx *gorm.DB) error {
-		row := newFailEventOf(event, l.now())
+		row := failEventRowOf(event, l.now())
 		if row.Slot > 0 {
 			if err := requireEpoch(tx, event.Campaign, event.Epoch); err != nil {
 				return err

@@ -9,7 +9,7 @@ import (
 )
 
 // holdersPage is how many rows VisitHolders and the like hold in memory at a time.
-const holdersPage = 2000
+const holdersPage = 1000
 
 // VisitHolders calls visit for every coupon, and then for every unresolved fail event whose user has none, as of one
 // moment: all pages are read in one transaction that sees nothing of what commits after its first query. It holds one

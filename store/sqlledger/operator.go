@@ -150,7 +150,7 @@ func storeRevoked(tx *gorm.DB, event failEventRow, now time.Time) error {
 	if !event.AdmittedAt.Valid {
 		admittedAt = event.CreatedAt
 	}
-	return tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&newCoupon{
+	return tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&couponRow{
 		CampaignID: campaign.ID, UserID: event.UserID, AdmittedAt: storedTime(admittedAt),
 		RevokedAt: sql.NullTime{Time: now, Valid: true}, RevokedSlot: optionalSlot(domain.Slot(event.Slot)),
 	}).Error

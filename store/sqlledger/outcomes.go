@@ -70,13 +70,13 @@ func leavesRow(outcome domain.StoreOutcome) bool {
 }
 
 // couponsOf makes the rows of the winners that are to be stored.
-func couponsOf(campaign campaignRow, winners []domain.Winner, results []domain.StoreResult, now time.Time) []newCoupon {
-	rows := make([]newCoupon, 0, len(winners))
+func couponsOf(campaign campaignRow, winners []domain.Winner, results []domain.StoreResult, now time.Time) []couponRow {
+	rows := make([]couponRow, 0, len(winners))
 	for i, winner := range winners {
 		if results[i].Outcome != domain.Stored {
 			continue
 		}
-		rows = append(rows, newCoupon{
+		rows = append(rows, couponRow{
 			CampaignID: campaign.ID, UserID: int64(winner.UserID), Slot: optionalSlot(winner.Slot),
 			AdmittedAt: storedTime(winner.AdmittedAt), IssuedAt: sql.NullTime{Time: now, Valid: true},
 		})

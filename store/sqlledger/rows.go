@@ -38,9 +38,10 @@ func campaignRowOf(c domain.Campaign) campaignRow {
 	}
 }
 
-// newCoupon is a coupon that is to be inserted. It has no ID, so that gorm does not fill in a wrong one for a row
-// that a conflict passed over.
-type newCoupon struct {
+// couponRow's ID is not to be read after an insert: gorm fills in wrong ones where a conflict passed a row over. The
+// same goes for failEventRow.
+type couponRow struct {
+	ID          int64
 	CampaignID  int64
 	UserID      int64
 	Slot        sql.NullInt64
@@ -48,15 +49,7 @@ type newCoupon struct {
 	IssuedAt    sql.NullTime
 	RevokedAt   sql.NullTime
 	RevokedSlot sql.NullInt64
-}
-
-// TableName tells gorm the table.
-func (newCoupon) TableName() string { return "coupon" }
-
-type couponRow struct {
-	ID int64
-	newCoupon
-	ReleasedAt sql.NullTime
+	ReleasedAt  sql.NullTime
 }
 
 // TableName tells gorm the table.
@@ -70,8 +63,8 @@ func (r couponRow) coupon(campaign string) domain.Coupon {
 	}
 }
 
-// newFailEvent is a fail event that is to be inserted; without an ID, as newCoupon.
-type newFailEvent struct {
+type failEventRow struct {
+	ID                   int64
 	CampaignCode         string
 	UserID, Slot         int64
 	AdmittedAt           sql.NullTime
@@ -89,14 +82,6 @@ type newFailEvent struct {
 	DiscardedAt          sql.NullTime
 	ResolvedAt           sql.NullTime
 	CreatedAt, UpdatedAt time.Time `gorm:"autoCreateTime:false;autoUpdateTime:false"`
-}
-
-// TableName tells gorm the table.
-func (newFailEvent) TableName() string { return "fail_event" }
-
-type failEventRow struct {
-	ID int64
-	newFailEvent
 }
 
 // TableName tells gorm the table.
@@ -118,10 +103,10 @@ func (r failEventRow) failEvent() domain.FailEvent {
 	}
 }
 
-// newFailEventOf bounds and mends everything in the event that came from outside: a fail event is the last resort of
+// failEventRowOf bounds and mends everything in the event that came from outside: a fail event is the last resort of
 // a record, so it must not be refused in its turn.
-func newFailEventOf(event domain.FailEvent, now time.Time) newFailEvent {
-	row := newFailEvent{
+func failEventRowOf(event domain.FailEvent, now time.Time) failEventRow {
+	row := failEventRow{
 		CampaignCode: cutText(event.Campaign, maxCampaignCodeBytes), UserID: int64(event.UserID),
 		Slot: max(int64(event.Slot), int64(domain.NoSlot)), AdmittedAt: optionalTime(event.AdmittedAt), Epoch: event.Epoch,
 		Status: string(domain.FailStatusFail), Reason: cutText(string(event.Reason), maxReasonBytes),
