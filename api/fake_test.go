@@ -177,10 +177,11 @@ type fakeLedger struct {
 	settings  map[string]string
 
 	// reading is called by each reading of all campaigns, onCount by each count.
-	reading, onCount func()
-	actors           []string
-	lastFilter       domain.FailEventFilter
-	discardReason    string
+	reading       func(ctx context.Context)
+	onCount       func()
+	actors        []string
+	lastFilter    domain.FailEventFilter
+	discardReason string
 }
 
 func newFakeLedger() *fakeLedger {
@@ -204,9 +205,9 @@ func (l *fakeLedger) fail(err error) {
 	l.err = err
 }
 
-func (l *fakeLedger) Campaigns(context.Context) ([]domain.Campaign, error) {
+func (l *fakeLedger) Campaigns(ctx context.Context) ([]domain.Campaign, error) {
 	if l.reading != nil {
-		l.reading()
+		l.reading(ctx)
 	}
 	unlock, err := l.lock()
 	defer unlock()
@@ -247,7 +248,6 @@ func (l *fakeLedger) ChangeCampaign(_ context.Context, code string, change domai
 	if err != nil {
 		return domain.Campaign{}, err
 	}
-	l.actors = append(l.actors, actor)
 	at := slices.IndexFunc(l.campaigns, func(c domain.Campaign) bool { return c.Code == code })
 	if at < 0 {
 		return domain.Campaign{}, errUnknownCampaign
@@ -256,7 +256,7 @@ func (l *fakeLedger) ChangeCampaign(_ context.Context, code string, change domai
 	if err != nil {
 		return domain.Campaign{}, err
 	}
-	l.campaigns[at] = changed
+	l.campaigns[at], l.actors = changed, append(l.actors, actor)
 	return changed, nil
 }
 

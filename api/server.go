@@ -78,7 +78,8 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 // Handler gives the handler of all routes, for tests and for servers other than Run's.
 func (s *Server) Handler() http.Handler { return s.engine }
 
-// Close ends what New started and waits for it. Requests under way are not touched. Closing twice is harmless.
+// Close ends what New started; a question to a store that is under way gives up soon after. Requests under way are not
+// touched. Closing twice is harmless.
 func (s *Server) Close() {
 	s.stop()
 	s.running.Wait()
