@@ -16,14 +16,14 @@ import (
 
 // TestNoAdminRouteAnswersWithoutTheToken goes through the whole table of routes, so that no later one is forgotten.
 func TestNoAdminRouteAnswersWithoutTheToken(t *testing.T) {
-	withToken, disabled := newBench(t).start(), newBench(t)
+	withToken, disabled := newFixture(t).start(), newFixture(t)
 	disabled.cfg.AdminToken = ""
 	disabled.start()
 	bad := []string{
 		"", "Bearer", "Bearer ", "Bearer wrong", "Bearer " + testToken + "x", "Bearer " + testToken[1:],
 		"Basic " + testToken, testToken, "Bearer  " + testToken,
 	}
-	refuses := func(b *bench, method, path, authorization string) {
+	refuses := func(b *fixture, method, path, authorization string) {
 		request := newRequest(method, strings.NewReplacer(":code", "spring", ":id", "1").Replace(path), "{}")
 		request.Header.Set("Authorization", authorization)
 		got := b.do(request)
@@ -48,7 +48,7 @@ func TestNoAdminRouteAnswersWithoutTheToken(t *testing.T) {
 }
 
 func TestTheTokenOpensEveryAdminRoute(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	for _, route := range b.server.adminRoutes() {
 		path := strings.NewReplacer(":code", "spring", ":id", "1").Replace(route.path)
 		assert.NotEqual(t, http.StatusUnauthorized, b.admin(route.method, path, "{}").Code, path)
@@ -59,7 +59,7 @@ func TestTheTokenOpensEveryAdminRoute(t *testing.T) {
 }
 
 func TestACampaignIsCreatedListedChangedPausedResumedAndEnded(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	created := b.admin(http.MethodPost, "/campaigns",
 		`{"code":"autumn","name":"Autumn","quota":5,"starts_at":"2030-01-01T01:00:00.1239+01:00","ends_at":"2030-02-01T00:00:00Z"}`)
 	require.Equal(t, http.StatusCreated, created.Code, created.Body.String())
@@ -91,7 +91,7 @@ func TestACampaignIsCreatedListedChangedPausedResumedAndEnded(t *testing.T) {
 }
 
 func TestACampaignCreatedWithTheLeastStartsNowAndHasNoEnd(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	got := b.admin(http.MethodPost, "/campaigns", `{"code":"least","quota":1}`)
 	require.Equal(t, http.StatusCreated, got.Code, got.Body.String())
 	startsAt, err := time.Parse(time.RFC3339Nano, got.body["starts_at"].(string))
@@ -101,7 +101,7 @@ func TestACampaignCreatedWithTheLeastStartsNowAndHasNoEnd(t *testing.T) {
 }
 
 func TestBadAdminBodiesNameTheField(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	for _, c := range []struct{ method, path, body, field string }{
 		{"POST", "/campaigns", ``, "body"},
 		{"POST", "/campaigns", `[]`, "body"},
@@ -165,7 +165,7 @@ func TestBadAdminBodiesNameTheField(t *testing.T) {
 }
 
 func TestAdminRefusalsOfTheStores(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	requireProblem(t, b.admin("POST", "/campaigns", `{"code":"spring","quota":1}`), 409, domain.CodeConflict)
 	requireProblem(t, b.admin("GET", "/campaigns/autumn", ""), 404, domain.CodeUnknownCampaign)
 	requireProblem(t, b.admin("PATCH", "/campaigns/autumn", `{"quota":1}`), 404, domain.CodeUnknownCampaign)
@@ -189,7 +189,7 @@ func TestAdminRefusalsOfTheStores(t *testing.T) {
 }
 
 func TestACampaignWithWhatTheStoresHoldOfIt(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.gate.report = domain.GateReport{
 		Closed: "run-id", Epoch: 3, Quota: 2, Count: 2, Winners: 2, PendingEntries: 1, OldestPendingAge: 1500 * time.Millisecond,
 	}
@@ -201,7 +201,7 @@ func TestACampaignWithWhatTheStoresHoldOfIt(t *testing.T) {
 	assert.EqualValues(t, 1500, gate["oldest_pending_age_ms"])
 	assert.Equal(t, map[string]any{"issued": 1.0, "revoked": 0.0, "delayed": 1.0, "dead": 1.0}, got.body["counts"])
 
-	away := newBench(t)
+	away := newFixture(t)
 	away.gate.inspectErr = errAway()
 	got = away.start().admin("GET", "/campaigns/spring", "")
 	require.Equal(t, http.StatusOK, got.Code)
@@ -210,7 +210,7 @@ func TestACampaignWithWhatTheStoresHoldOfIt(t *testing.T) {
 }
 
 // withEvents gives the ledger fail events with the IDs n..1.
-func (b *bench) withEvents(n int64) *bench {
+func (b *fixture) withEvents(n int64) *fixture {
 	for id := n; id >= 1; id-- {
 		b.ledger.events = append(b.ledger.events, domain.FailEvent{
 			ID: id, Status: domain.FailStatusDead, Reason: domain.ReasonRowRefused, ErrorMessage: "refused", Attempts: 2,
@@ -223,7 +223,7 @@ func (b *bench) withEvents(n int64) *bench {
 }
 
 func TestFailEventsAreListedPageByPage(t *testing.T) {
-	b := newBench(t).withEvents(5).start()
+	b := newFixture(t).withEvents(5).start()
 	var ids []string
 	path := "/fail-events?limit=2"
 	for range 5 {
@@ -241,13 +241,13 @@ func TestFailEventsAreListedPageByPage(t *testing.T) {
 		path = "/fail-events?limit=2&cursor=" + cursor
 	}
 	assert.Equal(t, []string{"5", "4", "3", "2", "1"}, ids)
-	even := newBench(t).withEvents(2).start().admin("GET", "/fail-events?limit=2", "")
+	even := newFixture(t).withEvents(2).start().admin("GET", "/fail-events?limit=2", "")
 	assert.NotContains(t, even.body, "next_cursor", "a full last page is the last")
-	assert.JSONEq(t, `{"fail_events":[]}`, newBench(t).start().admin("GET", "/fail-events", "").Body.String())
+	assert.JSONEq(t, `{"fail_events":[]}`, newFixture(t).start().admin("GET", "/fail-events", "").Body.String())
 }
 
 func TestTheLargestPageOfFailEvents(t *testing.T) {
-	b := newBench(t).withEvents(domain.MaxPage + 1).start()
+	b := newFixture(t).withEvents(domain.MaxPage + 1).start()
 	first := b.admin("GET", "/fail-events?limit=1000", "")
 	require.Equal(t, http.StatusOK, first.Code)
 	assert.Equal(t, domain.MaxPage, b.ledger.lastFilter.Limit, "the ledger gives no more than that")
@@ -258,7 +258,7 @@ func TestTheLargestPageOfFailEvents(t *testing.T) {
 }
 
 func TestFailEventsAreFiltered(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	got := b.admin("GET", "/fail-events?status=DEAD&reason=SLOT_TAKEN&campaign=spring&user_id=9223372036854775807&limit=7", "")
 	require.Equal(t, http.StatusOK, got.Code)
 	assert.Equal(t, domain.FailEventFilter{
@@ -267,7 +267,7 @@ func TestFailEventsAreFiltered(t *testing.T) {
 }
 
 func TestAFailEventIsShownWithItsRecordAndItsAttempts(t *testing.T) {
-	b := newBench(t).withEvents(1)
+	b := newFixture(t).withEvents(1)
 	b.ledger.attempts = []domain.FailEventAttempt{
 		{Number: 1, StartedAt: admittedAt, FinishedAt: admittedAt, Outcome: "FAIL", ErrorMessage: "refused", Actor: "retryer"},
 	}
@@ -287,7 +287,7 @@ func TestAFailEventIsShownWithItsRecordAndItsAttempts(t *testing.T) {
 }
 
 func TestAnUnparsableRecordHasNoUser(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.ledger.events = []domain.FailEvent{{ID: 1, Status: domain.FailStatusFail, Reason: domain.ReasonUnparsable, NextAttemptAt: admittedAt}}
 	got := b.start().admin("GET", "/fail-events/1", "")
 	for _, field := range []string{"user_id", "campaign", "slot", "admitted_at", "discarded_at", "lease_until"} {
@@ -297,7 +297,7 @@ func TestAnUnparsableRecordHasNoUser(t *testing.T) {
 }
 
 func TestOperatorsRetryAndDiscardUnderTheirName(t *testing.T) {
-	b := newBench(t).withEvents(1).start()
+	b := newFixture(t).withEvents(1).start()
 	step := func(actor, action, body string) reply {
 		request := newRequest("POST", "/v1/admin/fail-events/1/"+action, body)
 		request.Header.Set("Authorization", "Bearer "+testToken)
@@ -319,7 +319,7 @@ func TestOperatorsRetryAndDiscardUnderTheirName(t *testing.T) {
 }
 
 func TestCouponsAreListedPageByPage(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	for user := range 5 {
 		b.ledger.coupons = append(b.ledger.coupons, domain.Coupon{
 			Campaign: "spring", UserID: domain.UserID(user + 1), Slot: domain.Slot(user + 1), AdmittedAt: admittedAt, IssuedAt: admittedAt,
@@ -349,7 +349,7 @@ func TestCouponsAreListedPageByPage(t *testing.T) {
 }
 
 func TestThePipelineAndItsThrottle(t *testing.T) {
-	b := newBench(t).withEvents(3)
+	b := newFixture(t).withEvents(3)
 	b.pipeline = func(context.Context) (PipelineView, error) {
 		return PipelineView{Partitions: []PartitionLag{{Partition: 1, Committed: 5, End: 9, Lag: 4}}}, nil
 	}
@@ -368,7 +368,7 @@ func TestThePipelineAndItsThrottle(t *testing.T) {
 	assert.Equal(t, []string{"admin", "admin", "admin"}, b.ledger.actors)
 
 	b.pipeline = nil
-	away := newBench(t)
+	away := newFixture(t)
 	away.pipeline = func(context.Context) (PipelineView, error) { return PipelineView{}, errDriver }
 	assert.Equal(t, "failed; the log says why", away.start().admin("GET", "/pipeline", "").body["lag_error"])
 }

@@ -192,8 +192,8 @@ func durable(admission domain.Admission) winnerView {
 
 // withStart tells who came too early when to come again.
 func withStart(err error, campaign domain.Campaign) error {
-	var coded *domain.Error
-	if !errors.As(err, &coded) || coded.Code != domain.CodeNotStarted || coded.RetryAfter > 0 {
+	coded, ok := errors.AsType[*domain.Error](err)
+	if !ok || coded.Code != domain.CodeNotStarted || coded.RetryAfter > 0 {
 		return err
 	}
 	timed := *coded

@@ -15,7 +15,7 @@ import (
 )
 
 func TestANewWinnerIsAcceptedOnceTheRecordIsInKafka(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	got := b.apply("42")
 	require.Equal(t, http.StatusAccepted, got.Code)
 	assert.JSONEq(t, `{"campaign":"spring","user_id":"42","slot":1,"status":"accepted","admitted_at":"2030-01-02T03:04:05.678Z"}`,
@@ -29,7 +29,7 @@ func TestANewWinnerIsAcceptedOnceTheRecordIsInKafka(t *testing.T) {
 }
 
 func TestWhoAsksAgainHearsTheSameAndNothingIsPublishedAgain(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	first := b.apply("42")
 	again := b.apply(`"42"`)
 	require.Equal(t, http.StatusOK, again.Code)
@@ -39,18 +39,18 @@ func TestWhoAsksAgainHearsTheSameAndNothingIsPublishedAgain(t *testing.T) {
 }
 
 func TestTheDefaultCampaignHasAnAddressOfItsOwn(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	got := b.do(newRequest(http.MethodPost, "/apply-coupon", `{"user_id": 7}`))
 	require.Equal(t, http.StatusAccepted, got.Code)
 	assert.Equal(t, "spring", got.body["campaign"])
 
-	none := newBench(t)
+	none := newFixture(t)
 	none.cfg.DefaultCampaign = ""
 	requireProblem(t, none.start().do(newRequest(http.MethodPost, "/apply-coupon", `{"user_id": 7}`)), 404, domain.CodeUnknownCampaign)
 }
 
 func TestOneUserAHundredTimesAtOnceIsOneWinner(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	statuses := make(chan int, 100)
 	var all sync.WaitGroup
 	for range 100 {
@@ -68,7 +68,7 @@ func TestOneUserAHundredTimesAtOnceIsOneWinner(t *testing.T) {
 
 func TestKafkaAwayIsAReservationWithoutASlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		b.queue.publish = func(ctx context.Context, _ domain.Winner) error {
 			<-ctx.Done()
 			return domain.Wrap(domain.CodeOutcomeUnknown, errDriver, "no acknowledgement")
@@ -133,10 +133,11 @@ func TestARebuiltGateIsAskedAgain(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
+			b := newFixture(t)
 			failures := c.failures
 			b.gate.confirm = func(context.Context, domain.Admission) error {
-				if failures--; failures >= 0 {
+				failures--
+				if failures >= 0 {
 					return epochChanged
 				}
 				return nil
@@ -162,7 +163,7 @@ func TestAnAcceptedUserIsToldNoSlotThatTheGateDidNotConfirm(t *testing.T) {
 		domain.Errorf(domain.CodeOutcomeUnknown, "no answer"),
 		errAway(), context.DeadlineExceeded, errDriver,
 	} {
-		b := newBench(t)
+		b := newFixture(t)
 		b.gate.confirm = func(context.Context, domain.Admission) error { return err }
 		got := b.start().apply("42")
 		require.Equal(t, http.StatusAccepted, got.Code, "%v", err)
@@ -172,7 +173,7 @@ func TestAnAcceptedUserIsToldNoSlotThatTheGateDidNotConfirm(t *testing.T) {
 }
 
 func TestASecondPublicationThatFailsLeavesTheFirstPromise(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.gate.confirm = func(context.Context, domain.Admission) error { return domain.Errorf(domain.CodeEpochChanged, "") }
 	b.gate.honour = func(context.Context, domain.UserID) (domain.Admission, error) {
 		return domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 42, Slot: 5, Epoch: 2}, New: true}, nil
@@ -190,7 +191,7 @@ func TestASecondPublicationThatFailsLeavesTheFirstPromise(t *testing.T) {
 }
 
 func TestAClientThatLeavesAfterTheAdmissionIsPublishedAndConfirmed(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	ctx, leave := context.WithCancel(t.Context())
 	b.queue.publish = func(context.Context, domain.Winner) error { leave(); return nil }
 	b.start()
@@ -202,7 +203,7 @@ func TestAClientThatLeavesAfterTheAdmissionIsPublishedAndConfirmed(t *testing.T)
 
 func TestWhoStillWaitsWhenTheTimeIsOverIsNotAdmitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		b.gate.admitting = func(ctx context.Context) { <-ctx.Done() }
 		b.start()
 		began := time.Now()
@@ -219,7 +220,7 @@ func TestEveryRefusalHasItsStatus(t *testing.T) {
 		domain.CodeEnded: 410, domain.CodeRateLimited: 429, domain.CodeGateClosed: 503, domain.CodeOverloaded: 503,
 		domain.CodeOutcomeUnknown: 503, domain.CodeUnavailable: 503,
 	} {
-		b := newBench(t)
+		b := newFixture(t)
 		b.gate.admitErr = domain.Wrap(code, errDriver, "")
 		requireProblem(t, b.start().apply("42"), status, code)
 		assert.Empty(t, b.queue.winners())
@@ -228,7 +229,7 @@ func TestEveryRefusalHasItsStatus(t *testing.T) {
 
 func TestWhatADriverSaysGoesToTheLogOnly(t *testing.T) {
 	for _, err := range []error{errDriver, domain.Wrap(domain.CodeLeaseLost, errDriver, "10.0.0.7")} {
-		b := newBench(t)
+		b := newFixture(t)
 		b.gate.admitErr = err
 		requireProblem(t, b.start().apply("42"), 500, domain.CodeInternal)
 		assert.Contains(t, b.log.String(), "10.0.0.7")
@@ -252,7 +253,7 @@ func TestRetryAfterSaysWhenToComeAgain(t *testing.T) {
 		"no use in coming again": {now, &domain.Error{Code: domain.CodeSoldOut, RetryAfter: time.Second}, []string{""}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
+			b := newFixture(t)
 			b.ledger.campaigns[0].StartsAt = c.startsAt
 			b.gate.admitErr = c.err
 			assert.Contains(t, c.want, b.start().apply("42").Header().Get("Retry-After"))
@@ -261,7 +262,7 @@ func TestRetryAfterSaysWhenToComeAgain(t *testing.T) {
 }
 
 func TestAWinnerWhoIsOwedASlotIsDelayed(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.gate.users[42] = domain.Admission{
 		Winner: domain.Winner{Campaign: "spring", UserID: 42, Slot: domain.SlotOwed, AdmittedAt: admittedAt},
 	}
@@ -272,7 +273,7 @@ func TestAWinnerWhoIsOwedASlotIsDelayed(t *testing.T) {
 }
 
 func TestApplicationsAreCountedByWhatWasAnswered(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	b.apply("1")
 	b.apply("1")
 	b.apply("2")

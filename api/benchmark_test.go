@@ -26,11 +26,12 @@ func BenchmarkApply(b *testing.B) {
 }
 
 func benchmarkApply(b *testing.B, quota, users int64, status int) {
-	bench := newBench(b)
-	bench.gate.quota = quota
-	bench.start()
-	handler := bench.server.Handler()
-	bench.apply("1") // the campaigns are read now, and user 1 is known if there is a coupon
+	b.Helper()
+	f := newFixture(b)
+	f.gate.quota = quota
+	f.start()
+	handler := f.server.Handler()
+	f.apply("1") // the campaigns are read now, and user 1 is known if there is a coupon
 	var next atomic.Int64
 	b.ReportAllocs()
 	b.ResetTimer()

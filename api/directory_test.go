@@ -16,7 +16,7 @@ import (
 )
 
 // countReadings counts the readings of all campaigns; each takes the time that is given.
-func (b *bench) countReadings(takes time.Duration) *atomic.Int64 {
+func (b *fixture) countReadings(takes time.Duration) *atomic.Int64 {
 	var readings atomic.Int64
 	b.ledger.reading = func(ctx context.Context) {
 		readings.Add(1)
@@ -30,7 +30,7 @@ func (b *bench) countReadings(takes time.Duration) *atomic.Int64 {
 
 func TestBeforeTheCampaignsWereReadNobodyIsToldThatThereAreNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		b.ledger.fail(errAway())
 		b.start()
 		requireProblem(t, b.apply("42"), 503, domain.CodeUnavailable)
@@ -48,7 +48,7 @@ func TestBeforeTheCampaignsWereReadNobodyIsToldThatThereAreNone(t *testing.T) {
 
 func TestApplicationsGoOnWhileTheDatabaseIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t).start()
+		b := newFixture(t).start()
 		synctest.Wait()
 		b.ledger.fail(errAway())
 		time.Sleep(time.Minute)
@@ -60,7 +60,7 @@ func TestApplicationsGoOnWhileTheDatabaseIsAway(t *testing.T) {
 
 func TestACampaignIsKnownWithinASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		readings := b.countReadings(0)
 		b.start()
 		synctest.Wait()
@@ -72,7 +72,7 @@ func TestACampaignIsKnownWithinASecond(t *testing.T) {
 
 func TestUnknownCodesCostOneReadingEvery200Milliseconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		readings := b.countReadings(20 * time.Millisecond)
 		b.start()
 		time.Sleep(directoryPause)
@@ -100,7 +100,7 @@ func TestUnknownCodesCostOneReadingEvery200Milliseconds(t *testing.T) {
 
 func TestACodeThatCannotBeIsRefusedWithoutAReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		readings := b.countReadings(0)
 		b.start()
 		time.Sleep(directoryPause)
@@ -114,7 +114,7 @@ func TestACodeThatCannotBeIsRefusedWithoutAReading(t *testing.T) {
 
 func TestAClientThatLeavesDoesNotWaitForAReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		b.countReadings(time.Second)
 		b.start()
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -129,7 +129,7 @@ func TestAClientThatLeavesDoesNotWaitForAReading(t *testing.T) {
 
 func TestWhatAnOperatorChangedIsNotOverwrittenByAnOlderReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t).start()
+		b := newFixture(t).start()
 		synctest.Wait()
 		entered, leave := make(chan struct{}), make(chan struct{})
 		before := []domain.Campaign{b.ledger.campaigns[0]}

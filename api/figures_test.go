@@ -39,7 +39,7 @@ func TestSettledMeansThatNothingIsOnItsWay(t *testing.T) {
 }
 
 func TestTheLedgerIsCountedBeforeTheGate(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.ledger.onCount = func() { b.gate.note("count") }
 	b.start().get("/v1/campaigns/spring")
 	assert.Equal(t, []string{"count", "inspect"}, b.gate.called(),
@@ -48,7 +48,7 @@ func TestTheLedgerIsCountedBeforeTheGate(t *testing.T) {
 
 func TestACampaignAsEverybodySeesIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		b.gate.report = domain.GateReport{Quota: 2, Count: 2, Free: 1, Winners: 1, ServerTime: admittedAt}
 		b.ledger.counts = domain.LedgerCounts{Issued: 1, Revoked: 1}
 		b.start()
@@ -64,7 +64,7 @@ func TestACampaignAsEverybodySeesIt(t *testing.T) {
 }
 
 func TestACampaignWhoseStoresAreAway(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.gate.report = domain.GateReport{Closed: "missing"}
 	b.start()
 	require.Eventually(t, b.server.directory.loaded, time.Second, time.Millisecond)
@@ -80,7 +80,7 @@ func TestACampaignWhoseStoresAreAway(t *testing.T) {
 
 func TestPollingCostsTheStoresTheSameHoweverManyPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		b.ledger.onCount = func() { time.Sleep(50 * time.Millisecond) } // in a bubble: a count that takes its time
 		b.start()
 		synctest.Wait()
@@ -102,7 +102,7 @@ func TestPollingCostsTheStoresTheSameHoweverManyPoll(t *testing.T) {
 
 func TestAClientThatLeavesDoesNotEndTheCountForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
+		b := newFixture(t)
 		b.ledger.onCount = func() { time.Sleep(time.Second) } // in a bubble: a count that takes its time
 		b.start()
 		synctest.Wait()

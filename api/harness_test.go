@@ -30,8 +30,8 @@ var errDriver = errors.New("dial tcp 10.0.0.7:3306: password of firstcome refuse
 
 func errAway() error { return domain.Wrap(domain.CodeUnavailable, errDriver, "the store is away") }
 
-// bench is a server on fakes.
-type bench struct {
+// fixture is a server on fakes.
+type fixture struct {
 	t        testing.TB
 	gate     *fakeGate
 	queue    *fakeQueue
@@ -44,16 +44,16 @@ type bench struct {
 	server   *Server
 }
 
-// newBench gives a server that is not started: tests change the fakes and the configuration first.
-func newBench(t testing.TB) *bench {
-	t.Helper()
-	return &bench{
-		t: t, gate: newFakeGate(2), queue: &fakeQueue{}, ledger: newFakeLedger(), registry: prometheus.NewRegistry(),
+// newFixture gives a server that is not started: tests change the fakes and the configuration first.
+func newFixture(tb testing.TB) *fixture {
+	tb.Helper()
+	return &fixture{
+		t: tb, gate: newFakeGate(2), queue: &fakeQueue{}, ledger: newFakeLedger(), registry: prometheus.NewRegistry(),
 		cfg: Config{DefaultCampaign: "spring", AdminToken: testToken, Version: "1.2.3"}, log: &logBuffer{},
 	}
 }
 
-func (b *bench) ports() Ports {
+func (b *fixture) ports() Ports {
 	return Ports{
 		Admitter: b.gate, GateReader: b.gate, Publisher: b.queue, CampaignReader: b.ledger, CampaignWriter: b.ledger,
 		CouponReader: b.ledger, FailEventReader: b.ledger, FailEventOperator: b.ledger, LedgerCounter: b.ledger,
@@ -62,7 +62,7 @@ func (b *bench) ports() Ports {
 }
 
 // start makes the server; whoever starts it in a bubble of testing/synctest closes it there.
-func (b *bench) start() *bench {
+func (b *fixture) start() *fixture {
 	b.t.Helper()
 	server, err := New(b.cfg, b.ports(), b.registry, slog.New(slog.NewTextHandler(b.log, nil)))
 	require.NoError(b.t, err)
@@ -82,7 +82,7 @@ func (r reply) problem() string {
 	return strings.TrimPrefix(kind, problemPrefix)
 }
 
-func (b *bench) do(request *http.Request) reply {
+func (b *fixture) do(request *http.Request) reply {
 	b.t.Helper()
 	got := reply{ResponseRecorder: httptest.NewRecorder()}
 	b.server.Handler().ServeHTTP(got, request)
@@ -100,18 +100,18 @@ func newRequest(method, path, body string) *http.Request {
 	return request
 }
 
-func (b *bench) get(path string) reply {
+func (b *fixture) get(path string) reply {
 	b.t.Helper()
 	return b.do(newRequest(http.MethodGet, path, ""))
 }
 
-func (b *bench) apply(user string) reply {
+func (b *fixture) apply(user string) reply {
 	b.t.Helper()
 	return b.do(newRequest(http.MethodPost, "/v1/campaigns/spring/apply", `{"user_id": `+user+`}`))
 }
 
 // admin calls as an operator.
-func (b *bench) admin(method, path, body string) reply {
+func (b *fixture) admin(method, path, body string) reply {
 	b.t.Helper()
 	request := newRequest(method, "/v1/admin"+path, body)
 	request.Header.Set("Authorization", "Bearer "+testToken)

@@ -76,9 +76,9 @@ func (s *Server) ask(ctx context.Context, check Check) checkResult {
 // harmless tells of an error what may be shown to anybody: the words of a domain.Error. A driver's words may hold
 // addresses and names of accounts.
 func harmless(err error) string {
-	var coded *domain.Error
+	coded, ok := errors.AsType[*domain.Error](err)
 	switch {
-	case errors.As(err, &coded) && coded.Message != "":
+	case ok && coded.Message != "":
 		return string(coded.Code) + ": " + coded.Message
 	case errors.Is(err, context.DeadlineExceeded):
 		return "no answer in time"

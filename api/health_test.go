@@ -11,7 +11,7 @@ import (
 )
 
 func TestHealthSaysTheVersion(t *testing.T) {
-	got := newBench(t).start().get("/healthz")
+	got := newFixture(t).start().get("/healthz")
 	assert.Equal(t, http.StatusOK, got.Code)
 	assert.JSONEq(t, `{"status":"ok","version":"1.2.3"}`, got.Body.String())
 }
@@ -41,7 +41,7 @@ func TestOnlyARequiredDependencyTakesTheServerOut(t *testing.T) {
 			{"name":"database","required":false,"status":"ok"}]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
+			b := newFixture(t)
 			b.checks = []Check{
 				{Name: "redis", Required: true, Ping: fails(c.redis)},
 				{Name: "database", Ping: fails(c.database)},

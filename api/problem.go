@@ -107,8 +107,7 @@ func asProblem(err error) (problem, problemKind) {
 		code, kind = domain.CodeInternal, problems[domain.CodeInternal]
 	}
 	refusal := problem{Type: problemPrefix + string(code), Title: kind.title, Status: kind.status, Detail: kind.detail}
-	var coded *domain.Error
-	if errors.As(err, &coded) && kind.status < http.StatusInternalServerError {
+	if coded, ok := errors.AsType[*domain.Error](err); ok && kind.status < http.StatusInternalServerError {
 		refusal.Field = coded.Field
 		if coded.Message != "" {
 			refusal.Detail = coded.Message
@@ -133,8 +132,7 @@ func retryAfter(err error, kind problemKind) string {
 		return ""
 	}
 	wait := kind.retryAfter
-	var coded *domain.Error
-	if errors.As(err, &coded) && coded.RetryAfter > 0 {
+	if coded, ok := errors.AsType[*domain.Error](err); ok && coded.RetryAfter > 0 {
 		wait = coded.RetryAfter
 	}
 	wait = min(max(wait, time.Second), maxRetryAfter)

@@ -20,9 +20,9 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64, buffer []byte
 		return nil, tooLarge(limit)
 	}
 	body, err := readAll(http.MaxBytesReader(w, r.Body, limit), buffer)
-	var exceeded *http.MaxBytesError
+	_, exceeded := errors.AsType[*http.MaxBytesError](err)
 	switch {
-	case errors.As(err, &exceeded):
+	case exceeded:
 		return nil, tooLarge(limit)
 	case err != nil:
 		return nil, domain.Wrap(domain.CodeInvalidRequest, err, "the body could not be read to its end")

@@ -17,7 +17,7 @@ import (
 )
 
 func TestBadBodiesAreAnsweredWithAProblemThatNamesTheField(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	for body, field := range badBodies {
 		request := newRequest(http.MethodPost, "/v1/campaigns/spring/apply", body)
 		request.Header.Set("Content-Type", "application/json")
@@ -29,7 +29,7 @@ func TestBadBodiesAreAnsweredWithAProblemThatNamesTheField(t *testing.T) {
 }
 
 func TestABodyAtTheLimitIsReadAndOneByteMoreIsRefused(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.cfg.MaxBodyBytes = 100
 	b.start()
 	fill := func(size int) string { return `{"user_id":1` + strings.Repeat(" ", size-13) + `}` }
@@ -47,7 +47,7 @@ func TestABodyAtTheLimitIsReadAndOneByteMoreIsRefused(t *testing.T) {
 }
 
 func TestABodyOfTwoMegabytesIsRefusedOverARealConnection(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	server := httptest.NewServer(b.server.Handler())
 	defer server.Close()
 	for name, body := range map[string]io.Reader{
@@ -65,7 +65,7 @@ func TestABodyOfTwoMegabytesIsRefusedOverARealConnection(t *testing.T) {
 }
 
 func TestABodyThatBreaksOffIsRefused(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	request := httptest.NewRequest(http.MethodPost, "/apply-coupon", io.MultiReader(strings.NewReader(`{"user_id":1}`), brokenReader{}))
 	request.Header.Set("Content-Type", "application/json")
 	requireProblem(t, b.do(request), 400, domain.CodeInvalidRequest)
@@ -76,7 +76,7 @@ type brokenReader struct{}
 func (brokenReader) Read([]byte) (int, error) { return 0, errors.New("connection reset") }
 
 func TestOnlyJSONIsTaken(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	post := func(contentTypes ...string) reply {
 		request := newRequest(http.MethodPost, "/v1/campaigns/spring/apply", `{"user_id":1}`)
 		request.Header["Content-Type"] = contentTypes
@@ -99,7 +99,7 @@ func TestOnlyJSONIsTaken(t *testing.T) {
 }
 
 func TestWrongMethodsAndAddressesAreProblems(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	for path, allow := range map[string]string{
 		"/v1/campaigns/spring/apply":      "POST",
 		"/apply-coupon":                   "POST",
@@ -125,7 +125,7 @@ func TestWrongMethodsAndAddressesAreProblems(t *testing.T) {
 }
 
 func TestAPanicIsAProblemAndTheServerGoesOn(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.queue.publish = func(_ context.Context, _ domain.Winner) error { panic("a defect with 10.0.0.7 in it") }
 	b.start()
 	requireProblem(t, b.apply("42"), 500, domain.CodeInternal)
@@ -135,14 +135,14 @@ func TestAPanicIsAProblemAndTheServerGoesOn(t *testing.T) {
 }
 
 func TestAbortedHandlersReachTheServer(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.queue.publish = func(_ context.Context, _ domain.Winner) error { panic(http.ErrAbortHandler) }
 	b.start()
 	assert.PanicsWithError(t, http.ErrAbortHandler.Error(), func() { b.apply("42") })
 }
 
 func TestStrangeAddressesMakeNoNewMetrics(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	b.get("/a-scanner-was-here")
 	b.do(newRequest("BREW", "/v1/campaigns/spring", ""))
 	metrics := b.get("/metrics").Body.String()
@@ -153,13 +153,13 @@ func TestStrangeAddressesMakeNoNewMetrics(t *testing.T) {
 }
 
 func TestPagesOfConfiguredOriginsMayCall(t *testing.T) {
-	preflight := func(b *bench, origin string) reply {
+	preflight := func(b *fixture, origin string) reply {
 		request := newRequest(http.MethodOptions, "/v1/campaigns/spring/apply", "")
 		request.Header.Set("Origin", origin)
 		request.Header.Set("Access-Control-Request-Method", "POST")
 		return b.do(request)
 	}
-	exact := newBench(t)
+	exact := newFixture(t)
 	exact.cfg.CORSOrigins = []string{"https://shop.example"}
 	exact.start()
 	got := preflight(exact, "https://shop.example")
@@ -180,8 +180,8 @@ func TestPagesOfConfiguredOriginsMayCall(t *testing.T) {
 	assert.Equal(t, http.StatusOK, got.Code)
 	assert.Equal(t, "https://shop.example", got.Header().Get("Access-Control-Allow-Origin"))
 
-	all := newBench(t)
+	all := newFixture(t)
 	all.cfg.CORSOrigins = []string{"*"}
 	assert.Equal(t, "*", preflight(all.start(), "https://anybody.example").Header().Get("Access-Control-Allow-Origin"))
-	assert.Equal(t, http.StatusMethodNotAllowed, preflight(newBench(t).start(), "https://anybody.example").Code)
+	assert.Equal(t, http.StatusMethodNotAllowed, preflight(newFixture(t).start(), "https://anybody.example").Code)
 }

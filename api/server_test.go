@@ -36,14 +36,14 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		"a proxy":          {func(c *Config, _ *Ports) { c.TrustedProxies = []string{"my-proxy"} }, "my-proxy"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
+			b := newFixture(t)
 			ports := b.ports()
 			c.change(&b.cfg, &ports)
 			_, err := New(b.cfg, ports, b.registry, nil)
 			require.ErrorContains(t, err, c.want)
 		})
 	}
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	_, err := New(b.cfg, b.ports(), b.registry, nil)
 	require.ErrorAs(t, err, &prometheus.AlreadyRegisteredError{}, "a second server needs a registry of its own")
 }
@@ -55,7 +55,7 @@ type running struct {
 	done chan error
 }
 
-func (b *bench) run() *running {
+func (b *fixture) run() *running {
 	b.t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(b.t, err)
@@ -67,7 +67,7 @@ func (b *bench) run() *running {
 }
 
 func TestAStopLetsTheApplicationUnderWayFinish(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	entered, leave := make(chan struct{}), make(chan struct{})
 	b.queue.publish = func(context.Context, domain.Winner) error { close(entered); <-leave; return nil }
 	r := b.start().run()
@@ -95,7 +95,7 @@ func TestAStopLetsTheApplicationUnderWayFinish(t *testing.T) {
 }
 
 func TestAStopDoesNotWaitForEver(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.cfg.ShutdownTimeout = 10 * time.Millisecond
 	entered, leave := make(chan struct{}), make(chan struct{})
 	b.queue.publish = func(context.Context, domain.Winner) error { close(entered); <-leave; return nil }
@@ -118,7 +118,7 @@ func TestAStopDoesNotWaitForEver(t *testing.T) {
 }
 
 func TestRunSaysThatTheListenerFailed(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
@@ -126,7 +126,7 @@ func TestRunSaysThatTheListenerFailed(t *testing.T) {
 }
 
 func TestOneConnectionMoreThanTheLimitWaitsForAPlace(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.cfg.MaxConnections = 1
 	r := b.start().run()
 	first, second := b.dial(r), b.dial(r)
@@ -145,7 +145,7 @@ func TestOneConnectionMoreThanTheLimitWaitsForAPlace(t *testing.T) {
 }
 
 func TestAStopEndsAListenerThatWaitsForAPlace(t *testing.T) {
-	b := newBench(t)
+	b := newFixture(t)
 	b.cfg.MaxConnections = 1
 	b.cfg.ShutdownTimeout = 50 * time.Millisecond
 	r := b.start().run()
@@ -157,8 +157,8 @@ func TestAStopEndsAListenerThatWaitsForAPlace(t *testing.T) {
 }
 
 func TestAHeaderThatIsTooLargeIsRefused(t *testing.T) {
-	r := newBench(t).start().run()
-	request, err := http.NewRequest(http.MethodGet, r.url+"/healthz", nil)
+	r := newFixture(t).start().run()
+	request, err := http.NewRequest(http.MethodGet, r.url+"/healthz", http.NoBody)
 	require.NoError(t, err)
 	request.Header.Set("X-Large", strings.Repeat("x", 2*maxHeaderBytes))
 	response, err := http.DefaultClient.Do(request)
@@ -176,7 +176,7 @@ type rawConn struct {
 	reader *bufio.Reader
 }
 
-func (b *bench) dial(r *running) *rawConn {
+func (b *fixture) dial(r *running) *rawConn {
 	b.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
 	require.NoError(b.t, err)

@@ -15,53 +15,53 @@ func TestTheStatusOfAnApplication(t *testing.T) {
 	row := domain.Coupon{Campaign: "spring", UserID: 42, Slot: 7, AdmittedAt: admittedAt, IssuedAt: admittedAt}
 	revoked := row
 	revoked.Slot, revoked.RevokedSlot, revoked.RevokedAt = domain.NoSlot, 7, admittedAt
-	known := func(slot domain.Slot) func(*bench) {
-		return func(b *bench) {
+	known := func(slot domain.Slot) func(*fixture) {
+		return func(b *fixture) {
 			b.gate.users[42] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 42, Slot: slot, AdmittedAt: admittedAt}}
 		}
 	}
-	pending := func(b *bench) { known(7)(b); b.gate.entries[42] = true }
-	stored := func(coupon domain.Coupon) func(*bench) {
-		return func(b *bench) { b.ledger.coupons = []domain.Coupon{coupon} }
+	pending := func(b *fixture) { known(7)(b); b.gate.entries[42] = true }
+	stored := func(coupon domain.Coupon) func(*fixture) {
+		return func(b *fixture) { b.ledger.coupons = []domain.Coupon{coupon} }
 	}
-	delayed := func(b *bench) { b.ledger.delayed[42] = true }
-	gateClosed := func(b *bench) { b.gate.lookupErr = domain.Errorf(domain.CodeGateClosed, "") }
-	databaseAway := func(b *bench) { b.ledger.fail(errAway()) }
+	delayed := func(b *fixture) { b.ledger.delayed[42] = true }
+	gateClosed := func(b *fixture) { b.gate.lookupErr = domain.Errorf(domain.CodeGateClosed, "") }
+	databaseAway := func(b *fixture) { b.ledger.fail(errAway()) }
 	const at = `"2030-01-02T03:04:05.678Z"`
 
 	for name, c := range map[string]struct {
-		given   []func(*bench)
+		given   []func(*fixture)
 		want    string
 		status  int
 		problem domain.Code
 	}{
-		"issued": {given: []func(*bench){stored(row), known(7)},
+		"issued": {given: []func(*fixture){stored(row), known(7)},
 			want: `{"campaign":"spring","user_id":"42","status":"issued","slot":7,"admitted_at":` + at + `,"issued_at":` + at + `}`},
-		"issued, gate closed": {given: []func(*bench){stored(row), gateClosed},
+		"issued, gate closed": {given: []func(*fixture){stored(row), gateClosed},
 			want: `{"campaign":"spring","user_id":"42","status":"issued","slot":7,"admitted_at":` + at + `,"issued_at":` + at + `}`},
-		"revoked": {given: []func(*bench){stored(revoked)},
+		"revoked": {given: []func(*fixture){stored(revoked)},
 			want: `{"campaign":"spring","user_id":"42","status":"revoked","admitted_at":` + at + `,"issued_at":` + at + `,"revoked_at":` + at + `}`},
-		"delayed": {given: []func(*bench){delayed, known(7)},
+		"delayed": {given: []func(*fixture){delayed, known(7)},
 			want: `{"campaign":"spring","user_id":"42","status":"accepted","admitted_at":` + at + `,"delayed":true}`},
-		"delayed, gate closed": {given: []func(*bench){delayed, gateClosed},
+		"delayed, gate closed": {given: []func(*fixture){delayed, gateClosed},
 			want: `{"campaign":"spring","user_id":"42","status":"accepted","delayed":true}`},
-		"accepted": {given: []func(*bench){known(7)},
+		"accepted": {given: []func(*fixture){known(7)},
 			want: `{"campaign":"spring","user_id":"42","status":"accepted","slot":7,"admitted_at":` + at + `}`},
-		"reserved": {given: []func(*bench){pending},
+		"reserved": {given: []func(*fixture){pending},
 			want: `{"campaign":"spring","user_id":"42","status":"reserved","admitted_at":` + at + `}`},
-		"accepted, database away": {given: []func(*bench){known(7), databaseAway},
+		"accepted, database away": {given: []func(*fixture){known(7), databaseAway},
 			want: `{"campaign":"spring","user_id":"42","status":"accepted","slot":7,"admitted_at":` + at + `}`},
-		"revoked, database away": {given: []func(*bench){known(domain.NoSlot), databaseAway},
+		"revoked, database away": {given: []func(*fixture){known(domain.NoSlot), databaseAway},
 			want: `{"campaign":"spring","user_id":"42","status":"revoked","admitted_at":` + at + `}`},
-		"owed a slot": {given: []func(*bench){known(domain.SlotOwed)},
+		"owed a slot": {given: []func(*fixture){known(domain.SlotOwed)},
 			want: `{"campaign":"spring","user_id":"42","status":"accepted","admitted_at":` + at + `,"delayed":true}`},
 		"nobody":                     {status: 404, problem: domain.CodeNotFound},
-		"nobody, database away":      {given: []func(*bench){databaseAway}, status: 404, problem: domain.CodeNotFound},
-		"no row, gate closed":        {given: []func(*bench){gateClosed}, status: 503, problem: domain.CodeGateClosed},
-		"database away, gate closed": {given: []func(*bench){databaseAway, gateClosed}, status: 503, problem: domain.CodeGateClosed},
+		"nobody, database away":      {given: []func(*fixture){databaseAway}, status: 404, problem: domain.CodeNotFound},
+		"no row, gate closed":        {given: []func(*fixture){gateClosed}, status: 503, problem: domain.CodeGateClosed},
+		"database away, gate closed": {given: []func(*fixture){databaseAway, gateClosed}, status: 503, problem: domain.CodeGateClosed},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t).start()
+			b := newFixture(t).start()
 			require.Equal(t, http.StatusOK, b.get("/v1/campaigns/spring").Code)
 			for _, prepare := range c.given {
 				prepare(b)
@@ -79,7 +79,7 @@ func TestTheStatusOfAnApplication(t *testing.T) {
 }
 
 func TestTheStatusOfNoUserAndOfNoCampaign(t *testing.T) {
-	b := newBench(t).start()
+	b := newFixture(t).start()
 	for _, user := range []string{"0", "-1", "abc", "007", "9223372036854775808", "1.5"} {
 		got := b.get("/v1/campaigns/spring/coupons/" + user)
 		requireProblem(t, got, 400, domain.CodeInvalidRequest)

@@ -1,0 +1,165 @@
+package api
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"firstcome/domain"
+)
+
+var admittedAt = time.Date(2030, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
+
+// fakeGate is an Admitter and GateReader in memory. Tests replace its behaviour through the fields.
+type fakeGate struct {
+	mu      sync.Mutex
+	quota   int64
+	users   map[domain.UserID]domain.Admission
+	calls   []string
+	entries map[domain.UserID]bool // admitted and not confirmed
+
+	admitErr  error
+	lookupErr error
+	// confirm and honour stand in for the calls of that name when they are set; admitting is called before Admit decides.
+	confirm   func(ctx context.Context, admission domain.Admission) error
+	honour    func(ctx context.Context, user domain.UserID) (domain.Admission, error)
+	admitting func(ctx context.Context)
+
+	report     domain.GateReport
+	inspectErr error
+	inspects   int
+}
+
+func newFakeGate(quota int64) *fakeGate {
+	return &fakeGate{quota: quota, users: map[domain.UserID]domain.Admission{}, entries: map[domain.UserID]bool{}}
+}
+
+func (g *fakeGate) note(call string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.calls = append(g.calls, call)
+}
+
+func (g *fakeGate) Admit(ctx context.Context, campaign string, user domain.UserID) (domain.Admission, error) {
+	g.note("admit")
+	if g.admitting != nil {
+		g.admitting(ctx)
+	}
+	if err := ctx.Err(); err != nil {
+		return domain.Admission{}, err
+	}
+	if g.admitErr != nil {
+		return domain.Admission{}, g.admitErr
+	}
+	return g.admit(campaign, user)
+}
+
+func (g *fakeGate) admit(campaign string, user domain.UserID) (domain.Admission, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if known, ok := g.users[user]; ok {
+		known.New, known.InQueue = false, !g.entries[user]
+		return known, nil
+	}
+	if int64(len(g.users)) >= g.quota {
+		return domain.Admission{}, domain.Errorf(domain.CodeSoldOut, "all %d coupons are taken", g.quota)
+	}
+	admission := domain.Admission{
+		Winner: domain.Winner{
+			Campaign: campaign, UserID: user, Slot: domain.Slot(len(g.users) + 1), AdmittedAt: admittedAt, Epoch: 1,
+		},
+		New: true, EntryID: "1-0", EntrySize: 1,
+	}
+	g.users[user], g.entries[user] = admission, true
+	return admission, nil
+}
+
+func (g *fakeGate) Honour(ctx context.Context, campaign string, user domain.UserID) (domain.Admission, error) {
+	g.note("honour")
+	if g.honour != nil {
+		return g.honour(ctx, user)
+	}
+	return g.admit(campaign, user)
+}
+
+func (g *fakeGate) Confirm(ctx context.Context, admission domain.Admission) error {
+	g.note("confirm")
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if g.confirm != nil {
+		if err := g.confirm(ctx, admission); err != nil {
+			return err
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.entries, admission.UserID)
+	return nil
+}
+
+func (g *fakeGate) Lookup(_ context.Context, _ string, user domain.UserID) (domain.Admission, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.lookupErr != nil {
+		return domain.Admission{}, g.lookupErr
+	}
+	known, ok := g.users[user]
+	if !ok {
+		return domain.Admission{}, domain.Errorf(domain.CodeNotFound, "user 17 at redis:6379 unknown")
+	}
+	known.New, known.InQueue = false, !g.entries[user]
+	return known, nil
+}
+
+func (g *fakeGate) Inspect(context.Context, string) (domain.GateReport, error) {
+	g.note("inspect")
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inspects++
+	return g.report, g.inspectErr
+}
+
+func (g *fakeGate) called() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.calls)
+}
+
+// fakeQueue is a Publisher that keeps what it was given.
+type fakeQueue struct {
+	mu        sync.Mutex
+	published []domain.Winner
+	publish   func(ctx context.Context, winner domain.Winner) error
+}
+
+func (q *fakeQueue) Publish(ctx context.Context, winner domain.Winner) error {
+	if q.publish != nil {
+		if err := q.publish(ctx, winner); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.published = append(q.published, winner)
+	return nil
+}
+
+func (q *fakeQueue) PublishAll(ctx context.Context, winners []domain.Winner) error {
+	for _, winner := range winners {
+		if err := q.Publish(ctx, winner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *fakeQueue) winners() []domain.Winner {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.published)
+}
