@@ -139,10 +139,10 @@ func (l *Ledger) StoreClaimed(
 	ctx context.Context, event domain.FailEvent, winner domain.Winner,
 ) (domain.StoreResult, error) {
 	var result domain.StoreResult
-	lookFirst := false
+	care := caution(0)
 	err := l.write(ctx, "store_claimed", func(tx *gorm.DB) error {
 		result = domain.StoreResult{Outcome: domain.UnknownCampaign}
-		campaign, exists, err := holdCampaign(tx, winner.Campaign)
+		campaign, exists, err := holdCampaign(tx, winner.Campaign, care.lock())
 		if err != nil {
 			return err
 		}
@@ -150,8 +150,8 @@ func (l *Ledger) StoreClaimed(
 		if err != nil || !exists {
 			return err
 		}
-		results, err := l.storeRows(tx, campaign, []domain.Winner{winner}, lookFirst)
-		lookFirst = true
+		results, err := l.storeRows(tx, campaign, []domain.Winner{winner}, care)
+		care++
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,8 @@ import (
 //  1. Read the campaign's row under a shared lock: until the commit no rebuild can raise its epoch.
 //  2. Insert all rows by one statement, which passes over those that conflict with a row that is there.
 //  3. Commit, if all were new: the usual case. Else undo it, and in a new transaction read first which of the users and
-//     slots have rows, decide on each winner, and insert the rest.
+//     slots have rows, decide on each winner, and insert the rest. If another writer comes between even so, the third
+//     transaction locks the campaign's row for itself, and so no other writer is under way.
 //
 // A crash before the commit leaves nothing behind. CodeRowRefused: the database refuses at least one of the rows, and
 // none is stored. CodeInvalidRequest: there are too many.
@@ -31,9 +32,9 @@ func (l *Ledger) StoreCoupons(
 		return nil, nil
 	}
 	var results []domain.StoreResult
-	lookFirst := false
+	care := caution(0)
 	err := l.write(ctx, "store_coupons", func(tx *gorm.DB) error {
-		row, exists, err := holdCampaign(tx, campaign)
+		row, exists, err := holdCampaign(tx, campaign, care.lock())
 		if err != nil {
 			return err
 		}
@@ -41,8 +42,8 @@ func (l *Ledger) StoreCoupons(
 			results = slices.Repeat([]domain.StoreResult{{Outcome: domain.UnknownCampaign}}, len(winners))
 			return nil
 		}
-		results, err = l.storeRows(tx, row, winners, lookFirst)
-		lookFirst = true
+		results, err = l.storeRows(tx, row, winners, care)
+		care++
 		return err
 	})
 	if err != nil {
@@ -51,29 +52,43 @@ func (l *Ledger) StoreCoupons(
 	return results, nil
 }
 
+// caution counts how often the same winners were tried: the more often, the more care is taken.
+type caution int
+
+// lookFirst says whether the rows that are there are read before others are inserted.
+func (c caution) lookFirst() bool { return c > 0 }
+
+// lock says how the campaign's row is locked.
+func (c caution) lock() string {
+	if c > 1 {
+		return lockExclusive
+	}
+	return lockShared
+}
+
 // holdCampaign keeps the campaign's epoch and quota as they are until the end of the transaction.
-func holdCampaign(tx *gorm.DB, code string) (campaign campaignRow, exists bool, err error) {
-	campaign, err = lockCampaign(tx, code, lockShared)
+func holdCampaign(tx *gorm.DB, code, strength string) (campaign campaignRow, exists bool, err error) {
+	campaign, err = lockCampaign(tx, code, strength)
 	if domain.CodeOf(err) == domain.CodeUnknownCampaign {
 		return campaign, false, nil
 	}
 	return campaign, err == nil, err
 }
 
-// storeRows decides on the winners and inserts their rows. Without lookFirst it assumes that no winner has a row, and
-// gives errConflict when that proves wrong.
+// storeRows decides on the winners and inserts their rows. Without looking first it assumes that no winner has a row,
+// and gives errConflict when that proves wrong.
 func (l *Ledger) storeRows(
-	tx *gorm.DB, campaign campaignRow, winners []domain.Winner, lookFirst bool,
+	tx *gorm.DB, campaign campaignRow, winners []domain.Winner, care caution,
 ) ([]domain.StoreResult, error) {
 	known := newKnownRows()
-	if lookFirst {
+	if care.lookFirst() {
 		if err := readKnown(tx, campaign, winners, known); err != nil {
 			return nil, err
 		}
 	}
 	results := settle(campaign, winners, known)
 	rows := couponsOf(campaign, winners, results, l.now())
-	if !lookFirst && len(rows) < len(winners) {
+	if !care.lookFirst() && len(rows) < len(winners) {
 		return nil, errConflict
 	}
 	return results, insertCoupons(tx, rows)
@@ -113,7 +128,7 @@ func insertCoupons(tx *gorm.DB, rows []couponRow) error {
 	slices.SortFunc(rows, func(a, b couponRow) int {
 		return cmp.Or(cmp.Compare(a.Slot.Int64, b.Slot.Int64), cmp.Compare(a.UserID, b.UserID))
 	})
-	inserted := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&rows)
+	inserted := tx.Clauses(clause.OnConflict{DoNothing: true}).Select(issuedColumns).Create(&rows)
 	if inserted.Error != nil {
 		return inserted.Error
 	}
@@ -122,6 +137,9 @@ func insertCoupons(tx *gorm.DB, rows []couponRow) error {
 	}
 	return nil
 }
+
+// issuedColumns are those of a coupon that is issued; the others are NULL.
+var issuedColumns = []string{"campaign_id", "user_id", "slot", "admitted_at", "issued_at"}
 
 // errImpossible is about rows that SQLite would take and MySQL not.
 var errImpossible = errors.New("the user ID is not positive, or the time of admission lies outside the years 1000 to 9999")
