@@ -27,6 +27,8 @@ const (
 	devHTTPAddr = "127.0.0.1:8080"
 	// devPartitions is enough for one process with one writer.
 	devPartitions = 4
+	// devRedisTimeout is longer than a real server needs: the embedded one shares the processor with all the rest.
+	devRedisTimeout = 2 * time.Second
 	// devCampaignQuota is the quota of the campaign that dev makes on its first start.
 	devCampaignQuota = 100
 	// devActor stands in the operators' history for what dev did by itself.
@@ -95,6 +97,7 @@ func prepareDataDir(config *Config) (string, error) {
 	}
 	config.KafkaReplicationFactor = 1
 	config.KafkaPartitions = devPartitions
+	config.RedisTimeout = max(config.RedisTimeout, devRedisTimeout)
 	if config.AdminToken != "" {
 		return "(the one you set)", nil
 	}

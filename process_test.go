@@ -49,7 +49,25 @@ type process struct {
 	variables []string
 	address   string
 	command   *exec.Cmd
-	output    *bytes.Buffer
+	output    *syncBuffer
+}
+
+// syncBuffer collects what a process prints while a test reads it.
+type syncBuffer struct {
+	mutex  sync.Mutex
+	buffer bytes.Buffer
+}
+
+func (b *syncBuffer) Write(text []byte) (int, error) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return b.buffer.Write(text)
+}
+
+func (b *syncBuffer) String() string {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return b.buffer.String()
 }
 
 // newProcess starts the program with the arguments and waits until it is alive.
@@ -65,7 +83,7 @@ func newProcess(t *testing.T, variables []string, arguments ...string) *process 
 
 func (p *process) start() {
 	p.t.Helper()
-	p.output = &bytes.Buffer{}
+	p.output = &syncBuffer{}
 	p.command = p.make()
 	p.command.Stdout, p.command.Stderr = p.output, p.output
 	require.NoError(p.t, p.command.Start())

@@ -10,11 +10,14 @@ import (
 
 // This file hands each role its part of the configuration and of the stores.
 
+// admitCalls is how many calls to Redis one application may wait for: those under way when it comes, and its own.
+const admitCalls = 3
+
 func (p *program) apiConfig() api.Config {
 	return api.Config{
 		DefaultCampaign: p.config.DefaultCampaign, AdminToken: p.config.AdminToken,
 		CORSOrigins: p.config.CORSOrigins, TrustedProxies: p.config.TrustedProxies,
-		ProduceTimeout: p.config.ProduceTimeout, ShutdownTimeout: p.config.ShutdownTimeout, Version: version,
+		ProduceTimeout: p.config.ProduceTimeout, AdmitTimeout: admitCalls * p.config.RedisTimeout, ShutdownTimeout: p.config.ShutdownTimeout, Version: version,
 		OperationsOnly: !p.config.hasRole(roleAPI),
 	}
 }

@@ -18,7 +18,7 @@ func TestExactlyTheFirstNOfManyGetACoupon(t *testing.T) {
 		t.Run(fmt.Sprintf("%d at once", concurrency), func(t *testing.T) {
 			campaign := s.newCampaign(newCode("sale"), 100)
 			report := s.load(loadtest.Config{Campaign: campaign, Users: 1000, Concurrency: concurrency, FirstUserID: 1})
-			assert.Equal(t, map[string]int{"202 accepted": 100, "409 sold-out": 900}, report.Answers)
+			assert.Equal(t, map[string]int{"202 accepted": 100, "409 sold-out": 900}, report.Answers, "sent again: %v", report.Retried)
 			s.requireSlots(campaign, 100)
 		})
 	}
