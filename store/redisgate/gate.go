@@ -51,6 +51,7 @@ func Open(config Config, registerer prometheus.Registerer, logger *slog.Logger) 
 	if g.metrics, err = newMetrics(registerer, func() float64 { return float64(g.crew.waiting.Load()) }); err != nil {
 		return nil, fmt.Errorf("register the gate's metrics: %w", err)
 	}
+	setDriverLog.Do(func() { redis.SetLogger(driverLog{logger}) })
 	g.client = redis.NewUniversalClient(config.options())
 	_, g.cluster = g.client.(*redis.ClusterClient)
 	g.admits = batcher[domain.UserID, domain.Admission]{crew: &g.crew, maxBatch: config.MaxBatch, run: g.runAdmits}
@@ -60,11 +61,26 @@ func Open(config Config, registerer prometheus.Registerer, logger *slog.Logger) 
 	return g, nil
 }
 
-// Close answers what waits, then closes the connections. Later calls are refused with CodeUnavailable.
+// Close answers what waits, then closes the connections. Later calls are refused with CodeUnavailable; closing again
+// does nothing.
 func (g *Gate) Close() error {
 	g.crew.stop()
-	return g.client.Close()
+	if err := g.client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
+		return fmt.Errorf("close the connections to Redis: %w", err)
+	}
+	return nil
 }
+
+// driverLog takes over what the driver would print by itself. It is for looking closely only: whatever matters comes
+// back as the error of a call.
+type driverLog struct{ logger *slog.Logger }
+
+func (l driverLog) Printf(ctx context.Context, format string, values ...any) {
+	l.logger.DebugContext(ctx, fmt.Sprintf(format, values...))
+}
+
+// setDriverLog is done once: the driver has one log for the whole process.
+var setDriverLog sync.Once
 
 // Ping says whether Redis answers. CodeUnavailable, CodeOutcomeUnknown.
 func (g *Gate) Ping(ctx context.Context) error {

@@ -1,0 +1,7 @@
+//go:build realservers
+
+package redisgate
+
+import "testing"
+
+func TestSpoiledKeysOnRealRedis(t *testing.T) { spoiledKeys(t, realAddrs(t)) }
