@@ -3,6 +3,7 @@ package kafkaqueue
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/IBM/sarama"
 )
@@ -58,4 +59,21 @@ func (c *calls) close() {
 		_ = c.client.Close()
 	}
 	c.pending.Wait()
+}
+
+// finishes says whether end came to its end within the limit. If not, it goes on alone.
+func finishes(limit time.Duration, end func()) bool {
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		end()
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-finished:
+		return true
+	case <-timer.C:
+		return false
+	}
 }

@@ -83,18 +83,14 @@ func (c freezingConn) Write(answer []byte) (int, error) {
 	return c.Conn.Write(answer)
 }
 
-// Keys of the Kafka protocol, for faults.
-const (
-	produceKey      = 0
-	offsetCommitKey = 8
-)
+// ofProduce makes a fault one of produce requests, by their number in Kafka's protocol.
+func ofProduce(fault kfake.Fault) kfake.Fault {
+	fault.Keys = append(fault.Keys, 0)
+	return fault
+}
 
-func fault(key int, fault kfake.Fault) kfake.Fault {
-	switch key {
-	case produceKey:
-		fault.Keys = append(fault.Keys, produceKey)
-	case offsetCommitKey:
-		fault.Keys = append(fault.Keys, offsetCommitKey)
-	}
+// ofCommit makes a fault one of offset commits.
+func ofCommit(fault kfake.Fault) kfake.Fault {
+	fault.Keys = append(fault.Keys, 8)
 	return fault
 }

@@ -206,11 +206,17 @@ func (p *Publisher) settle(receipt *receipt, err error) {
 	receipt.settle(err)
 }
 
-// Close waits for the acknowledgements of what is under way, for at most 10 s, and ends the connection.
+// Close waits for the acknowledgements of what is under way, for at most 5 s, and ends the connection.
+// CodeUnavailable: not all came, or the connection could not be ended in time; it ends with its own timeouts then.
 func (p *Publisher) Close() error {
 	p.stop()
-	<-p.finished
-	p.retiring.Wait()
 	p.metrics.unregister()
+	ended := finishes(closeTimeout+time.Second, func() {
+		<-p.finished
+		p.retiring.Wait()
+	})
+	if !ended {
+		return domain.Errorf(domain.CodeUnavailable, "Kafka did not acknowledge in time what was under way")
+	}
 	return nil
 }

@@ -65,7 +65,7 @@ func TestPublishSucceedsDespiteAPassingError(t *testing.T) {
 			kafka := startFaultyKafka(t)
 			cfg := newTopic(t, kafka.addr)
 			publisher := openPublisher(t, cfg)
-			kafka.Fault(fault(produceKey, kfake.Fault{Topic: cfg.Topic, Err: passing}))
+			kafka.Fault(ofProduce(kfake.Fault{Topic: cfg.Topic, Err: passing}))
 			require.NoError(t, publisher.Publish(t.Context(), winner(1)))
 			assert.Equal(t, []domain.UserID{1}, tailUsers(t, cfg))
 		})
@@ -77,7 +77,7 @@ func TestARefusedRecordIsNotReportedAsAcknowledged(t *testing.T) {
 	cfg := newTopic(t, kafka.addr)
 	publisher := openPublisher(t, cfg)
 	publishEventually(t, publisher, winners(10)...)
-	refusing := kafka.Fault(fault(produceKey, kfake.Fault{Topic: cfg.Topic, Err: kerr.TopicAuthorizationFailed, Count: -1}))
+	refusing := kafka.Fault(ofProduce(kfake.Fault{Topic: cfg.Topic, Err: kerr.TopicAuthorizationFailed, Count: -1}))
 	err := publisher.PublishAll(t.Context(), winners(10))
 	require.Equal(t, domain.CodeOutcomeUnknown, domain.CodeOf(err))
 	require.Positive(t, refusing.Hits())
@@ -89,7 +89,7 @@ func TestOneRefusedRecordOfManyIsReported(t *testing.T) {
 	kafka := startFaultyKafka(t)
 	cfg := newTopic(t, kafka.addr)
 	publisher := openPublisher(t, cfg)
-	kafka.Fault(fault(produceKey, kfake.Fault{
+	kafka.Fault(ofProduce(kfake.Fault{
 		Topic: cfg.Topic, Partitions: []int32{2}, Err: kerr.TopicAuthorizationFailed, Count: -1,
 	}))
 	err := publisher.PublishAll(t.Context(), winners(50))

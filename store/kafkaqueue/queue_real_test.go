@@ -24,3 +24,9 @@ func TestQueueOnRealKafka(t *testing.T) {
 	brokers := realBrokers(t)
 	storetest.RunQueue(t, func(t *testing.T) storetest.Queue { return queueOn(t, brokers...) })
 }
+
+func TestTransactionMarkersDoNotHoldUpTheTailOnRealKafka(t *testing.T) {
+	testTransactionMarkers(t, realBrokers(t)...)
+}
+
+func TestTopicIsMadeAsStatedOnRealKafka(t *testing.T) { testTopicIsMadeAsStated(t, realBrokers(t)...) }

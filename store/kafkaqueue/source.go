@@ -217,28 +217,23 @@ func (s *Source) Ready(context.Context) error {
 	return nil
 }
 
-// Close leaves the group, so that others get the partitions at once, and ends the connections. It takes no longer
-// than about 5 s; what was not committed is given to the next owner. CodeUnavailable: the group could not be left in
-// that time, and the partitions are given to others when the session times out.
+// Close leaves the group, so that others get the partitions at once, and ends the connections. What was not committed
+// is given to the next owner. CodeUnavailable: the group could not be left within 5 s; the partitions are given to
+// others when the session times out, and what is left of the connections ends with their own timeouts.
 func (s *Source) Close() error {
 	s.stop()
-	left := make(chan error, 1)
-	go func() {
-		<-s.finished
-		left <- s.group.Close()
-	}()
-	timer := time.NewTimer(closeTimeout)
-	defer timer.Stop()
-	var err error
-	select {
-	case err = <-left:
-		s.closeClients()
-	case <-timer.C:
-		// Without its connections the group's client comes to its end.
-		s.closeClients()
-		err = errors.Join(errors.New("the group was not left in time"), <-left)
-	}
 	s.metrics.unregister()
+	var err error
+	left := finishes(closeTimeout, func() {
+		<-s.finished
+		err = s.group.Close()
+		s.closeClients()
+	})
+	if !left {
+		// Without its connections the group's client comes to its end.
+		go s.closeClients()
+		return domain.Errorf(domain.CodeUnavailable, "the consumer group could not be left in time")
+	}
 	if err != nil {
 		return domain.Wrap(domain.CodeUnavailable, err, "the consumer group could not be left")
 	}

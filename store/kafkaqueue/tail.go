@@ -31,9 +31,11 @@ func OpenTail(cfg Config, logger *slog.Logger) (*Tail, error) {
 	return &Tail{cfg: cfg, logger: logger, offsets: offsets}, nil
 }
 
-// Close ends the connections.
+// Close ends the connections. CodeUnavailable: not within 5 s; they end with their own timeouts then.
 func (t *Tail) Close() error {
-	t.offsets.close()
+	if !finishes(closeTimeout, t.offsets.close) {
+		return domain.Errorf(domain.CodeUnavailable, "the connections to Kafka could not be ended in time")
+	}
 	return nil
 }
 

@@ -1,0 +1,131 @@
+package kafkaqueue
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/IBM/sarama"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"firstcome/domain"
+)
+
+// commitTransaction writes values in a transaction, which leaves a marker behind them on the partition.
+func commitTransaction(t *testing.T, cfg Config, commit bool, values ...string) {
+	t.Helper()
+	conf := sarama.NewConfig()
+	conf.Producer.Return.Successes = true
+	conf.Producer.RequiredAcks = sarama.WaitForAll
+	conf.Producer.Idempotent = true
+	conf.Net.MaxOpenRequests = 1
+	conf.Producer.Partitioner = sarama.NewManualPartitioner
+	conf.Producer.Transaction.ID = "transaction_" + cfg.Topic
+	producer, err := sarama.NewSyncProducer(cfg.Brokers, conf)
+	require.NoError(t, err)
+	defer producer.Close()
+	require.NoError(t, producer.BeginTxn())
+	for _, value := range values {
+		_, _, err := producer.SendMessage(&sarama.ProducerMessage{Topic: cfg.Topic, Value: sarama.StringEncoder(value)})
+		require.NoError(t, err)
+	}
+	if commit {
+		require.NoError(t, producer.CommitTxn())
+	} else {
+		require.NoError(t, producer.AbortTxn())
+	}
+}
+
+// testTransactionMarkers has offsets without a record in the middle and at the end: a reader that waits for the last
+// offset's record would wait for ever.
+func testTransactionMarkers(t *testing.T, brokers ...string) {
+	t.Helper()
+	cfg := newConfig(brokers...)
+	cfg.Partitions = 1
+	require.NoError(t, EnsureTopic(t.Context(), cfg))
+	put(t, cfg, []byte("1"), nil)
+	commitTransaction(t, cfg, true, "2", "3")
+	put(t, cfg, []byte("4"), nil)
+	commitTransaction(t, cfg, true, "5")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var users []domain.UserID
+	tail := openTail(t, cfg)
+	require.NoError(t, tail.ReadTail(ctx, func(delivery domain.Delivery) error {
+		users = append(users, delivery.Winner.UserID)
+		return delivery.Problem
+	}))
+	assert.Equal(t, []domain.UserID{1, 2, 3, 4, 5}, users)
+	positions, err := tail.Positions(ctx)
+	require.NoError(t, err)
+	assert.Equal(t, int64(7), positions[0].End, "five records and two markers")
+
+	source := openedSource(t, cfg)
+	batch := pollAll(t, source, 5)
+	require.NoError(t, source.Commit(t.Context(), batch))
+	require.NoError(t, tail.ReadTail(ctx, func(domain.Delivery) error { t.Error("all is committed"); return nil }))
+}
+
+func TestTransactionMarkersDoNotHoldUpTheTail(t *testing.T) {
+	testTransactionMarkers(t, startKafka(t).Addr())
+}
+
+func TestCompactedOffsetsDoNotHoldUpTheTail(t *testing.T) {
+	reader := &rangeReader{tail: &Tail{}, next: 3, end: 9}
+	var offsets []int64
+	visit := func(delivery domain.Delivery) error {
+		offsets = append(offsets, delivery.Position.Offset)
+		return nil
+	}
+	record := func(delta int64) *sarama.Record { return &sarama.Record{OffsetDelta: delta, Value: []byte("1")} }
+	// Offsets 0 to 10, of which compaction left three; one is committed, one was written after the end was noted.
+	batch := &sarama.RecordBatch{LastOffsetDelta: 10, Records: []*sarama.Record{record(2), record(5), record(9)}}
+	require.NoError(t, reader.visitBatch(batch, visit))
+	assert.Equal(t, []int64{5}, offsets)
+	assert.Equal(t, int64(11), reader.next, "nothing of the batch is left to wait for")
+}
+
+func TestTheTailOutlastsPassingErrors(t *testing.T) {
+	kafka := startFaultyKafka(t)
+	cfg := newTopic(t, kafka.addr)
+	publishEventually(t, openPublisher(t, cfg), winners(20)...)
+	fetching := kfake.Fault{Topic: cfg.Topic, Err: kerr.NotLeaderForPartition, Count: 3}
+	fetching.Keys = append(fetching.Keys, 1)
+	coordinating := kfake.Fault{Group: cfg.Group, Err: kerr.NotCoordinator}
+	coordinating.Keys = append(coordinating.Keys, 9)
+	failing := kafka.Fault(fetching, coordinating)
+	assert.Len(t, tailUsers(t, cfg), 20)
+	assert.Equal(t, 4, failing.Hits())
+}
+
+func TestTheTailSaysThatKafkaIsAway(t *testing.T) {
+	tail := openTail(t, newConfig(freeAddress(t)))
+	err := tail.ReadTail(t.Context(), func(domain.Delivery) error { return nil })
+	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err))
+
+	kafka := startFaultyKafka(t)
+	hung := openTail(t, newTopic(t, kafka.addr))
+	require.NoError(t, hung.Ping(t.Context()))
+	kafka.freeze()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, hung.Ping(ctx), context.DeadlineExceeded)
+	require.ErrorIs(t, hung.ReadTail(ctx, func(domain.Delivery) error { return nil }), context.DeadlineExceeded)
+	kafka.thaw()
+}
+
+func TestRetentionMayOvertakeTheTail(t *testing.T) {
+	kafka := startFaultyKafka(t)
+	cfg := newConfig(kafka.addr)
+	cfg.Partitions = 1
+	require.NoError(t, EnsureTopic(t.Context(), cfg))
+	publishEventually(t, openPublisher(t, cfg), winners(10)...)
+	reader := &rangeReader{tail: openTail(t, cfg), next: 0, end: 10}
+	require.NoError(t, kafka.DeleteRecords(cfg.Topic, 0, 7))
+	visited := 0
+	require.NoError(t, reader.read(t.Context(), func(domain.Delivery) error { visited++; return nil }))
+	assert.Equal(t, 3, visited)
+}
