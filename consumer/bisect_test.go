@@ -69,8 +69,9 @@ func TestBisectStoresEveryGoodRowOnceAndNamesEveryBadOne(t *testing.T) {
 
 func TestBisectEndsWhenTheLedgerIsAway(t *testing.T) {
 	calls := 0
-	_, err := bisect(winners(500), func(winners []domain.Winner) ([]domain.StoreResult, error) {
-		if calls++; calls == 1 {
+	_, err := bisect(winners(500), func([]domain.Winner) ([]domain.StoreResult, error) {
+		calls++
+		if calls == 1 {
 			return nil, domain.Errorf(domain.CodeRowRefused, "one of them")
 		}
 		return nil, errAway

@@ -83,27 +83,26 @@ func (c *Consumer) Run(ctx context.Context) error {
 	c.readSetting(ctx)
 	group.Go(func() error { c.watchSetting(ctx); return nil })
 	for ctx.Err() == nil {
-		if _, err := c.runOnce(ctx); err != nil {
+		if err := c.runOnce(ctx); err != nil {
 			c.brake.wait(ctx, err)
 		}
 	}
 	return group.Wait()
 }
 
-// runOnce takes one batch all the way and says how many records it held. An error is the source's, or means that
-// the context ended first.
-func (c *Consumer) runOnce(ctx context.Context) (int, error) {
+// runOnce takes one batch all the way. An error is the source's, or means that the context ended first.
+func (c *Consumer) runOnce(ctx context.Context) error {
 	c.throttle.setShare(c.ports.Source.Share())
 	deliveries, err := c.ports.Source.Poll(ctx, c.throttle.bite(), c.cfg.Linger)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	c.brake.release()
 	if len(deliveries) == 0 {
-		return 0, nil
+		return nil
 	}
 	c.metrics.batchSize.Observe(float64(len(deliveries)))
-	return len(deliveries), c.finish(ctx, newBatch(deliveries))
+	return c.finish(ctx, newBatch(deliveries))
 }
 
 // finish tries one batch until it is done and committed, or the context ends.

@@ -18,8 +18,9 @@ import (
 func once(t *testing.T, w *world) *Consumer {
 	t.Helper()
 	c := w.consumer(t, Config{MinBackoff: time.Millisecond, MaxBackoff: 2 * time.Millisecond})
-	_, err := c.runOnce(context.Background())
-	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	require.NoError(t, c.runOnce(ctx))
 	require.True(t, w.drained(), "offsets committed")
 	return c
 }
@@ -31,7 +32,7 @@ func TestEveryOutcomeEndsAsARowOrAsAFailEvent(t *testing.T) {
 		arrange func(*world)
 		row     domain.Slot
 		reason  domain.FailReason
-		check   func(*testing.T, *world)
+		check   func(*assert.Assertions, *world)
 	}{
 		{"a new winner gets a row", func(w *world) { w.admitted(0, user, 3) }, 3, "", nil},
 		{"a redelivery changes nothing", func(w *world) {
@@ -49,30 +50,30 @@ func TestEveryOutcomeEndsAsARowOrAsAFailEvent(t *testing.T) {
 		{"a row with another slot stays, and the gate is told", func(w *world) {
 			w.admitted(0, user, 3)
 			w.campaigns[sale].rows[user] = 5
-		}, 5, "", func(t *testing.T, w *world) {
-			assert.Equal(t, []domain.Winner{winner(user, 3, 1)}, w.disputed)
-			assert.Equal(t, domain.Slot(5), w.campaigns[sale].gate[user], "the gate follows the ledger")
+		}, 5, "", func(is *assert.Assertions, w *world) {
+			is.Equal([]domain.Winner{winner(user, 3, 1)}, w.disputed)
+			is.Equal(domain.Slot(5), w.campaigns[sale].gate[user], "the gate follows the ledger")
 		}},
 		{"a slot that is another user's becomes a fail event without a slot, and the gate is told", func(w *world) {
 			w.admitted(0, user, 3)
 			w.campaigns[sale].rows[8] = 3
-		}, 0, domain.ReasonSlotTaken, func(t *testing.T, w *world) {
-			assert.Equal(t, []domain.Winner{winner(user, 3, 1)}, w.disputed)
+		}, 0, domain.ReasonSlotTaken, func(is *assert.Assertions, w *world) {
+			is.Equal([]domain.Winner{winner(user, 3, 1)}, w.disputed)
 		}},
 		{"a slot above the quota becomes a fail event, and the gate is told", func(w *world) {
 			w.admitted(0, user, 1001)
-		}, 0, domain.ReasonOverQuota, func(t *testing.T, w *world) {
-			assert.Equal(t, []domain.Winner{winner(user, 1001, 1)}, w.disputed)
+		}, 0, domain.ReasonOverQuota, func(is *assert.Assertions, w *world) {
+			is.Equal([]domain.Winner{winner(user, 1001, 1)}, w.disputed)
 		}},
 		{"a winner of an older epoch gets the slot that the gate holds now", func(w *world) {
 			w.admitted(0, user, 3)
 			w.campaigns[sale].epoch, w.campaigns[sale].gateEpoch = 2, 2
 			w.campaigns[sale].gate[user] = 4
-		}, 4, "", func(t *testing.T, w *world) { assert.Empty(t, w.confirmed, "it was not new") }},
+		}, 4, "", func(is *assert.Assertions, w *world) { is.Empty(w.confirmed, "it was not new") }},
 		{"a winner whom the rebuilt gate does not know is admitted anew and confirmed", func(w *world) {
 			w.produce(0, domain.Delivery{Winner: winner(user, 3, 1)})
 			w.campaigns[sale].epoch, w.campaigns[sale].gateEpoch = 2, 2
-		}, 1, "", func(t *testing.T, w *world) { assert.Equal(t, []domain.UserID{user}, w.confirmed) }},
+		}, 1, "", func(is *assert.Assertions, w *world) { is.Equal([]domain.UserID{user}, w.confirmed) }},
 		{"a winner of an older epoch for whom no slot is left becomes a fail event", func(w *world) {
 			w.produce(0, domain.Delivery{Winner: winner(user, 1, 1)})
 			c := w.campaigns[sale]
@@ -92,10 +93,10 @@ func TestEveryOutcomeEndsAsARowOrAsAFailEvent(t *testing.T) {
 		{"a refused row becomes a fail event that keeps its slot", func(w *world) {
 			w.admitted(0, user, 3)
 			w.refused[user] = true
-		}, 0, domain.ReasonRowRefused, func(t *testing.T, w *world) {
+		}, 0, domain.ReasonRowRefused, func(is *assert.Assertions, w *world) {
 			event, _ := w.eventOf(user)
-			assert.Equal(t, winner(user, 3, 1), event.Winner)
-			assert.WithinDuration(t, time.Now(), event.NextAttemptAt, 10*time.Second, "tried again soon")
+			is.Equal(winner(user, 3, 1), event.Winner)
+			is.WithinDuration(time.Now(), event.NextAttemptAt, 10*time.Second, "tried again soon")
 		}},
 		{"a refused row whose gate is rebuilt meanwhile keeps the slot of the new epoch", func(w *world) {
 			w.admitted(0, user, 3)
@@ -107,9 +108,9 @@ func TestEveryOutcomeEndsAsARowOrAsAFailEvent(t *testing.T) {
 				}
 				return nil
 			}
-		}, 0, domain.ReasonRowRefused, func(t *testing.T, w *world) {
+		}, 0, domain.ReasonRowRefused, func(is *assert.Assertions, w *world) {
 			event, _ := w.eventOf(user)
-			assert.Equal(t, winner(user, 9, 2), event.Winner)
+			is.Equal(winner(user, 9, 2), event.Winner)
 		}},
 		{"a record of a campaign that does not exist becomes a fail event", func(w *world) {
 			unknown := winner(user, 3, 1)
@@ -118,11 +119,11 @@ func TestEveryOutcomeEndsAsARowOrAsAFailEvent(t *testing.T) {
 		}, 0, domain.ReasonUnknownCampaign, nil},
 		{"an application from outside is admitted, stored and confirmed", func(w *world) {
 			w.produce(0, domain.Delivery{External: true, Winner: domain.Winner{UserID: user}})
-		}, 1, "", func(t *testing.T, w *world) { assert.Equal(t, []domain.UserID{user}, w.confirmed) }},
+		}, 1, "", func(is *assert.Assertions, w *world) { is.Equal([]domain.UserID{user}, w.confirmed) }},
 		{"an application from outside of a known winner is not confirmed again", func(w *world) {
 			w.campaigns[sale].gate[user] = 2
 			w.produce(0, domain.Delivery{External: true, Winner: domain.Winner{UserID: user}})
-		}, 2, "", func(t *testing.T, w *world) { assert.Empty(t, w.confirmed) }},
+		}, 2, "", func(is *assert.Assertions, w *world) { is.Empty(w.confirmed) }},
 		{"an application from outside for a default campaign that does not exist becomes a fail event", func(w *world) {
 			delete(w.campaigns, sale)
 			w.produce(0, domain.Delivery{External: true, Winner: domain.Winner{UserID: user}})
@@ -142,7 +143,7 @@ func TestEveryOutcomeEndsAsARowOrAsAFailEvent(t *testing.T) {
 				assert.Equal(t, domain.NoSlot, event.Slot)
 			}
 			if test.check != nil {
-				test.check(t, w)
+				test.check(assert.New(t), w)
 			}
 		})
 	}

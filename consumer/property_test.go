@@ -28,7 +28,8 @@ func (s *storm) strike(w *world, call string) error {
 	if s.dead {
 		return errKilled
 	}
-	if s.callsUntil--; s.callsUntil == 0 {
+	s.callsUntil--
+	if s.callsUntil == 0 {
 		s.dead = true
 		close(s.killed)
 		return errKilled
