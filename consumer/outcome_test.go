@@ -22,6 +22,7 @@ func once(t *testing.T, w *world) *Consumer {
 	defer cancel()
 	require.NoError(t, c.runOnce(ctx))
 	require.True(t, w.drained(), "offsets committed")
+	require.Zero(t, testutil.CollectAndCount(c.metrics.pauses), "without a pause")
 	return c
 }
 
