@@ -105,10 +105,12 @@ func (p problemBody) code() domain.Code {
 // maxCodeLength bounds what a strange server can make us remember and print.
 const maxCodeLength = 64
 
-// intern shares one copy of each code, because a run keeps millions of answers and a dozen codes.
+// intern shares one copy of each code, because a run keeps millions of answers and a dozen codes. What is too long or
+// has characters that would confuse a terminal is no code.
 func intern(text string) domain.Code {
-	if len(text) > maxCodeLength {
-		text = text[:maxCodeLength]
+	strange := func(r rune) bool { return r <= ' ' || r > '~' }
+	if len(text) > maxCodeLength || strings.ContainsFunc(text, strange) {
+		return codeUnreadable
 	}
 	return domain.Code(unique.Make(text).Value())
 }

@@ -47,19 +47,16 @@ func newApplicant(cfg Config, code string, transport *http.Transport, rec *recor
 // maxReplyBytes bounds how much of an answer is looked at; a winner's body has about 150 bytes.
 const maxReplyBytes = 8 << 10
 
-// scratch is one worker's memory, used again for each of its applications.
-type scratch struct {
-	application []byte
-	reply       [maxReplyBytes]byte
-}
+// scratch is where one worker reads its answers, one after the other.
+type scratch [maxReplyBytes]byte
 
 // apply sends one user's application, and again after each 503 that names a Retry-After, as a patient client would,
 // and gives the last answer. An application that is not answered in time is not sent again: it is unknown.
 func (a *applicant) apply(ctx context.Context, user domain.UserID, own *scratch) Answer {
-	own.application = appendApplication(own.application[:0], user)
+	application := newApplication(user)
 	for retries := 0; ; retries++ {
 		began := time.Now()
-		got, err := a.post(ctx, own)
+		got, err := a.post(ctx, application, own)
 		latency := time.Since(began)
 		var answer Answer
 		if err != nil {
@@ -75,11 +72,15 @@ func (a *applicant) apply(ctx context.Context, user domain.UserID, own *scratch)
 	}
 }
 
-// appendApplication writes the user ID as text, which holds all 64 bits; a JSON number holds 53.
-func appendApplication(into []byte, user domain.UserID) []byte {
-	into = append(into, `{"user_id":"`...)
-	into = strconv.AppendInt(into, int64(user), 10)
-	return append(into, `"}`...)
+// maxApplicationBytes is enough for every application, so that making one allocates once.
+const maxApplicationBytes = 40
+
+// newApplication writes the user ID as text, which holds all 64 bits; a JSON number holds 53. It is made anew for each
+// user because the transport may still hold the last one when its answer is there already.
+func newApplication(user domain.UserID) []byte {
+	body := append(make([]byte, 0, maxApplicationBytes), `{"user_id":"`...)
+	body = strconv.AppendInt(body, int64(user), 10)
+	return append(body, `"}`...)
 }
 
 func wantsRetry(got reply) bool {
@@ -103,12 +104,11 @@ func wait(ctx context.Context, duration time.Duration) bool {
 	}
 }
 
-// post sends one request through the transport itself: no cookies, no redirects, one shared header. The body gets
-// a reader of its own because the transport may still hold it when the answer is there already.
-func (a *applicant) post(ctx context.Context, own *scratch) (reply, error) {
+// post sends one request through the transport itself: no cookies, no redirects, one shared header. The reply's body
+// is in own until the next one.
+func (a *applicant) post(ctx context.Context, application []byte, own *scratch) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
-	application := bytes.Clone(own.application)
 	body := func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(application)), nil }
 	request := a.template.WithContext(ctx)
 	request.Body, _ = body()
@@ -119,13 +119,13 @@ func (a *applicant) post(ctx context.Context, own *scratch) (reply, error) {
 		return reply{}, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	size, err := io.ReadFull(response.Body, own.reply[:])
+	size, err := io.ReadFull(response.Body, own[:])
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return reply{}, err
 	}
 	return reply{
 		status:     response.StatusCode,
-		body:       own.reply[:size],
+		body:       own[:size],
 		retryAfter: response.Header.Get("Retry-After"),
 	}, nil
 }

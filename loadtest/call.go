@@ -69,7 +69,7 @@ func refusal(request call, status int, body []byte) error {
 	}
 	message := fmt.Sprintf("%s %s answered %d", request.method, request.path, status)
 	if problem.Detail != "" {
-		message += ": " + problem.Detail
+		message += fmt.Sprintf(": %.300s", problem.Detail)
 	}
 	if status == http.StatusUnauthorized {
 		message += " (is the admin token the server's?)"

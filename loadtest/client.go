@@ -75,25 +75,19 @@ func (c *client) campaign(ctx context.Context, code string) (campaignStatus, err
 	return status, err
 }
 
-// couponRow is one coupon as operators see it.
+// couponRow is one coupon as operators see it; a revoked one has no slot any more.
 type couponRow struct {
-	UserID      number     `json:"user_id"`
-	Slot        number     `json:"slot"`
-	RevokedSlot number     `json:"revoked_slot"`
-	RevokedAt   *time.Time `json:"revoked_at"`
+	UserID      number `json:"user_id"`
+	Slot        number `json:"slot"`
+	RevokedSlot number `json:"revoked_slot"`
 }
 
 func (r couponRow) coupon() domain.Coupon {
-	coupon := domain.Coupon{
+	return domain.Coupon{
 		UserID:      domain.UserID(r.UserID),
 		Slot:        domain.Slot(r.Slot),
 		RevokedSlot: domain.Slot(r.RevokedSlot),
 	}
-	if r.RevokedAt != nil {
-		coupon.RevokedAt, coupon.Slot = *r.RevokedAt, domain.NoSlot
-		coupon.RevokedSlot = domain.Slot(max(r.RevokedSlot, r.Slot))
-	}
-	return coupon
 }
 
 // coupons lists all of a campaign's coupons; more than maxRows are an error.

@@ -59,7 +59,8 @@ type Facts struct {
 	Exclusive bool
 	// Answers has at most one answer for each user.
 	Answers []Answer
-	// Coupons are all of the campaign's, those of other users and revoked ones too.
+	// Coupons are all of the campaign's, those of other users and revoked ones too. Of each, only UserID, Slot and
+	// RevokedSlot count.
 	Coupons []domain.Coupon
 	// FailEvents are all of the campaign's; resolved ones are passed over.
 	FailEvents []domain.FailEvent

@@ -177,6 +177,13 @@ func TestCompareFindsEachBrokenPromiseAndNothingElse(t *testing.T) {
 			},
 			want: []DifferenceKind{FalseSoldOut},
 		},
+		"sold out too early, and an unreadable record holds no slot": {
+			facts: Facts{
+				Quota: 1, Exclusive: true, Answers: []Answer{soldOut(2)},
+				FailEvents: []domain.FailEvent{failEvent(0, 0, domain.FailStatusDead)},
+			},
+			want: []DifferenceKind{FalseSoldOut},
+		},
 		"sold out, because a fail event holds the last slot": {facts: Facts{
 			Quota: 1, Exclusive: true, Answers: []Answer{accepted(1, 1), soldOut(2)},
 			FailEvents: []domain.FailEvent{failEvent(1, 1, domain.FailStatusFail)},

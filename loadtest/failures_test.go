@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,10 +113,48 @@ func TestA503WithoutRetryAfterIsNotAskedAgain(t *testing.T) {
 	assert.EqualValues(t, 16, report.Requests)
 }
 
+func never() bool { return false }
+
+// The server shares one status among all who ask within a while. One that it made before the applications says
+// "settled", because nothing was on its way then.
+func TestAStatusOfBeforeTheApplicationsIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	server := newFake()
+	var lastApplication atomic.Int64
+	since := func() time.Duration { return time.Since(time.Unix(0, lastApplication.Load())) }
+	server.beforeApply = func(http.ResponseWriter, *http.Request, string) bool {
+		lastApplication.Store(time.Now().UnixNano())
+		return false
+	}
+	server.settled = func() bool { return since() < 200*time.Millisecond || since() > 600*time.Millisecond }
+	server.coupons = func(rows []row) []row {
+		if since() < 600*time.Millisecond {
+			return []row{}
+		}
+		return rows
+	}
+	cfg := configFor(server.start(t))
+	cfg.Users, cfg.statusAge = 16, 300*time.Millisecond
+	report, err := Run(t.Context(), cfg, &bytes.Buffer{})
+	require.NoError(t, err)
+	assert.Empty(t, report.Differences)
+}
+
+func TestACampaignOfOurOwnMustBeNew(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusConflict, "conflict")
+	}))
+	t.Cleanup(server.Close)
+	_, err := Run(t.Context(), configFor(server.URL), &bytes.Buffer{})
+	assert.Equal(t, domain.CodeConflict, domain.CodeOf(err))
+	require.ErrorContains(t, err, "creating campaign")
+}
+
 func TestACampaignThatNeverSettlesIsAnErrorThatSaysSo(t *testing.T) {
 	t.Parallel()
 	server := newFake()
-	server.neverSettled = true
+	server.settled = never
 	cfg := configFor(server.start(t))
 	cfg.SettleTimeout = 200 * time.Millisecond
 	var out bytes.Buffer
@@ -138,6 +178,37 @@ func TestAGateThatNeverOpensIsAnErrorAndNobodyApplies(t *testing.T) {
 	cfg.OpenTimeout = 200 * time.Millisecond
 	_, err := Run(t.Context(), cfg, &bytes.Buffer{})
 	require.ErrorContains(t, err, "is open, in vain: not yet")
+}
+
+func TestAStoreThatIsAwayForAMomentIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	for name, momentarily := range map[string]func(http.ResponseWriter){
+		"unavailable":      func(w http.ResponseWriter) { problem(w, http.StatusServiceUnavailable, "unavailable") },
+		"not heard of yet": func(w http.ResponseWriter) { problem(w, http.StatusNotFound, "unknown-campaign") },
+		"connection lost":  func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := newFake()
+			server.badPolls, server.statusProblem = 3, momentarily
+			cfg := configFor(server.start(t))
+			cfg.Users = 16
+			report, err := Run(t.Context(), cfg, &bytes.Buffer{})
+			require.NoError(t, err)
+			assert.Equal(t, 16, report.Issued)
+		})
+	}
+}
+
+func TestARefusalThatWillNotPassIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	server := newFake()
+	server.badPolls = 1
+	server.statusProblem = func(w http.ResponseWriter) { problem(w, http.StatusBadRequest, "invalid-request") }
+	cfg := configFor(server.start(t))
+	_, err := Run(t.Context(), cfg, &bytes.Buffer{})
+	assert.Equal(t, domain.CodeInvalidRequest, domain.CodeOf(err))
+	require.ErrorContains(t, err, "because", "the server's reason is passed on")
 }
 
 func TestAWrongTokenIsSaidAtOnce(t *testing.T) {
@@ -177,6 +248,23 @@ func TestAListUnderAnotherNameIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "has no rows")
 }
 
+func TestUsersWhomAStoppedRunDidNotReachAreNotCounted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	server := newFake()
+	var arrived atomic.Int64
+	server.beforeApply = func(_ http.ResponseWriter, r *http.Request, _ string) bool {
+		if arrived.Add(1) == 16 {
+			cancel()
+		}
+		<-r.Context().Done()
+		return true
+	}
+	report, err := Run(ctx, configFor(server.start(t)), &bytes.Buffer{})
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Equal(t, map[string]int{"unknown (cancelled)": 16}, report.Answers)
+}
+
 func TestCancellingStopsAtOnceWhereverTheRunIs(t *testing.T) {
 	t.Parallel()
 	for name, hang := range map[string]func(*fake){
@@ -194,7 +282,7 @@ func TestCancellingStopsAtOnceWhereverTheRunIs(t *testing.T) {
 				return true
 			}
 		},
-		"waiting until it is settled": func(f *fake) { f.neverSettled = true },
+		"waiting until it is settled": func(f *fake) { f.settled = never },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -36,9 +36,12 @@ type fake struct {
 	// coupons changes what operators see; failEvents makes fail events of the coupons there would be.
 	coupons    func(rows []row) []row
 	failEvents func(rows []row) []row
-	// neverSettled and closedPolls hold back what is waited for.
-	neverSettled bool
-	closedPolls  int
+	// settled and closedPolls hold back what is waited for.
+	settled     func() bool
+	closedPolls int
+	// statusProblem is answered instead of a status, to the first badPolls who ask.
+	statusProblem func(w http.ResponseWriter)
+	badPolls      int
 	// listName is what the rows of a list stand under; its own name when empty.
 	listName string
 	// endless gives every page the same cursor.
@@ -52,15 +55,19 @@ func newFake() *fake {
 // start serves the fake until the test ends and gives its address.
 func (f *fake) start(t *testing.T) string {
 	t.Helper()
+	server := httptest.NewServer(f.handler())
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func (f *fake) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/admin/campaigns", f.admin(f.create))
 	mux.HandleFunc("GET /v1/campaigns/{code}", f.status)
 	mux.HandleFunc("POST /v1/campaigns/{code}/apply", f.apply)
 	mux.HandleFunc("GET /v1/admin/coupons", f.admin(f.listCoupons))
 	mux.HandleFunc("GET /v1/admin/fail-events", f.admin(f.listFailEvents))
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	return server.URL
+	return mux
 }
 
 func (f *fake) admin(next http.HandlerFunc) http.HandlerFunc {
@@ -115,11 +122,15 @@ func (f *fake) status(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f.polls++
+	if f.polls <= f.badPolls {
+		f.statusProblem(w)
+		return
+	}
 	gate := "open"
 	if f.polls <= f.closedPolls {
 		gate = "closed"
 	}
-	answer(w, http.StatusOK, row{"quota": quota, "gate": gate, "settled": !f.neverSettled})
+	answer(w, http.StatusOK, row{"quota": quota, "gate": gate, "settled": f.settled == nil || f.settled()})
 }
 
 func (f *fake) apply(w http.ResponseWriter, r *http.Request) {

@@ -114,8 +114,9 @@ func (r *run) load(ctx context.Context) error {
 		shown, interval := displayFor(r.out, r.cfg.Users)
 		defer watch(shown, interval, measured.answered.Load)()
 	}
+	users := shuffledUsers(r.cfg)
 	began := time.Now()
-	r.answers = closedLoop(ctx, sender, shuffledUsers(r.cfg), r.cfg.Concurrency)
+	r.answers = closedLoop(ctx, sender, users, r.cfg.Concurrency)
 	r.report.Elapsed = time.Since(began)
 	r.report.Answers, r.report.Retried = tally(r.answers), measured.retries
 	r.report.Requests, r.report.Latency = measured.requests, measured.percentiles()

@@ -26,8 +26,8 @@ type Report struct {
 	Elapsed   time.Duration
 	PerSecond float64
 	Latency   Latency
-	// Settled is true once the campaign had settled and Comparison was made; SettledAfter is how long that took from
-	// the last answer.
+	// Settled is true once the campaign had settled and Comparison was made; SettledAfter is how long after the last
+	// answer that was seen, never less than a second, because a status may be that old.
 	Settled      bool
 	SettledAfter time.Duration
 	Comparison

@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"bytes"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -121,6 +122,25 @@ func TestTheTokenDoesNotFollowARedirect(t *testing.T) {
 	_, err := Run(t.Context(), configFor(redirect.URL), &bytes.Buffer{})
 	require.ErrorContains(t, err, "307")
 	assert.Empty(t, elsewhere.campaigns)
+}
+
+func TestARunLeavesNoConnectionOpen(t *testing.T) {
+	t.Parallel()
+	var open atomic.Int64
+	server := httptest.NewUnstartedServer(newFake().handler())
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed:
+			open.Add(-1)
+		}
+	}
+	server.Start()
+	t.Cleanup(server.Close)
+	_, err := Run(t.Context(), configFor(server.URL), &bytes.Buffer{})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return open.Load() == 0 }, 10*time.Second, time.Millisecond)
 }
 
 func TestTheSeedDecidesTheOrder(t *testing.T) {
