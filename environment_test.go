@@ -47,7 +47,7 @@ func testConfig(t *testing.T, variables ...string) Config {
 	config, _, err := loadConfig(append([]string{
 		"FIRSTCOME_ADMIN_TOKEN=" + testToken, "FIRSTCOME_LOG_LEVEL=error",
 		"FIRSTCOME_BACKOFF_MIN=50ms", "FIRSTCOME_BACKOFF_MAX=200ms", "FIRSTCOME_MAX_ATTEMPTS=4",
-		"FIRSTCOME_PRODUCE_TIMEOUT=1s", "FIRSTCOME_ROWS_PER_SECOND=0",
+		"FIRSTCOME_PRODUCE_TIMEOUT=10s", "FIRSTCOME_ROWS_PER_SECOND=0",
 		"FIRSTCOME_REDIS_TIMEOUT=2s", // the race detector and a busy machine make everything slower
 		"FIRSTCOME_KAFKA_PARTITIONS=4", "FIRSTCOME_KAFKA_REPLICATION_FACTOR=1",
 	}, variables...), rootCommand().Flags())

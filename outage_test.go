@@ -83,6 +83,7 @@ func (s *system) requireIssued(campaign string, answers map[int64]answer) {
 
 func TestKafkaAwayInTheMiddleOfASaleLosesNoWinner(t *testing.T) {
 	env := newEnvironment(t)
+	env.config.ProduceTimeout = time.Second
 	s := env.start(t)
 	campaign := s.newCampaign(newCode("kafka-away"), 100_000)
 	load := startApplicants(s, campaign, 16)
