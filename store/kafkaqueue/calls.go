@@ -19,23 +19,32 @@ type calls struct {
 
 func newCalls(client sarama.Client) *calls { return &calls{client: client} }
 
-func (c *calls) do(ctx context.Context, call func() error) error {
+// outcome is what a call gave; it is passed on as a whole, because a call that was left goes on writing.
+type outcome[T any] struct {
+	value T
+	err   error
+}
+
+// within makes a call, and leaves it when ctx ends first.
+func within[T any](ctx context.Context, c *calls, call func() (T, error)) (T, error) {
+	var none T
 	if err := ctx.Err(); err != nil {
-		return err
+		return none, err
 	}
 	if !c.begin() {
-		return sarama.ErrClosedClient
+		return none, sarama.ErrClosedClient
 	}
-	result := make(chan error, 1)
+	result := make(chan outcome[T], 1)
 	go func() {
 		defer c.pending.Done()
-		result <- call()
+		value, err := call()
+		result <- outcome[T]{value, err}
 	}()
 	select {
-	case err := <-result:
-		return err
+	case came := <-result:
+		return came.value, came.err
 	case <-ctx.Done():
-		return ctx.Err()
+		return none, ctx.Err()
 	}
 }
 

@@ -33,14 +33,8 @@ func connect(ctx context.Context, cfg Config) (*connection, error) {
 		return nil, err
 	}
 	calls := newCalls(client)
-	err = calls.do(ctx, func() error {
-		_, err := findOrCreateTopic(client, cfg)
-		if errors.Is(err, sarama.ErrLeaderNotAvailable) {
-			return nil
-		}
-		return err
-	})
-	if err != nil {
+	_, err = within(ctx, calls, func() (int, error) { return findOrCreateTopic(client, cfg) })
+	if err != nil && !errors.Is(err, sarama.ErrLeaderNotAvailable) {
 		calls.close()
 		return nil, err
 	}

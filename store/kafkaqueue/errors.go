@@ -19,6 +19,9 @@ func unavailable(err error, doing string) error {
 	if deniesAccess(err) {
 		return domain.Wrap(domain.CodeUnavailable, err, "Kafka denies access: could not "+doing)
 	}
+	if isAnswer(err) {
+		return domain.Wrap(domain.CodeUnavailable, err, "Kafka is not able to serve: could not "+doing)
+	}
 	return domain.Wrap(domain.CodeUnavailable, err, "Kafka can't be reached: could not "+doing)
 }
 

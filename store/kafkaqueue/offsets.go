@@ -29,29 +29,25 @@ func openOffsets(cfg Config) (*offsets, error) {
 func (o *offsets) close() { o.calls.close() }
 
 // partitions asks the brokers which partitions the topic has.
-func (o *offsets) partitions(ctx context.Context) (partitions []int32, err error) {
-	err = o.calls.do(ctx, func() error {
+func (o *offsets) partitions(ctx context.Context) ([]int32, error) {
+	return within(ctx, o.calls, func() ([]int32, error) {
 		// A partition without a leader is a partition still.
 		if err := o.client.RefreshMetadata(o.cfg.Topic); err != nil && !errors.Is(err, sarama.ErrLeaderNotAvailable) {
-			return err
+			return nil, err
 		}
-		found, err := o.client.Partitions(o.cfg.Topic)
-		partitions = found
-		return err
+		return o.client.Partitions(o.cfg.Topic)
 	})
-	return partitions, err
 }
 
 // committed gives the group's offset of each partition, notCommitted where it has none.
-func (o *offsets) committed(ctx context.Context, partitions []int32) (committed map[int32]int64, err error) {
-	err = o.calls.do(ctx, func() error {
-		return o.onCoordinator(func(coordinator *sarama.Broker) error {
-			found, err := o.fetchCommitted(coordinator, partitions)
-			committed = found
+func (o *offsets) committed(ctx context.Context, partitions []int32) (map[int32]int64, error) {
+	return within(ctx, o.calls, func() (committed map[int32]int64, err error) {
+		err = o.onCoordinator(func(coordinator *sarama.Broker) error {
+			committed, err = o.fetchCommitted(coordinator, partitions)
 			return err
 		})
+		return committed, err
 	})
-	return committed, err
 }
 
 func (o *offsets) fetchCommitted(coordinator *sarama.Broker, partitions []int32) (map[int32]int64, error) {
@@ -83,33 +79,46 @@ func (o *offsets) fetchCommitted(coordinator *sarama.Broker, partitions []int32)
 	return committed, nil
 }
 
-// at gives an offset of each partition: sarama.OffsetOldest or sarama.OffsetNewest (the one after the last record).
-func (o *offsets) at(ctx context.Context, partitions []int32, which int64) (found map[int32]int64, err error) {
-	err = o.calls.do(ctx, func() error {
-		offsets := make(map[int32]int64, len(partitions))
-		for _, partition := range partitions {
-			offset, err := o.client.GetOffset(o.cfg.Topic, partition, which)
-			if err != nil {
-				return fmt.Errorf("partition %d: %w", partition, err)
-			}
-			offsets[partition] = offset
+// at gives an offset of each partition: sarama.OffsetOldest or sarama.OffsetNewest (the one after the last record). It
+// waits a little for a partition whose leader is just being found, as on a topic that was made a moment ago.
+func (o *offsets) at(ctx context.Context, partitions []int32, which int64) (map[int32]int64, error) {
+	var wait backoff
+	for attempt := 1; ; attempt++ {
+		found, err := within(ctx, o.calls, func() (map[int32]int64, error) { return o.lookUp(partitions, which) })
+		if err == nil {
+			return found, nil
 		}
-		found = offsets
-		return nil
-	})
-	return found, err
+		if attempt == leaderAttempts || !isAnswer(err) || deniesAccess(err) || wait.wait(ctx) != nil {
+			return nil, err
+		}
+	}
+}
+
+// leaderAttempts bounds how often a partition's leader is looked for, which takes about 1.5 s in all.
+const leaderAttempts = 5
+
+func (o *offsets) lookUp(partitions []int32, which int64) (map[int32]int64, error) {
+	found := make(map[int32]int64, len(partitions))
+	for _, partition := range partitions {
+		offset, err := o.client.GetOffset(o.cfg.Topic, partition, which)
+		if err != nil {
+			return nil, fmt.Errorf("partition %d: %w", partition, err)
+		}
+		found[partition] = offset
+	}
+	return found, nil
 }
 
 // commit moves the group's offsets as one member of one generation. An error for one partition is an error for all:
 // committing again does no harm.
 func (o *offsets) commit(ctx context.Context, member string, generation int32, positions map[int32]int64) error {
-	return o.calls.do(ctx, func() error {
-		return o.onCoordinator(func(coordinator *sarama.Broker) error {
-			request := sarama.NewOffsetCommitRequest(o.client.Config(), o.cfg.Group)
-			request.ConsumerID, request.ConsumerGroupGeneration = member, generation
-			for partition, offset := range positions {
-				request.AddBlockWithLeaderEpoch(o.cfg.Topic, partition, offset, unknownLeaderEpoch, 0, "")
-			}
+	request := sarama.NewOffsetCommitRequest(o.client.Config(), o.cfg.Group)
+	request.ConsumerID, request.ConsumerGroupGeneration = member, generation
+	for partition, offset := range positions {
+		request.AddBlockWithLeaderEpoch(o.cfg.Topic, partition, offset, unknownLeaderEpoch, 0, "")
+	}
+	_, err := within(ctx, o.calls, func() (struct{}, error) {
+		return struct{}{}, o.onCoordinator(func(coordinator *sarama.Broker) error {
 			response, err := coordinator.CommitOffset(request)
 			if err != nil {
 				return err
@@ -117,6 +126,7 @@ func (o *offsets) commit(ctx context.Context, member string, generation int32, p
 			return o.commitResult(response, positions)
 		})
 	})
+	return err
 }
 
 // unknownLeaderEpoch leaves out which leader the records came from.

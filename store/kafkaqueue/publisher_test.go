@@ -59,6 +59,7 @@ func tailUsers(t *testing.T, cfg Config) []domain.UserID {
 }
 
 func TestPublishSucceedsDespiteAPassingError(t *testing.T) {
+	t.Parallel()
 	for _, passing := range []*kerr.Error{kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.RequestTimedOut} {
 		t.Run(passing.Message, func(t *testing.T) {
 			t.Parallel()
@@ -73,6 +74,7 @@ func TestPublishSucceedsDespiteAPassingError(t *testing.T) {
 }
 
 func TestARefusedRecordIsNotReportedAsAcknowledged(t *testing.T) {
+	t.Parallel()
 	kafka := startFaultyKafka(t)
 	cfg := newTopic(t, kafka.addr)
 	publisher := openPublisher(t, cfg)
@@ -86,6 +88,7 @@ func TestARefusedRecordIsNotReportedAsAcknowledged(t *testing.T) {
 }
 
 func TestOneRefusedRecordOfManyIsReported(t *testing.T) {
+	t.Parallel()
 	kafka := startFaultyKafka(t)
 	cfg := newTopic(t, kafka.addr)
 	publisher := openPublisher(t, cfg)
@@ -100,6 +103,7 @@ func TestOneRefusedRecordOfManyIsReported(t *testing.T) {
 // TestHungBrokersDelayNobodyBeyondTheirContext covers the limit of records in flight: with all slots taken by records
 // without an answer, further ones wait for their context, and late acknowledgements free the slots.
 func TestHungBrokersDelayNobodyBeyondTheirContext(t *testing.T) {
+	t.Parallel()
 	kafka := startFaultyKafka(t)
 	cfg := newTopic(t, kafka.addr)
 	cfg.MaxInFlight = 4
@@ -131,6 +135,7 @@ func TestHungBrokersDelayNobodyBeyondTheirContext(t *testing.T) {
 }
 
 func TestPublisherWaitsForKafkaAndMakesItsTopic(t *testing.T) {
+	t.Parallel()
 	address := freeAddress(t)
 	cfg := newConfig(address)
 	cfg.PublishTimeout = 100 * time.Millisecond
@@ -147,6 +152,7 @@ func TestPublisherWaitsForKafkaAndMakesItsTopic(t *testing.T) {
 }
 
 func TestClosedPublisherAnswers(t *testing.T) {
+	t.Parallel()
 	publisher, err := OpenPublisher(newTopic(t, startKafka(t).Addr()), prometheus.NewRegistry(), testLogger(t))
 	require.NoError(t, err)
 	publishEventually(t, publisher, winner(1))
@@ -155,6 +161,7 @@ func TestClosedPublisherAnswers(t *testing.T) {
 }
 
 func TestClosingWaitsForWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
 	kafka := startFaultyKafka(t)
 	cfg := newTopic(t, kafka.addr)
 	publisher, err := OpenPublisher(cfg, prometheus.NewRegistry(), testLogger(t))
@@ -172,6 +179,7 @@ func TestClosingWaitsForWhatIsUnderWay(t *testing.T) {
 }
 
 func TestPublishesAreCounted(t *testing.T) {
+	t.Parallel()
 	cfg := newTopic(t, startKafka(t).Addr())
 	publisher := openPublisher(t, cfg)
 	require.NoError(t, publisher.PublishAll(t.Context(), winners(5)))

@@ -69,9 +69,6 @@ func (r *rangeReader) readOnce(ctx context.Context, visit func(domain.Delivery) 
 	if errors.Is(block.Err, sarama.ErrOffsetOutOfRange) {
 		return r.skipExpired(ctx)
 	}
-	if block.Err != sarama.ErrNoError {
-		return block.Err
-	}
 	for _, records := range block.RecordsSet {
 		if records.RecordBatch == nil {
 			return errors.New("the partition holds records in the format of before Kafka 0.11")
@@ -84,39 +81,33 @@ func (r *rangeReader) readOnce(ctx context.Context, visit func(domain.Delivery) 
 }
 
 func (r *rangeReader) fetch(ctx context.Context) (*sarama.FetchResponseBlock, error) {
-	offsets, topic := r.tail.offsets, r.tail.cfg.Topic
-	var block *sarama.FetchResponseBlock
-	err := offsets.calls.do(ctx, func() error {
-		leader, epoch, err := offsets.client.LeaderAndEpoch(topic, r.partition)
+	topic, client := r.tail.cfg.Topic, r.tail.offsets.client
+	partition, next, bytes := r.partition, r.next, r.fetchBytes
+	return within(ctx, r.tail.offsets.calls, func() (*sarama.FetchResponseBlock, error) {
+		leader, epoch, err := client.LeaderAndEpoch(topic, partition)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		request := &sarama.FetchRequest{
 			Version: 11, MinBytes: 1, MaxWaitTime: int32(fetchWait.Milliseconds()), MaxBytes: maxFetchBytes,
 			Isolation: sarama.ReadUncommitted, SessionEpoch: -1,
 		}
-		request.AddBlock(topic, r.partition, r.next, r.fetchBytes, epoch)
+		request.AddBlock(topic, partition, next, bytes, epoch)
 		response, err := leader.Fetch(request)
-		if err == nil {
-			if block = response.GetBlock(topic, r.partition); block == nil {
-				err = sarama.ErrIncompleteResponse
-			}
+		if err != nil {
+			// The connection is of no more use; the client makes a new one. An error says that it was closed before.
+			_ = leader.Close()
+			return nil, errors.Join(err, client.RefreshMetadata(topic))
 		}
-		if err != nil || block.Err != sarama.ErrNoError {
-			r.lookForLeader(leader, err)
+		block := response.GetBlock(topic, partition)
+		if block == nil {
+			return nil, sarama.ErrIncompleteResponse
 		}
-		return err
+		if block.Err != sarama.ErrNoError && !errors.Is(block.Err, sarama.ErrOffsetOutOfRange) {
+			return nil, errors.Join(block.Err, client.RefreshMetadata(topic))
+		}
+		return block, nil
 	})
-	return block, err
-}
-
-// lookForLeader is for a leader that didn't answer or is none any more. That the look-up fails as well shows at the
-// next fetch.
-func (r *rangeReader) lookForLeader(leader *sarama.Broker, err error) {
-	if err != nil && !isAnswer(err) {
-		_ = leader.Close()
-	}
-	_ = r.tail.offsets.client.RefreshMetadata(r.tail.cfg.Topic)
 }
 
 // visitBatch visits the batch's records that are in the range, and moves past the whole batch: its last offset counts

@@ -13,6 +13,7 @@ import (
 // TestAllPartsRecoverFromAnOutageOfKafka stops the broker in the middle of the work, and starts it again at the same
 // address with the same data.
 func TestAllPartsRecoverFromAnOutageOfKafka(t *testing.T) {
+	t.Parallel()
 	folder, address := t.TempDir(), freeAddress(t)
 	kafka := startKafkaAt(t, folder, address)
 	cfg := newTopic(t, address)
@@ -51,6 +52,7 @@ func TestAllPartsRecoverFromAnOutageOfKafka(t *testing.T) {
 }
 
 func TestPartsOpenedBeforeKafkaWorkOnceItIsThere(t *testing.T) {
+	t.Parallel()
 	address := freeAddress(t)
 	cfg := newConfig(address)
 	publisher, source, tail := openPublisher(t, cfg), openedSource(t, cfg), openTail(t, cfg)

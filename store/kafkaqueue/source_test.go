@@ -54,6 +54,7 @@ func committedTotal(t *testing.T, cfg Config) (total int64) {
 
 // sarama's own commit only logs an error; a consumer that believed it would count records as done that come again.
 func TestAFailedCommitIsReportedAndNothingIsForgotten(t *testing.T) {
+	t.Parallel()
 	kafka := startFaultyKafka(t)
 	cfg := newTopic(t, kafka.addr)
 	publishEventually(t, openPublisher(t, cfg), winners(5)...)
@@ -73,6 +74,7 @@ func TestAFailedCommitIsReportedAndNothingIsForgotten(t *testing.T) {
 }
 
 func TestACommitThatComesTooLateIsPassedOver(t *testing.T) {
+	t.Parallel()
 	kafka := startFaultyKafka(t)
 	cfg := newTopic(t, kafka.addr)
 	publishEventually(t, openPublisher(t, cfg), winners(5)...)
@@ -85,6 +87,7 @@ func TestACommitThatComesTooLateIsPassedOver(t *testing.T) {
 }
 
 func TestACommitEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	kafka := startFaultyKafka(t)
 	cfg := newTopic(t, kafka.addr)
 	publishEventually(t, openPublisher(t, cfg), winners(1)...)
@@ -100,6 +103,7 @@ func TestACommitEndsWithItsContext(t *testing.T) {
 }
 
 func TestRecordsThatRetentionDeletedAreReported(t *testing.T) {
+	t.Parallel()
 	kafka := startFaultyKafka(t)
 	cfg := newConfig(kafka.addr)
 	cfg.Partitions = 1
@@ -122,6 +126,7 @@ func TestRecordsThatRetentionDeletedAreReported(t *testing.T) {
 }
 
 func TestTheGroupGoesOnFromTheCommittedOffsetIfItIsStillThere(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		committed int64
 		want      PartitionPosition
@@ -139,6 +144,7 @@ func TestTheGroupGoesOnFromTheCommittedOffsetIfItIsStillThere(t *testing.T) {
 }
 
 func TestLagIsMeasured(t *testing.T) {
+	t.Parallel()
 	kafka := startFaultyKafka(t)
 	cfg := newConfig(kafka.addr)
 	cfg.Partitions, cfg.LagInterval = 1, 10*time.Millisecond
@@ -159,6 +165,7 @@ firstcome_kafka_consumer_lag{partition="0"} 4
 }
 
 func TestReadinessFollowsTheGroup(t *testing.T) {
+	t.Parallel()
 	address := freeAddress(t)
 	cfg := newConfig(address)
 	source := openedSource(t, cfg)
@@ -173,6 +180,7 @@ func TestReadinessFollowsTheGroup(t *testing.T) {
 }
 
 func TestAClosedSourceAnswers(t *testing.T) {
+	t.Parallel()
 	source := openSource(t, newTopic(t, startKafka(t).Addr()))
 	require.NoError(t, source.Close())
 	_, err := source.Poll(t.Context(), 1, 0)
@@ -182,6 +190,7 @@ func TestAClosedSourceAnswers(t *testing.T) {
 // TestClosingIsBoundedWhenNobodyAnswers has connections that stay open and silent, in the middle of a session and
 // while the group is being joined.
 func TestClosingIsBoundedWhenNobodyAnswers(t *testing.T) {
+	t.Parallel()
 	kafka := startFaultyKafka(t)
 	cfg := newTopic(t, kafka.addr)
 	publisher, source := openPublisher(t, cfg), openSource(t, cfg)

@@ -70,10 +70,12 @@ func testTransactionMarkers(t *testing.T, brokers ...string) {
 }
 
 func TestTransactionMarkersDoNotHoldUpTheTail(t *testing.T) {
+	t.Parallel()
 	testTransactionMarkers(t, startKafka(t).Addr())
 }
 
 func TestCompactedOffsetsDoNotHoldUpTheTail(t *testing.T) {
+	t.Parallel()
 	reader := &rangeReader{tail: &Tail{}, next: 3, end: 9}
 	var offsets []int64
 	visit := func(delivery domain.Delivery) error {
@@ -89,6 +91,7 @@ func TestCompactedOffsetsDoNotHoldUpTheTail(t *testing.T) {
 }
 
 func TestTheTailOutlastsPassingErrors(t *testing.T) {
+	t.Parallel()
 	kafka := startFaultyKafka(t)
 	cfg := newTopic(t, kafka.addr)
 	publishEventually(t, openPublisher(t, cfg), winners(20)...)
@@ -102,6 +105,7 @@ func TestTheTailOutlastsPassingErrors(t *testing.T) {
 }
 
 func TestTheTailSaysThatKafkaIsAway(t *testing.T) {
+	t.Parallel()
 	tail := openTail(t, newConfig(freeAddress(t)))
 	err := tail.ReadTail(t.Context(), func(domain.Delivery) error { return nil })
 	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err))
@@ -118,6 +122,7 @@ func TestTheTailSaysThatKafkaIsAway(t *testing.T) {
 }
 
 func TestRetentionMayOvertakeTheTail(t *testing.T) {
+	t.Parallel()
 	kafka := startFaultyKafka(t)
 	cfg := newConfig(kafka.addr)
 	cfg.Partitions = 1

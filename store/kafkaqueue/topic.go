@@ -55,12 +55,7 @@ func ensureTopicOnce(ctx context.Context, cfg Config) (int, error) {
 	}
 	calls := newCalls(client)
 	defer calls.close()
-	var partitions int
-	err = calls.do(ctx, func() (err error) {
-		partitions, err = findOrCreateTopic(client, cfg)
-		return err
-	})
-	return partitions, err
+	return within(ctx, calls, func() (int, error) { return findOrCreateTopic(client, cfg) })
 }
 
 // findOrCreateTopic looks first: who may use the topic need not have the right to create one.

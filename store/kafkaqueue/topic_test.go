@@ -44,9 +44,13 @@ func testTopicIsMadeAsStated(t *testing.T, brokers ...string) {
 	assert.Equal(t, made, describeTopic(t, cfg), "an existing topic is never changed")
 }
 
-func TestTopicIsMadeAsStated(t *testing.T) { testTopicIsMadeAsStated(t, startKafka(t).Addr()) }
+func TestTopicIsMadeAsStated(t *testing.T) {
+	t.Parallel()
+	testTopicIsMadeAsStated(t, startKafka(t).Addr())
+}
 
 func TestEnsureTopicWaitsForKafka(t *testing.T) {
+	t.Parallel()
 	address := freeAddress(t)
 	cfg := newConfig(address)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -59,6 +63,7 @@ func TestEnsureTopicWaitsForKafka(t *testing.T) {
 }
 
 func TestConfigurationErrorsAreNamed(t *testing.T) {
+	t.Parallel()
 	good := newConfig("127.0.0.1:1")
 	for name, spoil := range map[string]func(*Config){
 		"no broker":         func(c *Config) { c.Brokers = nil },
@@ -82,6 +87,7 @@ func TestConfigurationErrorsAreNamed(t *testing.T) {
 }
 
 func TestMetricsAreRegisteredOnce(t *testing.T) {
+	t.Parallel()
 	registry := prometheus.NewRegistry()
 	cfg := newConfig(freeAddress(t))
 	first, err := OpenSource(cfg, registry, testLogger(t))
@@ -95,6 +101,7 @@ func TestMetricsAreRegisteredOnce(t *testing.T) {
 }
 
 func TestLoginBySASL(t *testing.T) {
+	t.Parallel()
 	for _, mechanism := range []string{"", "SCRAM-SHA-256", "SCRAM-SHA-512"} {
 		superuser := mechanism
 		if mechanism == "" {
@@ -116,12 +123,14 @@ func TestLoginBySASL(t *testing.T) {
 }
 
 func TestAWrongPasswordIsToldFromAnOutage(t *testing.T) {
+	t.Parallel()
 	denied := fmt.Errorf("connect: %w", sarama.ErrSASLAuthenticationFailed)
 	assert.ErrorContains(t, unavailable(denied, "commit"), "denies access")
 	assert.NotContains(t, unavailable(sarama.ErrOutOfBrokers, "commit").Error(), "denies access")
 }
 
 func TestSCRAMRefusesAServerThatDoesNotKnowThePassword(t *testing.T) {
+	t.Parallel()
 	client := newSCRAM("SCRAM-SHA-256")()
 	require.NoError(t, client.Begin("user", "secret", ""))
 	first, err := client.Step("")
