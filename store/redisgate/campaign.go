@@ -9,7 +9,7 @@ import (
 )
 
 // maxCampaigns bounds the campaigns that one process keeps in mind; each takes a few hundred bytes while nobody waits.
-const maxCampaigns = 4096
+const maxCampaigns = 1024
 
 // campaign is what this process keeps of one campaign: its keys, what it has seen, and who waits.
 type campaign struct {

@@ -16,6 +16,8 @@ import (
 // modelChecks is how many random runs the model gets: the embedded server starts a Lua interpreter for every call.
 const modelChecks = "30"
 
+var discardLogger = slog.New(slog.DiscardHandler)
+
 func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", modelChecks); err != nil { // the command line may still say otherwise
 		panic(err)
@@ -26,7 +28,7 @@ func TestMain(m *testing.M) {
 // openGate opens a gate that ends with the test.
 func openGate(t *testing.T, config Config) *Gate {
 	t.Helper()
-	gate, err := Open(config, nil, slog.New(slog.DiscardHandler))
+	gate, err := Open(config, nil, discardLogger)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, gate.Close()) })
 	return gate
