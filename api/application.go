@@ -31,7 +31,8 @@ import (
 //     - Confirmed: 202 "accepted" with the slot.
 //     - Rebuilt meanwhile: the rebuild perhaps did not see the record, so the slot may be somebody else's now. The gate
 //     is asked again, as the consumer will when it meets the record (Honour: window and state no longer matter, because
-//     the record exists), and what holds now is answered: at most maxConfirmations times.
+//     the record exists), and what holds now is answered: at most maxConfirmations times. No slot left: 202 "accepted"
+//     and delayed, because the record becomes a fail event that waits for one.
 //     - No answer, or the gate is closed: 202 "accepted", without a slot. "accepted" says that the record is durable
 //     in Kafka, and it is: it ends as a coupon row or as a fail event that an operator sees. The slot is left out since
 //     a rebuild under way may change it.
@@ -110,9 +111,9 @@ func (a *applications) settle(ctx context.Context, admission domain.Admission) (
 		default:
 			return viewOf(admission, statusAccepted), nil
 		}
-		again, answered, refusal := a.askAgain(ctx, admission)
-		if refusal != nil || !answered {
-			return viewOf(admission, statusAccepted), refusal
+		again, err := a.ask(ctx, a.admitter.Honour, admission.Campaign, admission.UserID)
+		if err != nil {
+			return a.afterRebuild(admission, err)
 		}
 		admission = again
 		if !admission.New {
@@ -125,18 +126,19 @@ func (a *applications) settle(ctx context.Context, admission domain.Admission) (
 	return viewOf(admission, statusAccepted), nil
 }
 
-// askAgain asks the rebuilt gate about a user whose record is in Kafka. A gate that refuses has decided; one that is
-// closed or away has not answered.
-func (a *applications) askAgain(ctx context.Context, before domain.Admission) (again domain.Admission, answered bool, refusal error) {
-	again, err := a.ask(ctx, a.admitter.Honour, before.Campaign, before.UserID)
+// afterRebuild is what a winner hears whose record is in Kafka and to whom the rebuilt gate gave no slot. Sold out is
+// no refusal here: the record becomes a fail event, which waits for the next free slot.
+func (a *applications) afterRebuild(admission domain.Admission, err error) (winnerView, error) {
+	view := viewOf(admission, statusAccepted)
 	switch domain.CodeOf(err) {
-	case "":
-		return again, true, nil
-	case domain.CodeSoldOut, domain.CodeRevoked, domain.CodeNotStarted, domain.CodePaused, domain.CodeEnded:
-		return again, true, err
+	case domain.CodeRevoked:
+		return winnerView{}, err
+	case domain.CodeSoldOut:
+		view.Delayed = true
+	default:
+		a.warnOf("the rebuilt gate did not answer", err)
 	}
-	a.warnOf("the rebuilt gate did not answer", err)
-	return again, false, nil
+	return view, nil
 }
 
 func (a *applications) ask(ctx context.Context, question func(context.Context, string, domain.UserID) (domain.Admission, error),

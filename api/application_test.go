@@ -101,6 +101,7 @@ func TestARebuiltGateIsAskedAgain(t *testing.T) {
 		honourErr error
 		failures  int // how many confirmations say that the epoch changed
 		slot      any // nil: the answer has none
+		delayed   bool
 		problem   domain.Code
 		calls     []string
 		published int
@@ -119,7 +120,11 @@ func TestARebuiltGateIsAskedAgain(t *testing.T) {
 		},
 		"it is sold out": {
 			honourErr: domain.Errorf(domain.CodeSoldOut, ""), failures: 1,
-			problem: domain.CodeSoldOut, calls: []string{"admit", "confirm", "honour"}, published: 1,
+			delayed: true, calls: []string{"admit", "confirm", "honour"}, published: 1,
+		},
+		"the user's coupon was revoked": {
+			honourErr: domain.Errorf(domain.CodeRevoked, ""), failures: 1,
+			problem: domain.CodeRevoked, calls: []string{"admit", "confirm", "honour"}, published: 1,
 		},
 		"it is closed again": {
 			honourErr: domain.Errorf(domain.CodeGateClosed, ""), failures: 1,
@@ -153,6 +158,7 @@ func TestARebuiltGateIsAskedAgain(t *testing.T) {
 			require.Equal(t, http.StatusAccepted, got.Code)
 			assert.Equal(t, "accepted", got.body["status"], "the first record is in Kafka, whatever the gate says since")
 			assert.Equal(t, c.slot, got.body["slot"])
+			assert.Equal(t, c.delayed, got.body["delayed"] == true)
 		})
 	}
 }
