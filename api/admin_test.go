@@ -90,6 +90,17 @@ func TestACampaignIsCreatedListedChangedPausedResumedAndEnded(t *testing.T) {
 	assert.Contains(t, b.log.String(), "campaign changed")
 }
 
+func TestAQuotaBelowTheSlotsInUseIsRefusedAtOnce(t *testing.T) {
+	b := newFixture(t)
+	b.ledger.campaigns[0].Quota = 10
+	b.gate.report = domain.GateReport{Quota: 10, Count: 5, Free: 2}
+	b.start()
+	requireProblem(t, b.admin(http.MethodPatch, "/campaigns/spring", `{"quota":2}`), 409, domain.CodeConflict)
+	assert.Equal(t, http.StatusOK, b.admin(http.MethodPatch, "/campaigns/spring", `{"quota":3}`).Code)
+	b.gate.inspectErr = errAway()
+	assert.Equal(t, http.StatusOK, b.admin(http.MethodPatch, "/campaigns/spring", `{"quota":2}`).Code, "the rebuild decides then")
+}
+
 func TestACampaignCreatedWithTheLeastStartsNowAndHasNoEnd(t *testing.T) {
 	b := newFixture(t).start()
 	got := b.admin(http.MethodPost, "/campaigns", `{"code":"least","quota":1}`)

@@ -22,8 +22,10 @@ type fakeLedger struct {
 	settings  map[string]string
 
 	// reading is called by each reading of all campaigns, onCount by each count.
-	reading       func(ctx context.Context)
-	onCount       func()
+	reading func(ctx context.Context)
+	onCount func()
+	// hangs makes the questions about one user and the counts last until their context ends.
+	hangs         bool
 	actors        []string
 	lastFilter    domain.FailEventFilter
 	discardReason string
@@ -42,6 +44,14 @@ func newFakeLedger() *fakeLedger {
 func (l *fakeLedger) lock() (func(), error) {
 	l.mu.Lock()
 	return l.mu.Unlock, l.err
+}
+
+func (l *fakeLedger) hang(ctx context.Context) error {
+	if l.hangs {
+		<-ctx.Done()
+		return domain.Wrap(domain.CodeUnavailable, ctx.Err(), "no answer")
+	}
+	return nil
 }
 
 func (l *fakeLedger) fail(err error) {
@@ -105,7 +115,10 @@ func (l *fakeLedger) ChangeCampaign(_ context.Context, code string, change domai
 	return changed, nil
 }
 
-func (l *fakeLedger) FindCoupon(_ context.Context, _ string, user domain.UserID) (domain.Coupon, error) {
+func (l *fakeLedger) FindCoupon(ctx context.Context, _ string, user domain.UserID) (domain.Coupon, error) {
+	if err := l.hang(ctx); err != nil {
+		return domain.Coupon{}, err
+	}
 	unlock, err := l.lock()
 	defer unlock()
 	if err != nil {
@@ -220,7 +233,10 @@ func (l *fakeLedger) DiscardFailEvent(_ context.Context, id int64, reason, actor
 	return *event, nil
 }
 
-func (l *fakeLedger) Count(context.Context, string) (domain.LedgerCounts, error) {
+func (l *fakeLedger) Count(ctx context.Context, _ string) (domain.LedgerCounts, error) {
+	if err := l.hang(ctx); err != nil {
+		return domain.LedgerCounts{}, err
+	}
 	if l.onCount != nil {
 		l.onCount()
 	}

@@ -99,7 +99,10 @@ func (g *fakeGate) Confirm(ctx context.Context, admission domain.Admission) erro
 	return nil
 }
 
-func (g *fakeGate) Lookup(_ context.Context, _ string, user domain.UserID) (domain.Admission, error) {
+func (g *fakeGate) Lookup(ctx context.Context, _ string, user domain.UserID) (domain.Admission, error) {
+	if err := ctx.Err(); err != nil {
+		return domain.Admission{}, err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.lookupErr != nil {
@@ -113,8 +116,11 @@ func (g *fakeGate) Lookup(_ context.Context, _ string, user domain.UserID) (doma
 	return known, nil
 }
 
-func (g *fakeGate) Inspect(context.Context, string) (domain.GateReport, error) {
+func (g *fakeGate) Inspect(ctx context.Context, _ string) (domain.GateReport, error) {
 	g.note("inspect")
+	if err := ctx.Err(); err != nil {
+		return domain.GateReport{}, err
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inspects++

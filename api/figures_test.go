@@ -122,3 +122,18 @@ func TestAClientThatLeavesDoesNotEndTheCountForOthers(t *testing.T) {
 		b.server.Close()
 	})
 }
+
+func TestADatabaseThatHangsLeavesTheGateItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.gate.users[42] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 42, Slot: 7}}
+		f.start()
+		f.ledger.hangs = true
+		began := time.Now()
+		assert.Equal(t, "open", f.get("/v1/campaigns/spring").body["gate"])
+		assert.Equal(t, storeTimeout/2, time.Since(began))
+		assert.Equal(t, "accepted", f.get("/v1/campaigns/spring/coupons/42").body["status"])
+		assert.Equal(t, storeTimeout, time.Since(began))
+		f.server.Close()
+	})
+}

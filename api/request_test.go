@@ -46,6 +46,15 @@ func TestABodyAtTheLimitIsReadAndOneByteMoreIsRefused(t *testing.T) {
 	requireProblem(t, apply(io.MultiReader(strings.NewReader(fill(101)))), 413, domain.CodeBodyTooLarge)
 }
 
+func TestABodyThatSaysItIsTooLargeIsNotRead(t *testing.T) {
+	b := newFixture(t).start()
+	unread := strings.NewReader(strings.Repeat(" ", 2<<20))
+	request := httptest.NewRequest(http.MethodPost, "/apply-coupon", unread)
+	request.Header.Set("Content-Type", "application/json")
+	requireProblem(t, b.do(request), 413, domain.CodeBodyTooLarge)
+	assert.Equal(t, 2<<20, unread.Len())
+}
+
 func TestABodyOfTwoMegabytesIsRefusedOverARealConnection(t *testing.T) {
 	b := newFixture(t).start()
 	server := httptest.NewServer(b.server.Handler())

@@ -48,6 +48,22 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 	require.ErrorAs(t, err, &prometheus.AlreadyRegisteredError{}, "a second server needs a registry of its own")
 }
 
+func TestAProcessWithoutTheAPIRoleTellsOnlyHowItIs(t *testing.T) {
+	b := newFixture(t)
+	b.cfg.OperationsOnly = true
+	server, err := New(b.cfg, Ports{Gatherer: b.registry, Checks: []Check{{
+		Name: "kafka", Required: true, Ping: func(context.Context) error { return nil },
+	}}}, b.registry, nil)
+	require.NoError(t, err)
+	b.server = server
+	defer server.Close()
+	assert.Equal(t, http.StatusOK, b.get("/healthz").Code)
+	assert.JSONEq(t, `{"status":"ready","checks":[{"name":"kafka","required":true,"status":"ok"}]}`, b.get("/readyz").Body.String())
+	assert.Equal(t, http.StatusOK, b.get("/metrics").Code)
+	requireProblem(t, b.apply("42"), 404, domain.CodeNotFound)
+	requireProblem(t, b.admin(http.MethodGet, "/campaigns", ""), 404, domain.CodeNotFound)
+}
+
 // running is a server that runs on a listener of its own.
 type running struct {
 	url  string

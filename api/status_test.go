@@ -69,6 +69,7 @@ func TestTheStatusOfAnApplication(t *testing.T) {
 			got := b.get(path)
 			if c.problem != "" {
 				requireProblem(t, got, c.status, c.problem)
+				assert.NotContains(t, got.Body.String(), "redis", "what a store says is no answer for applicants")
 				return
 			}
 			require.Equal(t, http.StatusOK, got.Code, got.Body.String())
