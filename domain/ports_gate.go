@@ -17,7 +17,8 @@ type Admitter interface {
 	// is not admitted, and the context's error is returned.
 	Admit(ctx context.Context, campaign string, user UserID) (Admission, error)
 	// Honour is Admit for a user to whom a promise was already made: it ignores the window and the state, and gives
-	// a user who is owed a slot the next free one. Refusals: CodeSoldOut, CodeRevoked, CodeGateClosed, CodeOverloaded.
+	// a user who is owed a slot the next free one. When none is left the user is owed one from then on, and so is never
+	// told "sold out" by Admit. Refusals: CodeSoldOut, CodeRevoked, CodeGateClosed, CodeOverloaded.
 	Honour(ctx context.Context, campaign string, user UserID) (Admission, error)
 	// Confirm is told that a new winner's record is durable (in Kafka, or stored). It removes the pending entry
 	// once all of its winners are confirmed. CodeEpochChanged: the gate was rebuilt meanwhile; ask it again.
@@ -84,4 +85,24 @@ type GateRebuilder interface {
 	// OpenRebuilt completes the rebuild's keys (slots in 1..highest that nobody holds become free), swaps them in and
 	// opens the gate in one step, if it is closed, at the target's epoch and on the target's server. CodeOvertaken.
 	OpenRebuilt(ctx context.Context, target RebuildTarget, campaign Campaign) error
+}
+
+// GateLister reads what a gate holds of all of its users, a closed gate too, changing nothing. What is read page by
+// page is of no one moment: the caller compares Inspect before and after.
+type GateLister interface {
+	// VisitWinners calls visit for every user who was there during all of the visit, and perhaps for others; a user may
+	// come more than once. Pending is never set. An error of visit ends it and is returned.
+	VisitWinners(ctx context.Context, campaign string, visit func(GateWinner) error) error
+	// VisitFree calls visit for every free slot, in their order.
+	VisitFree(ctx context.Context, campaign string, visit func(Slot) error) error
+	// FindWinners gives those of the users whom the gate knows.
+	FindWinners(ctx context.Context, campaign string, users []UserID) ([]GateWinner, error)
+}
+
+// PendingRestorer puts back what an audit found lost.
+type PendingRestorer interface {
+	// PutBack makes a pending entry for the winner, so that the record is sent again, if the gate is at the winner's
+	// epoch and says that the user holds that slot. It says whether it did. It works on a closed gate too: the rebuild
+	// then finds the entry.
+	PutBack(ctx context.Context, winner Winner) (bool, error)
 }

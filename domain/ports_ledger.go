@@ -116,6 +116,26 @@ type LedgerCounter interface {
 	Count(ctx context.Context, campaign string) (LedgerCounts, error)
 }
 
+// AuditLedger is what an audit reads besides a rebuild's reading.
+type AuditLedger interface {
+	// FindHolders is LedgerRebuild.VisitHolders for some users only.
+	FindHolders(ctx context.Context, campaign string, users []UserID) ([]Holder, error)
+	// CountUnresolved counts a campaign's unresolved fail events by status.
+	CountUnresolved(ctx context.Context, campaign string) (map[FailStatus]int64, error)
+	// StuckFailEvents gives up to limit of a campaign's PROCESSING events that have no lease, or one that ended at
+	// least overdue ago.
+	StuckFailEvents(ctx context.Context, campaign string, overdue time.Duration, limit int) ([]FailEvent, error)
+}
+
+// AuditStore keeps the last result for each campaign, so that every process can show it.
+type AuditStore interface {
+	// SaveAudit replaces the campaign's last result.
+	SaveAudit(ctx context.Context, result AuditResult) error
+	// LastAudits gives the last result of every campaign that was audited, in the order of their codes, at most
+	// MaxPage of them; of one campaign when it is not empty.
+	LastAudits(ctx context.Context, campaign string) ([]AuditResult, error)
+}
+
 // SettingStore keeps what operators change while running.
 type SettingStore interface {
 	// Setting gives a setting's value, "" when it was never set.

@@ -36,6 +36,10 @@ var (
 	beginRebuildScript = loadScript("begin_rebuild", false)
 	writeRebuiltScript = loadScript("write_rebuilt", false)
 	openRebuiltScript  = loadScript("open_rebuilt", false)
+	scanUsersScript    = loadScript("scan_users", true)
+	listFreeScript     = loadScript("list_free", true)
+	findUsersScript    = loadScript("find_users", true)
+	putBackScript      = loadScript("put_back", true)
 )
 
 func loadScript(name string, repeatable bool) *script {
@@ -101,6 +105,15 @@ func (r reply) number(i int) int64 {
 	}
 	number, _ := r[i].(int64)
 	return number
+}
+
+// list gives a nested answer.
+func (r reply) list(i int) reply {
+	if i >= len(r) {
+		return nil
+	}
+	list, _ := r[i].([]any)
+	return list
 }
 
 // milliseconds reads a time that is empty when there is none.

@@ -62,7 +62,8 @@ func (l *Ledger) ClaimFailEvents(ctx context.Context, limit int, lease time.Dura
 }
 
 // RescueFailEvents takes up to limit PROCESSING events whose lease ran out back to FAIL, or to DEAD when that was the
-// maxAttempts-th attempt, and keeps the attempt as expired. It says how many.
+// maxAttempts-th attempt, and keeps the attempt as expired. It says how many. An event without a lease, which no claim
+// leaves behind, is taken for one whose lease ran out: else nobody would ever touch it again.
 func (l *Ledger) RescueFailEvents(ctx context.Context, limit, maxAttempts int) (int, error) {
 	if err := checkPage(limit, 0); err != nil {
 		return 0, err
@@ -72,7 +73,7 @@ func (l *Ledger) RescueFailEvents(ctx context.Context, limit, maxAttempts int) (
 		rescued = 0
 		now := l.now()
 		var rows []failEventRow
-		err := tx.Where("status = ? AND lease_until < ?", domain.FailStatusProcessing, now).
+		err := tx.Where("status = ? AND (lease_until IS NULL OR lease_until < ?)", domain.FailStatusProcessing, now).
 			Order("lease_until, id").Limit(limit).Find(&rows).Error
 		if err != nil {
 			return err

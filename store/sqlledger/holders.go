@@ -58,10 +58,7 @@ func (w holderWalk) coupons(ctx context.Context) error {
 		}
 		for _, row := range rows {
 			after = row.ID
-			holder := domain.Holder{
-				UserID: domain.UserID(row.UserID), Slot: domain.Slot(row.Slot.Int64), AdmittedAt: row.AdmittedAt.UTC(),
-			}
-			if err := w.visit(holder); err != nil {
+			if err := w.visit(holderByCoupon(row)); err != nil {
 				return err
 			}
 		}
@@ -98,6 +95,12 @@ func (w holderWalk) page(ctx context.Context, query func(tx *gorm.DB) error) err
 	ctx, cancel := context.WithTimeout(ctx, w.ledger.config.CallTimeout)
 	defer cancel()
 	return query(w.tx.WithContext(ctx))
+}
+
+func holderByCoupon(row couponRow) domain.Holder {
+	return domain.Holder{
+		UserID: domain.UserID(row.UserID), Slot: domain.Slot(row.Slot.Int64), AdmittedAt: row.AdmittedAt.UTC(),
+	}
 }
 
 func holderByFailEvent(row failEventRow) domain.Holder {

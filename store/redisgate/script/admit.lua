@@ -2,7 +2,8 @@
 --
 -- ARGV  1 highest epoch seen, 2 highest count seen under it, 3 'admit' or 'honour', 4.. user IDs
 --       'honour' is for users to whom a promise was made: it passes over state, window and lease, and gives a user who
---       is owed a slot the next one.
+--       is owed a slot the next one. When none is left, a user who is not known yet becomes one who is owed: nobody
+--       with a promise may be told "sold out" later.
 -- reply {'OK', epoch, count, entry ID or '', milliseconds of the oldest entry pending before or '',
 --        milliseconds until the start or 0, one item a user joined by ','}, or {'CLOSED', why}
 --       items: +slot new; =slot admitted earlier in this batch; slot:admitted_ms known (0 revoked, -1 owed);
@@ -56,6 +57,7 @@ local function next_slot()
 end
 
 local items, winners, pending, this_batch, any_known = {}, {}, {}, {}, false
+local waiting, is_waiting = {}, {}
 for i = 1, #users do
   local user, value = users[i], known[i]
   local is_owed = false
@@ -81,6 +83,12 @@ for i = 1, #users do
       pending[#pending + 1] = user .. ':' .. slot
     else
       items[i] = 'S'
+      if honour and not value and not is_waiting[user] then
+        is_waiting[user] = true
+        waiting[#waiting + 1] = user
+        waiting[#waiting + 1] = '-1:' .. string.format('%d', now)
+        owed = owed + 1
+      end
     end
   end
 end
@@ -100,8 +108,9 @@ if #winners > 0 then
   call_in_chunks('HSET', USERS, values)
   call_in_chunks('ZREM', FREE, taken)
   if count ~= gate.count then redis.call('SET', COUNT, count) end
-  if owed ~= gate.owed then redis.call('HSET', META, 'owed', owed) end
 end
+call_in_chunks('HSET', USERS, waiting)
+if owed ~= gate.owed then redis.call('HSET', META, 'owed', owed) end
 
 local wait_ms = 0
 if refusal == 'N' then wait_ms = gate.starts_at_ms - now end
