@@ -112,6 +112,11 @@ func (m *gateModel) honourOne(t *rapid.T) {
 	case known && slot != domain.SlotOwed:
 		m.requireKnown(t, user, admission, err)
 	default:
+		if m.nextSlot() == 0 {
+			m.slots[user] = domain.SlotOwed
+			requireCode(t, domain.CodeSoldOut, err)
+			return
+		}
 		m.requireNew(t, user, admission, err)
 	}
 }
