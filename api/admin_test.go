@@ -60,6 +60,7 @@ func TestTheTokenOpensEveryAdminRoute(t *testing.T) {
 
 func TestACampaignIsCreatedListedChangedPausedResumedAndEnded(t *testing.T) {
 	b := newFixture(t).start()
+	require.Equal(t, http.StatusOK, b.get("/v1/campaigns/spring").Code, "the campaigns were read a moment ago")
 	created := b.admin(http.MethodPost, "/campaigns",
 		`{"code":"autumn","name":"Autumn","quota":5,"starts_at":"2030-01-01T01:00:00.1239+01:00","ends_at":"2030-02-01T00:00:00Z"}`)
 	require.Equal(t, http.StatusCreated, created.Code, created.Body.String())

@@ -158,7 +158,8 @@ func TestARebuiltGateIsAskedAgain(t *testing.T) {
 			require.Equal(t, http.StatusAccepted, got.Code)
 			assert.Equal(t, "accepted", got.body["status"], "the first record is in Kafka, whatever the gate says since")
 			assert.Equal(t, c.slot, got.body["slot"])
-			assert.Equal(t, c.delayed, got.body["delayed"] == true)
+			delayed, _ := got.body["delayed"].(bool)
+			assert.Equal(t, c.delayed, delayed)
 		})
 	}
 }

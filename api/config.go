@@ -40,7 +40,7 @@ type Config struct {
 	OperationsOnly bool
 }
 
-// Ports are the stores and roles that the server reaches. All are required but Checks and Pipeline.
+// Ports are the stores and roles that the server reaches. All are required but Checks, Pipeline and Auditor.
 type Ports struct {
 	Admitter          domain.Admitter
 	GateReader        domain.GateReader
@@ -56,6 +56,8 @@ type Ports struct {
 	Checks []Check
 	// Pipeline tells how far the consumers are behind; nil leaves that out of the operators' view.
 	Pipeline func(ctx context.Context) (PipelineView, error)
+	// Auditor compares the stores; without it the operators' calls for that answer 404.
+	Auditor Auditor
 	// Gatherer gives what /metrics shows.
 	Gatherer prometheus.Gatherer
 }

@@ -54,6 +54,7 @@ func (s *Server) adminRoutes() []route {
 		{http.MethodPost, "/fail-events/:id/discard", s.adminDiscardFailEvent},
 		{http.MethodGet, "/pipeline", s.adminPipeline},
 		{http.MethodPatch, "/pipeline", s.adminChangePipeline},
+		{http.MethodGet, "/audit", s.adminLastAudits},
 	}
 }
 
@@ -79,7 +80,9 @@ func (s *Server) newEngine() (*gin.Engine, error) {
 	for _, r := range s.applicantRoutes() {
 		engine.Handle(r.method, r.path, r.handle)
 	}
-	admin := engine.Group("/v1/admin", s.requireToken, limitTime)
+	operators := engine.Group("/v1/admin", s.requireToken)
+	operators.POST("/audit", s.adminRunAudit) // bounded by a time of its own
+	admin := operators.Group("", limitTime)
 	for _, r := range s.adminRoutes() {
 		admin.Handle(r.method, r.path, r.handle)
 	}

@@ -108,6 +108,7 @@ func TestAStopLetsTheApplicationUnderWayFinish(t *testing.T) {
 	assert.Equal(t, http.StatusAccepted, <-answered)
 	require.NoError(t, <-r.done)
 	assert.Equal(t, []string{"admit", "confirm"}, b.gate.called())
+	assert.Error(t, b.server.directory.base.Err(), "who has run needs no Close")
 }
 
 func TestAStopDoesNotWaitForEver(t *testing.T) {
