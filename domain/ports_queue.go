@@ -17,10 +17,12 @@ type Publisher interface {
 // Source gives the consumer its records, in the order of each partition, at least once.
 type Source interface {
 	// Poll waits for a record, then up to linger for more, and gives at most limit of them. It returns the context's
-	// error when that ends first; what it took until then is given again to the next Poll or the next owner.
+	// error when that ends first; what it took until then is given again to the next Poll or the next owner. So is what
+	// an earlier Poll gave and no Commit took: it comes first.
 	Poll(ctx context.Context, limit int, linger time.Duration) ([]Delivery, error)
 	// Commit marks the deliveries as done and commits their offsets. Those of partitions that were taken away meanwhile
-	// are passed over: the new owner gets them again. CodeUnavailable: the brokers can't be reached; commit again.
+	// are passed over: the new owner gets them again. No offset moves past an older record that is not committed.
+	// CodeUnavailable: the brokers can't be reached; commit again.
 	Commit(ctx context.Context, deliveries []Delivery) error
 	// Share says how many of the topic's partitions are this process's now, and how many there are.
 	Share() (owned, total int)

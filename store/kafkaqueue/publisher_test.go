@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/assert"
@@ -186,4 +187,11 @@ func TestPublishesAreCounted(t *testing.T) {
 	assert.InDelta(t, 5, testutil.ToFloat64(publisher.metrics.records.WithLabelValues(resultAcknowledged)), 0)
 	assert.Equal(t, 1, testutil.CollectAndCount(publisher.metrics.ackSeconds))
 	assert.InDelta(t, 1, testutil.ToFloat64(publisher.metrics.connected), 0)
+}
+
+// The fakes have one replica, so only the configuration tells whether an answer waits for the others.
+func TestAnAcknowledgementIsThatOfAllReplicas(t *testing.T) {
+	conf := newConfig("127.0.0.1:1").withDefaults().producing()
+	assert.Equal(t, sarama.WaitForAll, conf.Producer.RequiredAcks)
+	assert.False(t, conf.Metadata.AllowAutoTopicCreation, "a topic that brokers make by themselves has other partitions")
 }

@@ -33,6 +33,10 @@ func TestAllPartsRecoverFromAnOutageOfKafka(t *testing.T) {
 	_, err := tail.Positions(t.Context())
 	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err))
 
+	require.Eventually(t, func() bool {
+		return domain.CodeOf(source.Ready(t.Context())) == domain.CodeUnavailable
+	}, patience, time.Millisecond, "a source that lost its group is not ready")
+
 	startKafkaAt(t, folder, address)
 	publishEventually(t, publisher, winners(15)...)
 	seen := map[domain.UserID]bool{}

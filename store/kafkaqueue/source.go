@@ -102,9 +102,7 @@ func (s *Source) Poll(ctx context.Context, limit int, linger time.Duration) ([]d
 			return batch, nil
 		}
 		if len(batch) > 0 && lingered == nil {
-			timer := time.NewTimer(linger)
-			defer timer.Stop()
-			lingered = timer.C
+			lingered = time.After(linger)
 		}
 		select {
 		case record := <-s.records:
@@ -224,7 +222,7 @@ func (s *Source) Close() error {
 	s.stop()
 	s.metrics.unregister()
 	var err error
-	left := finishes(closeTimeout, func() {
+	left := finishes(s.cfg.closeTimeout, func() {
 		<-s.finished
 		err = s.group.Close()
 		s.closeClients()

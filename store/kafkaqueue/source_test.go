@@ -84,6 +84,8 @@ func TestACommitThatComesTooLateIsPassedOver(t *testing.T) {
 	require.NoError(t, source.Commit(t.Context(), batch), "the new owner gets them again")
 	assert.Zero(t, committedTotal(t, cfg))
 	assert.InDelta(t, 5, testutil.ToFloat64(source.metrics.passedOver), 0)
+	require.NoError(t, source.Commit(t.Context(), batch))
+	assert.InDelta(t, 10, testutil.ToFloat64(source.metrics.passedOver), 0)
 }
 
 func TestACommitEndsWithItsContext(t *testing.T) {
@@ -193,6 +195,7 @@ func TestClosingIsBoundedWhenNobodyAnswers(t *testing.T) {
 	t.Parallel()
 	kafka := startFaultyKafka(t)
 	cfg := newTopic(t, kafka.addr)
+	cfg.closeTimeout = 500 * time.Millisecond
 	publisher, source := openPublisher(t, cfg), openSource(t, cfg)
 	publishEventually(t, publisher, winner(1))
 	require.NoError(t, source.Commit(t.Context(), pollAll(t, source, 1)))
@@ -208,4 +211,5 @@ func TestClosingIsBoundedWhenNobodyAnswers(t *testing.T) {
 			t.Fatal("Close hangs")
 		}
 	}
+	kafka.thaw()
 }

@@ -33,7 +33,7 @@ func OpenTail(cfg Config, logger *slog.Logger) (*Tail, error) {
 
 // Close ends the connections. CodeUnavailable: not within 5 s; they end with their own timeouts then.
 func (t *Tail) Close() error {
-	if !finishes(closeTimeout, t.offsets.close) {
+	if !finishes(t.cfg.closeTimeout, t.offsets.close) {
 		return domain.Errorf(domain.CodeUnavailable, "the connections to Kafka could not be ended in time")
 	}
 	return nil
