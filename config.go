@@ -65,6 +65,7 @@ type Config struct {
 	BackoffMin  time.Duration `env:"BACKOFF_MIN" envDefault:"1s" help:"wait before the second try"`
 	BackoffMax  time.Duration `env:"BACKOFF_MAX" envDefault:"5m" help:"longest wait between two tries"`
 	RelayAfter  time.Duration `env:"RELAY_AFTER" envDefault:"2s" help:"age at which an unconfirmed winner is sent to Kafka again"`
+	AuditEvery  time.Duration `env:"AUDIT_EVERY" envDefault:"1h" help:"how often a retryer compares Redis, Kafka and the database"`
 
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s" help:"how long finishing may take after SIGTERM"`
 }
@@ -161,6 +162,7 @@ func (c *Config) check() error {
 		{"REDIS_TIMEOUT", c.RedisTimeout >= 10*time.Millisecond && c.RedisTimeout <= time.Minute, "10ms to 1m"},
 		{"PRODUCE_TIMEOUT", c.ProduceTimeout > 0 && c.ProduceTimeout <= time.Minute, "above 0 to 1m"},
 		{"SHUTDOWN_TIMEOUT", c.ShutdownTimeout > 0 && c.ShutdownTimeout <= 10*time.Minute, "above 0 to 10m"},
+		{"AUDIT_EVERY", c.AuditEvery >= time.Second, "at least 1s"},
 		{"LINGER", c.Linger >= 0 && c.Linger <= 10*time.Second, "0 to 10s"},
 		{"BACKOFF_MAX", c.BackoffMin > 0 && c.BackoffMax >= c.BackoffMin, "at least BACKOFF_MIN, which must be above 0"},
 		{"LOG_LEVEL", new(slog.Level).UnmarshalText([]byte(c.LogLevel)) == nil, "debug, info, warn or error"},

@@ -31,6 +31,8 @@ type program struct {
 	server   *api.Server
 	consumer *consumer.Consumer
 	retryer  *retryer.Retryer
+	// auditor answers operators. It is the retryer, or where that role runs elsewhere one that does nothing else.
+	auditor *retryer.Retryer
 }
 
 // newRegistry gives a registry that also reports on the process and the Go runtime.
@@ -62,6 +64,12 @@ func (p *program) makeRoles() error {
 	}
 	if p.config.hasRole(roleRetryer) {
 		if p.retryer, err = retryer.New(p.retryerConfig(), p.retryerPorts(), p.tools.registry, p.tools.logger); err != nil {
+			return err
+		}
+	}
+	if p.auditor = p.retryer; p.auditor == nil && p.config.hasRole(roleAPI) {
+		private := prometheus.NewRegistry() // the metrics of jobs that don't run here would mislead
+		if p.auditor, err = retryer.New(p.retryerConfig(), p.retryerPorts(), private, p.tools.logger); err != nil {
 			return err
 		}
 	}

@@ -32,7 +32,7 @@ func (p *program) apiPorts() api.Ports {
 	ports.CampaignReader, ports.CampaignWriter = ledger, ledger
 	ports.CouponReader, ports.LedgerCounter, ports.SettingStore = ledger, ledger, ledger
 	ports.FailEventReader, ports.FailEventOperator = ledger, ledger
-	ports.Pipeline = p.pipeline
+	ports.Pipeline, ports.Auditor = p.pipeline, p.auditor
 	return ports
 }
 
@@ -80,7 +80,7 @@ func (p *program) consumerPorts() consumer.Ports {
 func (p *program) retryerConfig() retryer.Config {
 	return retryer.Config{
 		MaxAttempts: p.config.MaxAttempts, BackoffMin: p.config.BackoffMin, BackoffMax: p.config.BackoffMax,
-		RelayAfter: p.config.RelayAfter,
+		RelayAfter: p.config.RelayAfter, AuditEvery: p.config.AuditEvery,
 	}
 }
 
@@ -90,5 +90,6 @@ func (p *program) retryerPorts() retryer.Ports {
 		Campaigns: ledger, Claimer: ledger, Settler: ledger, LedgerRebuild: ledger, Revocations: ledger,
 		Gate: gate, GateReader: gate, Mender: gate, Pending: gate, GateRebuild: gate,
 		Publisher: p.stores.publisher, Tail: p.stores.tail,
+		Audit: retryer.AuditPorts{Gate: gate, Restorer: gate, Ledger: ledger, Store: ledger},
 	}
 }

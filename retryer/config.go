@@ -35,6 +35,9 @@ type Config struct {
 	// RebuildPatience is how long another process's rebuild is given before it is taken over; 15 s, and twice as
 	// long each time that this was not enough.
 	RebuildPatience time.Duration
+	// AuditEvery is how often all campaigns are audited; 1 h. AuditWait is how long an audit waits before it looks again
+	// at what seemed wrong; 1 s.
+	AuditEvery, AuditWait time.Duration
 }
 
 const (
@@ -58,6 +61,8 @@ func (c Config) withDefaults() Config {
 	c.ConcurrentRebuilds = orDefault(c.ConcurrentRebuilds, 4)
 	c.RebuildTimeout = orDefault(c.RebuildTimeout, 10*time.Minute)
 	c.RebuildPatience = orDefault(c.RebuildPatience, 15*time.Second)
+	c.AuditEvery = orDefault(c.AuditEvery, time.Hour)
+	c.AuditWait = orDefault(c.AuditWait, time.Second)
 	return c
 }
 
@@ -72,7 +77,7 @@ func orDefault[T comparable](value, fallback T) T {
 func (c Config) check() error {
 	for _, d := range []time.Duration{
 		c.RetryEvery, c.SweepEvery, c.RelayEvery, c.RelayAfter, c.RescueEvery, c.PurgeEvery, c.KeepAttempts,
-		c.Lease, c.BackoffMin, c.RebuildTimeout, c.RebuildPatience,
+		c.Lease, c.BackoffMin, c.RebuildTimeout, c.RebuildPatience, c.AuditEvery, c.AuditWait,
 	} {
 		if d < 0 {
 			return fmt.Errorf("no interval, lease or time limit may be negative: %v", d)
@@ -93,7 +98,7 @@ func (c Config) check() error {
 	return nil
 }
 
-// Ports are the stores that the retryer works with; all of them are needed.
+// Ports are the stores that the retryer works with; all of them are needed, but those for audits only to audit.
 type Ports struct {
 	// The ledger.
 	Campaigns     domain.CampaignReader
@@ -110,6 +115,20 @@ type Ports struct {
 	// The topic.
 	Publisher domain.Publisher
 	Tail      domain.TailReader
+	// Audit is what an audit needs besides.
+	Audit AuditPorts
+}
+
+// AuditPorts are what an audit needs besides the other ports.
+type AuditPorts struct {
+	Gate     domain.GateLister
+	Restorer domain.PendingRestorer
+	Ledger   domain.AuditLedger
+	Store    domain.AuditStore
+}
+
+func (p AuditPorts) complete() bool {
+	return p.Gate != nil && p.Restorer != nil && p.Ledger != nil && p.Store != nil
 }
 
 func (p Ports) check() error {

@@ -23,6 +23,9 @@ type metrics struct {
 	gateOpen       *prometheus.GaugeVec
 	gateEpoch      *prometheus.GaugeVec
 	pendingAge     *prometheus.GaugeVec
+	audits         *prometheus.CounterVec
+	differences    *prometheus.GaugeVec
+	auditedAt      *prometheus.GaugeVec
 
 	mu       sync.Mutex
 	labelled map[string]bool
@@ -40,14 +43,17 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: prefix + "rebuild_seconds", Help: "How long a rebuild took.",
 			Buckets: prometheus.ExponentialBuckets(0.01, 4, 9),
 		}),
-		gateOpen:   gauges("gate_open", "1 while the campaign's gate is open."),
-		gateEpoch:  gauges("gate_epoch", "The epoch that the gate is at."),
-		pendingAge: gauges("pending_oldest_age_seconds", "How long the oldest unconfirmed entry has waited."),
-		labelled:   map[string]bool{},
+		gateOpen:    gauges("gate_open", "1 while the campaign's gate is open."),
+		gateEpoch:   gauges("gate_epoch", "The epoch that the gate is at."),
+		pendingAge:  gauges("pending_oldest_age_seconds", "How long the oldest unconfirmed entry has waited."),
+		audits:      counters("audits_total", "Audits of campaigns, by what they found.", "result"),
+		differences: gauges("audit_differences", "How many differences the last audit of the campaign found."),
+		auditedAt:   gauges("audit_timestamp_seconds", "When the last audit of the campaign ended, in seconds since 1970."),
+		labelled:    map[string]bool{},
 	}
 	for _, collector := range []prometheus.Collector{
 		m.jobs, m.attempts, m.rescued, m.relayed, m.released, m.rebuilds, m.rebuildSeconds,
-		m.gateOpen, m.gateEpoch, m.pendingAge,
+		m.gateOpen, m.gateEpoch, m.pendingAge, m.audits, m.differences, m.auditedAt,
 	} {
 		if err := registerer.Register(collector); err != nil {
 			return nil, err
@@ -96,4 +102,28 @@ func (m *metrics) mayLabel(code string) bool {
 func (m *metrics) rebuilt(result string, took time.Duration) {
 	m.rebuilds.WithLabelValues(result).Inc()
 	m.rebuildSeconds.Observe(took.Seconds())
+}
+
+// What an audit found, as the metric names it.
+const (
+	auditClean     = "clean"
+	auditDifferent = "different"
+	auditFailed    = "failed"
+)
+
+// audited counts an audit. One that failed leaves the last one's gauges, whose age then tells.
+func (m *metrics) audited(result domain.AuditResult) {
+	switch {
+	case result.Error != "":
+		m.audits.WithLabelValues(auditFailed).Inc()
+		return
+	case result.Clean():
+		m.audits.WithLabelValues(auditClean).Inc()
+	default:
+		m.audits.WithLabelValues(auditDifferent).Inc()
+	}
+	if m.mayLabel(result.Campaign) {
+		m.differences.WithLabelValues(result.Campaign).Set(float64(result.DifferencesTotal))
+		m.auditedAt.WithLabelValues(result.Campaign).Set(float64(result.FinishedAt.Unix()))
+	}
 }

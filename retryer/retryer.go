@@ -28,6 +28,8 @@ type Retryer struct {
 	// unsettled are claimed events whose attempt could not be ended because the ledger went away.
 	unsettledMu sync.Mutex
 	unsettled   []domain.FailEvent
+	// auditing is held by the one audit that this process may run at a time.
+	auditing sync.Mutex
 }
 
 // New checks the configuration, fills in the defaults and registers the metrics. It starts nothing.
@@ -62,13 +64,17 @@ type job struct {
 }
 
 func (r *Retryer) jobs() []job {
-	return []job{
+	jobs := []job{
 		{"retry", r.cfg.RetryEvery, func(ctx context.Context) error { _, err := r.retryOnce(ctx); return err }},
 		{"rescue", r.cfg.RescueEvery, func(ctx context.Context) error { _, err := r.rescueOnce(ctx); return err }},
 		{"purge", r.cfg.PurgeEvery, func(ctx context.Context) error { _, err := r.purgeOnce(ctx); return err }},
 		{"relay", r.cfg.RelayEvery, func(ctx context.Context) error { _, err := r.relayOnce(ctx); return err }},
 		{"sweep", r.cfg.SweepEvery, r.sweepInBackground},
 	}
+	if r.ports.Audit.complete() {
+		jobs = append(jobs, job{"audit", r.cfg.AuditEvery, r.auditAll})
+	}
+	return jobs
 }
 
 // Run runs the jobs until the context ends, waits for those under way, and returns nil.

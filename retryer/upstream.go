@@ -44,15 +44,20 @@ func newUpstream(campaign domain.Campaign, now time.Time) *upstream {
 
 // readPending takes in what is left of the pending entries. The gate is closed by then: no new ones come.
 func (u *upstream) readPending(ctx context.Context, reader domain.PendingReader) error {
+	return visitPending(ctx, reader, u.campaign, u.add)
+}
+
+// visitPending calls visit for every winner of the pending entries.
+func visitPending(ctx context.Context, reader domain.PendingReader, campaign string, visit func(domain.Winner)) error {
 	after := ""
 	for range maxPendingPages {
-		entries, err := reader.Pending(ctx, u.campaign, after, pendingPage)
+		entries, err := reader.Pending(ctx, campaign, after, pendingPage)
 		if err != nil {
 			return err
 		}
 		for _, entry := range entries {
 			for _, winner := range entry.Winners {
-				u.add(winner)
+				visit(winner)
 			}
 		}
 		if len(entries) < pendingPage {
@@ -66,16 +71,17 @@ func (u *upstream) readPending(ctx context.Context, reader domain.PendingReader)
 // readTail takes in the records that no consumer has committed. A record from outside carries no promise yet: it
 // asks the gate when it is consumed.
 func (u *upstream) readTail(ctx context.Context, reader domain.TailReader) error {
+	return visitTail(ctx, reader, u.campaign, u.addBounded)
+}
+
+// visitTail calls visit for every winner of the campaign whose record no consumer has committed.
+func visitTail(ctx context.Context, reader domain.TailReader, campaign string, visit func(domain.Winner)) error {
 	return reader.ReadTail(ctx, func(delivery domain.Delivery) error {
-		if u.isOurs(delivery) {
-			u.addBounded(delivery.Winner)
+		if delivery.Problem == nil && !delivery.External && delivery.Winner.Campaign == campaign {
+			visit(delivery.Winner)
 		}
 		return nil
 	})
-}
-
-func (u *upstream) isOurs(delivery domain.Delivery) bool {
-	return delivery.Problem == nil && !delivery.External && delivery.Winner.Campaign == u.campaign
 }
 
 func (u *upstream) addBounded(winner domain.Winner) {
