@@ -1,0 +1,213 @@
+//go:build realservers
+
+package redisgate
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"firstcome/domain"
+)
+
+// These tests do to a Redis of their own what would disturb everybody else on a shared one. They need redis-server in
+// PATH, or Docker.
+
+type privateRedis struct {
+	addr    string
+	client  *redis.Client
+	process *exec.Cmd
+}
+
+// startPrivateRedis starts a server on a free port, which keeps nothing unless the settings say so.
+func startPrivateRedis(t *testing.T, settings ...string) *privateRedis {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	_, port, err := net.SplitHostPort(addr)
+	require.NoError(t, err)
+	return startPrivateRedisAt(t, addr, t.TempDir(), append([]string{"--port", port}, settings...)...)
+}
+
+func startPrivateRedisAt(t *testing.T, addr, folder string, settings ...string) *privateRedis {
+	t.Helper()
+	settings = append([]string{"--bind", "127.0.0.1", "--save", "", "--dir", folder}, settings...)
+	command := []string{"redis-server"}
+	if _, err := exec.LookPath(command[0]); err != nil {
+		require.NotEmpty(t, lookPath("docker"), "redis-server or docker is needed in PATH")
+		command = []string{
+			"docker", "run", "--rm", "--network", "host", "--user", strconv.Itoa(os.Getuid()), "--volume", folder + ":" + folder,
+			"redis:7", "redis-server",
+		}
+	}
+	command = append(command, settings...)
+	process := exec.Command(command[0], command[1:]...)
+	process.Stderr = os.Stderr
+	require.NoError(t, process.Start())
+	server := &privateRedis{addr: addr, process: process, client: redis.NewClient(&redis.Options{Addr: addr})}
+	t.Cleanup(func() { server.stop(t) })
+	require.Eventually(t, func() bool { return server.client.Ping(t.Context()).Err() == nil }, 30*time.Second, 10*time.Millisecond)
+	return server
+}
+
+func lookPath(program string) string {
+	path, _ := exec.LookPath(program)
+	return path
+}
+
+// stop ends the server without saving anything more; stopping again does nothing. A server that is just writing its
+// first append-only file refuses to end.
+func (p *privateRedis) stop(t *testing.T) {
+	t.Helper()
+	if p.process == nil {
+		return
+	}
+	ended := make(chan error, 1)
+	go func(process *exec.Cmd) { ended <- process.Wait() }(p.process)
+	require.Eventually(t, func() bool {
+		_ = p.client.ShutdownNoSave(context.Background()).Err()
+		return len(ended) == 1
+	}, 30*time.Second, 10*time.Millisecond)
+	<-ended
+	_ = p.client.Close()
+	p.process = nil
+}
+
+func TestAServerOutOfMemoryAdmitsNobodyAndStaysWhole(t *testing.T) {
+	server := startPrivateRedis(t)
+	b := newBench(t, []string{server.addr})
+	b.reopen(t)
+	require.NoError(t, server.client.ConfigSet(t.Context(), "maxmemory", "1mb").Err())
+	require.NoError(t, server.client.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err())
+	_, err := b.Admit(t.Context(), b.campaign.Code, 50)
+	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err), "%v", err)
+	known, err := b.Admit(t.Context(), b.campaign.Code, 1)
+	require.NoError(t, err, "a known winner writes nothing")
+	assert.Equal(t, domain.Slot(1), known.Slot)
+	require.Error(t, b.Release(t.Context(), b.campaign.Code, 1, 1))
+	require.NoError(t, b.Confirm(t.Context(), known))
+
+	require.NoError(t, server.client.ConfigSet(t.Context(), "maxmemory", "0").Err())
+	b.requireOpen(t)
+	report, err := b.Inspect(t.Context(), b.campaign.Code)
+	require.NoError(t, err)
+	assert.Equal(t, int64(3), report.Winners, "nothing was done by halves")
+	admission, err := b.Admit(t.Context(), b.campaign.Code, 50)
+	require.NoError(t, err)
+	assert.Equal(t, domain.Slot(2), admission.Slot)
+}
+
+func TestAReplicaAdmitsNobody(t *testing.T) {
+	server := startPrivateRedis(t)
+	b := newBench(t, []string{server.addr})
+	b.reopen(t)
+	require.NoError(t, server.client.SlaveOf(t.Context(), "127.0.0.1", "1").Err())
+	_, err := b.Admit(t.Context(), b.campaign.Code, 50)
+	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err), "%v", err)
+	require.NoError(t, server.client.SlaveOf(t.Context(), "NO", "ONE").Err())
+	b.requireOpen(t)
+}
+
+func TestARestartedServerIsRebuiltBeforeItAdmits(t *testing.T) {
+	folder := t.TempDir()
+	durable := []string{"--appendonly", "yes", "--appendfsync", "always"}
+	server := startPrivateRedis(t, append(durable, "--dir", folder)...)
+	b := newBench(t, []string{server.addr})
+	b.reopen(t)
+	before, err := b.Admit(t.Context(), b.campaign.Code, 50)
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(server.addr)
+	require.NoError(t, err)
+	server.stop(t)
+	_, err = b.Admit(t.Context(), b.campaign.Code, 51)
+	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err), "%v", err)
+
+	startPrivateRedisAt(t, server.addr, folder, append(durable, "--port", port)...)
+	b.requireClosed(t, "its data came back, but who knows how much of it")
+	entries, err := b.Pending(t.Context(), b.campaign.Code, "", 10)
+	require.NoError(t, err)
+	require.Len(t, entries, 2)
+	assert.Equal(t, []domain.Winner{before.Winner}, entries[1].Winners)
+	b.reopen(t)
+}
+
+func TestFlushAllOnRealRedisClosesTheGate(t *testing.T) {
+	server := startPrivateRedis(t)
+	b := newBench(t, []string{server.addr})
+	b.reopen(t)
+	require.NoError(t, server.client.FlushAll(t.Context()).Err())
+	b.requireClosed(t, "flushed")
+	b.reopen(t)
+}
+
+func TestUnsafeSettingsAreWarnedOf(t *testing.T) {
+	server := startPrivateRedis(t)
+	gate := openGate(t, Config{Addrs: []string{server.addr}, CallTimeout: patience})
+	require.NoError(t, server.client.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err())
+	warnings := fmt.Sprint(gate.Warnings(t.Context()))
+	assert.Contains(t, warnings, "allkeys-lru")
+	assert.Contains(t, warnings, "appendonly is no")
+	require.NoError(t, server.client.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err())
+	require.NoError(t, server.client.ConfigSet(t.Context(), "appendonly", "yes").Err())
+	assert.Empty(t, gate.Warnings(t.Context()))
+}
+
+func TestWinnersWaitForReplicas(t *testing.T) {
+	primary := startPrivateRedis(t, "--repl-diskless-sync-delay", "0")
+	b := newBench(t, []string{primary.addr})
+	b.campaign.Quota = 10_000
+	b.reopen(t)
+	b.Gate = openGate(t, Config{
+		Addrs: b.addrs, CallTimeout: patience, WaitReplicas: 1, WaitReplicasTimeout: 50 * time.Millisecond,
+	})
+	_, err := b.Admit(t.Context(), b.campaign.Code, 50)
+	require.Equal(t, domain.CodeOutcomeUnknown, domain.CodeOf(err), "no replica has the admission: %v", err)
+
+	_, port, err := net.SplitHostPort(primary.addr)
+	require.NoError(t, err)
+	replica := startPrivateRedis(t, "--replicaof", "127.0.0.1 "+port)
+	next := domain.UserID(100)
+	require.Eventually(t, func() bool {
+		next++
+		_, err := b.Admit(t.Context(), b.campaign.Code, next)
+		return err == nil
+	}, 30*time.Second, 50*time.Millisecond)
+	has, err := replica.client.HExists(t.Context(), b.key("users"), next.String()).Result()
+	require.NoError(t, err)
+	assert.True(t, has, "answered only after the replica had it")
+}
+
+func TestGateOnARedisCluster(t *testing.T) {
+	server := startPrivateRedis(t, "--cluster-enabled", "yes", "--cluster-config-file", t.TempDir()+"/nodes.conf")
+	require.NoError(t, server.client.ClusterAddSlotsRange(t.Context(), 0, 16383).Err())
+	require.Eventually(t, func() bool {
+		info, err := server.client.ClusterInfo(t.Context()).Result()
+		return err == nil && len(info) > 16 && info[:16] == "cluster_state:ok"
+	}, 30*time.Second, 10*time.Millisecond)
+	addrs := []string{server.addr, server.addr} // two addresses mean a cluster
+	spoiledKeys(t, addrs)
+
+	t.Run("WithReplicas", func(t *testing.T) {
+		b := newBench(t, addrs)
+		require.True(t, b.cluster)
+		b.reopen(t)
+		b.Gate = openGate(t, Config{Addrs: addrs, CallTimeout: patience, WaitReplicas: 1, WaitReplicasTimeout: time.Millisecond})
+		_, err := b.Admit(t.Context(), b.campaign.Code, 50)
+		require.Equal(t, domain.CodeOutcomeUnknown, domain.CodeOf(err), "%v", err)
+		known, err := b.Lookup(t.Context(), b.campaign.Code, 50)
+		require.NoError(t, err)
+		assert.Equal(t, domain.Slot(2), known.Slot)
+		assert.Len(t, b.Warnings(t.Context()), 1)
+	})
+}
