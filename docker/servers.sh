@@ -30,6 +30,9 @@ Settings (environment variables):
   FIRSTCOME_SERVERS_KAFKA_HEAP      512m
 Only for native:
   FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT  19093
+  FIRSTCOME_SERVERS_KAFKA_PROXIED   further ports that lead through proxies: "PORT:PROXY_PORT ..."; who asks at
+                                    PORT is sent to PROXY_PORT
+  FIRSTCOME_SERVERS_CLOCKS          folder of files, each named after a server, that shift its clock (libfaketime)
   FIRSTCOME_SERVERS_FOLDER          data and logs; .servers in the clone
   FIRSTCOME_SERVERS_CACHE           downloaded programs; firstcome-servers in the user's cache folder,
                                     for root /var/cache/firstcome-servers

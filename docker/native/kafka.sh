@@ -22,12 +22,21 @@ kafka_install() {
 # short session lets a killed broker come back after 3 s: until its old session
 # ends, the new process may not register.
 kafka_properties() {
+    local listeners=PLAINTEXT://127.0.0.1:$FIRSTCOME_SERVERS_KAFKA_PORT advertised protocols pair
+    advertised=$listeners
+    protocols=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+    for pair in ${FIRSTCOME_SERVERS_KAFKA_PROXIED:-}; do
+        listeners+=,BEHIND_${pair#*:}://127.0.0.1:${pair%:*}
+        advertised+=,BEHIND_${pair#*:}://127.0.0.1:${pair#*:}
+        protocols+=,BEHIND_${pair#*:}:PLAINTEXT
+    done
     cat <<TEXT
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:$FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT
-listeners=PLAINTEXT://127.0.0.1:$FIRSTCOME_SERVERS_KAFKA_PORT,CONTROLLER://127.0.0.1:$FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT
-advertised.listeners=PLAINTEXT://127.0.0.1:$FIRSTCOME_SERVERS_KAFKA_PORT
+listeners=$listeners,CONTROLLER://127.0.0.1:$FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT
+advertised.listeners=$advertised
+listener.security.protocol.map=$protocols
 controller.listener.names=CONTROLLER
 log.dirs=$1/log
 auto.create.topics.enable=false

@@ -31,6 +31,9 @@ prepare_servers() {
     for name; do
         "${name}_install"
     done
+    if [[ -n ${FIRSTCOME_SERVERS_CLOCKS:-} ]]; then
+        need_packages libfaketime
+    fi
     exec 8>&-
 }
 

@@ -96,15 +96,31 @@ require_free_port() {
     fi
 }
 
+# shifted_clock NAME: set clock to the variables with which the server takes its
+# time from the file NAME in FIRSTCOME_SERVERS_CLOCKS (+90 is 90 s ahead), if
+# there is one. It may change while the server runs, whose waits stay as long as
+# they are. The C library's memory allocator is put ahead of Redis's own, which
+# would ask for the time before libfaketime is ready.
+shifted_clock() {
+    local file=${FIRSTCOME_SERVERS_CLOCKS:-}/$1 libraries=/usr/lib/$(uname -m)-linux-gnu/faketime
+    clock=()
+    if [[ -n ${FIRSTCOME_SERVERS_CLOCKS:-} && -e $file ]]; then
+        clock=("LD_PRELOAD=$libraries/libfaketimeMT.so.1:libc.so.6" "FAKETIME_TIMESTAMP_FILE=$file"
+            FAKETIME_CACHE_DURATION=1 FAKETIME_DONT_FAKE_MONOTONIC=1)
+    fi
+}
+
 # launch NAME COMMAND...: start a server in a session of its own, so that it
 # outlives this script and the terminal, without the script's locks.
 launch() {
-    local name=$1 log=$FIRSTCOME_SERVERS_FOLDER/$1.log id state start
+    local name=$1 log=$FIRSTCOME_SERVERS_FOLDER/$1.log id state start clock
     shift
     if [[ -e $log ]]; then
         mv "$log" "$log.previous"
     fi
-    (cd "$(data_folder "$name")" && exec setsid "${as_server_user[@]}" "$@") </dev/null >"$log" 2>&1 9>&- &
+    shifted_clock "$name"
+    set -- "${as_server_user[@]}" env "${clock[@]}" "$@"
+    (cd "$(data_folder "$name")" && exec setsid "$@") </dev/null >"$log" 2>&1 9>&- &
     id=$!
     # Else bash tells of the server's end, when it comes.
     disown "$id"
