@@ -28,9 +28,9 @@ type CampaignWriter interface {
 
 // CouponStore stores what the consumer brings.
 type CouponStore interface {
-	// StoreCoupons stores winners of one campaign in one short transaction, which reads the campaign's epoch under a
-	// shared lock, and gives one result each, in order. CodeRowRefused: the database refuses at least one of the
-	// rows, and none is stored.
+	// StoreCoupons stores winners of one campaign, at most MaxPage, in one short transaction, which reads the campaign's
+	// epoch under a shared lock, and gives one result each, in order. CodeRowRefused: the database refuses at least one
+	// of the rows, and none is stored.
 	StoreCoupons(ctx context.Context, campaign string, winners []Winner) ([]StoreResult, error)
 	// RecordFailEvent keeps a record that could not be stored. The same record position twice is one event. An event
 	// with a slot is recorded only under its own epoch: CodeEpochChanged otherwise.
@@ -54,7 +54,8 @@ type FailEventSettler interface {
 	// rule as StoreCoupons. When the outcome leaves the user without a row nothing is changed, and the event is still
 	// claimed. CodeLeaseLost, CodeRowRefused: as above, nothing is changed.
 	StoreClaimed(ctx context.Context, event FailEvent, winner Winner) (StoreResult, error)
-	// FailClaimed ends the attempt: back to FAIL, or DEAD. CodeLeaseLost: nothing is changed.
+	// FailClaimed ends the attempt: back to FAIL, or DEAD. A slot of another epoch than the campaign's is not noted: the
+	// event keeps what it holds, which is what the rebuild saw. CodeLeaseLost: nothing is changed.
 	FailClaimed(ctx context.Context, event FailEvent, failure Failure) error
 }
 
@@ -94,11 +95,11 @@ type LedgerRebuild interface {
 	// BeginRebuild raises the campaign's epoch and fencing number and gives the row as it then is: from here on no row
 	// of an older epoch is stored. CodeUnknownCampaign.
 	BeginRebuild(ctx context.Context, code string) (Campaign, error)
-	// VisitHolders calls visit for every coupon and every unresolved fail event of the campaign, all as of one moment,
-	// coupons first. A user may come more than once. An error of visit ends it and is returned.
+	// VisitHolders calls visit for every coupon and every unresolved fail event of the campaign whose user has no coupon,
+	// all as of one moment, coupons first. A user may come more than once. An error of visit ends it and is returned.
 	VisitHolders(ctx context.Context, campaign string, visit func(Holder) error) error
-	// FinishRebuild makes quota the campaign's quota and clears WantedQuota, if campaign.Fencing is still the newest.
-	// CodeOvertaken.
+	// FinishRebuild makes quota the campaign's quota and clears WantedQuota, if campaign.Fencing is still the newest and
+	// no operator has changed the quota since BeginRebuild. CodeOvertaken otherwise: rebuild again.
 	FinishRebuild(ctx context.Context, campaign Campaign, quota int64) (Campaign, error)
 }
 

@@ -185,7 +185,8 @@ func (l *Ledger) Coupons(
 		if err != nil {
 			return err
 		}
-		return couponPage(db, of.ID, after, limit+1).Find(&rows).Error
+		return db.Table(l.backend.byIndex("coupon", "coupon_stored")).
+			Where("campaign_id = ? AND id > ?", of.ID, after).Order("id").Limit(limit + 1).Find(&rows).Error
 	})
 	if err != nil {
 		return nil, 0, err
@@ -200,10 +201,6 @@ func (l *Ledger) Coupons(
 		coupons[i] = row.coupon(campaign)
 	}
 	return coupons, next, nil
-}
-
-func couponPage(db *gorm.DB, campaignID, after int64, limit int) *gorm.DB {
-	return db.Where("campaign_id = ? AND id > ?", campaignID, after).Order("id").Limit(limit)
 }
 
 func checkPage(limit int, cursor int64) error {

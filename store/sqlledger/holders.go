@@ -2,6 +2,7 @@ package sqlledger
 
 import (
 	"context"
+	"database/sql"
 
 	"gorm.io/gorm"
 
@@ -46,33 +47,70 @@ type holderWalk struct {
 	visit    func(domain.Holder) error
 }
 
+// coupons walks in steps of so many slots: slots are dense, and a range with two ends is the one thing that no
+// optimizer reads by another key. Who was revoked has no slot, and comes after.
 func (w holderWalk) coupons(ctx context.Context) error {
-	for after := int64(0); ; {
-		var rows []couponRow
-		err := w.page(ctx, func(tx *gorm.DB) error {
-			return couponPage(tx, w.campaign.ID, after, holdersPage).
-				Select("id", "user_id", "slot", "admitted_at").Find(&rows).Error
+	var highest sql.NullInt64
+	err := w.page(ctx, func(tx *gorm.DB) error {
+		return w.ofCampaign(tx.Model(&couponRow{})).Select("MAX(slot)").Scan(&highest).Error
+	})
+	if err != nil {
+		return err
+	}
+	for first := int64(1); first <= highest.Int64; first += holdersPage {
+		_, err := w.couponPage(ctx, func(tx *gorm.DB) *gorm.DB {
+			return w.ofCampaign(tx).Where("slot BETWEEN ? AND ?", first, first+holdersPage-1).Order("slot")
 		})
 		if err != nil {
 			return err
 		}
-		for _, row := range rows {
-			after = row.ID
-			if err := w.visit(holderByCoupon(row)); err != nil {
-				return err
-			}
+	}
+	return w.revokedCoupons(ctx)
+}
+
+func (w holderWalk) revokedCoupons(ctx context.Context) error {
+	for after := int64(0); ; {
+		rows, err := w.couponPage(ctx, func(tx *gorm.DB) *gorm.DB {
+			return w.ofCampaign(tx.Table(w.ledger.backend.byIndex("coupon", "coupon_slot"))).
+				Where("slot IS NULL AND id > ?", after).Order("id").Limit(holdersPage)
+		})
+		if err != nil || len(rows) < holdersPage {
+			return err
 		}
-		if len(rows) < holdersPage {
-			return nil
+		after = rows[len(rows)-1].ID
+	}
+}
+
+func (w holderWalk) ofCampaign(db *gorm.DB) *gorm.DB {
+	return db.Where("campaign_id = ?", w.campaign.ID)
+}
+
+// couponPage reads and visits one page of coupons.
+func (w holderWalk) couponPage(ctx context.Context, wanted func(tx *gorm.DB) *gorm.DB) ([]couponRow, error) {
+	var rows []couponRow
+	err := w.page(ctx, func(tx *gorm.DB) error {
+		return wanted(tx).Select("id", "user_id", "slot", "admitted_at").Find(&rows).Error
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range rows {
+		err := w.visit(domain.Holder{
+			UserID: domain.UserID(row.UserID), Slot: domain.Slot(row.Slot.Int64), AdmittedAt: row.AdmittedAt.UTC(),
+		})
+		if err != nil {
+			return nil, err
 		}
 	}
+	return rows, nil
 }
 
 func (w holderWalk) failEvents(ctx context.Context) error {
 	for after := int64(0); ; {
 		var rows []failEventRow
 		err := w.page(ctx, func(tx *gorm.DB) error {
-			return withoutRow(unresolvedOf(tx, w.campaign.Code), w.campaign.ID).
+			events := tx.Table(w.ledger.backend.byIndex("fail_event", "fail_event_unresolved"))
+			return withoutRow(unresolvedOf(events, w.campaign.Code), w.campaign.ID).
 				Select("id", "user_id", "slot", "admitted_at").
 				Where("id > ?", after).Order("id").Limit(holdersPage).Find(&rows).Error
 		})
@@ -125,9 +163,11 @@ func withoutRow(events *gorm.DB, campaignID int64) *gorm.DB {
 	return events.Where("NOT EXISTS (?)", rows)
 }
 
-// Count counts one campaign's rows as of one moment. The coupons are counted in the unique key of the slots, without
-// reading a row: about 0.1 s for a million. CodeUnknownCampaign.
+// Count counts one campaign's rows as of one moment. Coupons are counted in an index, without reading a row, which
+// takes some tenths of a second for a million: all of them and those without a slot, because MySQL 8.0 counts those
+// with a slot by reading every row. CodeUnknownCampaign.
 func (l *Ledger) Count(ctx context.Context, campaign string) (domain.LedgerCounts, error) {
+	var all int64
 	var counts domain.LedgerCounts
 	err := l.observe(ctx, "count", func(ctx context.Context) error {
 		return l.snapshot(ctx, func(tx *gorm.DB) error {
@@ -141,7 +181,7 @@ func (l *Ledger) Count(ctx context.Context, campaign string) (domain.LedgerCount
 				rows  *gorm.DB
 				count *int64
 			}{
-				{coupons().Where("slot IS NOT NULL"), &counts.Issued},
+				{coupons(), &all},
 				{coupons().Where("slot IS NULL"), &counts.Revoked},
 				{users(), &counts.Delayed},
 				{users().Where("status = ?", domain.FailStatusDead), &counts.Dead},
@@ -150,6 +190,7 @@ func (l *Ledger) Count(ctx context.Context, campaign string) (domain.LedgerCount
 					return err
 				}
 			}
+			counts.Issued = all - counts.Revoked
 			return nil
 		})
 	})

@@ -77,7 +77,10 @@ type backend struct {
 	openForMigration func() (*sql.DB, error)
 	dialector        func(*sql.DB) gorm.Dialector
 	migrations       fs.FS
-	oneWriter        bool
+	// byIndex names a table such that it is read by this index: the optimizers of MySQL and MariaDB otherwise read
+	// everything before the page, or every row of another campaign.
+	byIndex   func(table, index string) string
+	oneWriter bool
 	// lockName names the lock that makes migrations wait for each other; empty where none is needed.
 	lockName string
 }

@@ -38,6 +38,7 @@ func mysqlBackend(config Config, logger *slog.Logger) (backend, error) {
 		openForMigration: func() (*sql.DB, error) { return openMySQL(patient) },
 		dialector:        mysqlDialector,
 		migrations:       migrations,
+		byIndex:          func(table, index string) string { return table + " FORCE INDEX (" + index + ")" },
 		lockName:         "firstcome_migration_" + hex.EncodeToString(digest[:8]),
 	}, nil
 }
@@ -104,6 +105,7 @@ func setSessionVariables(settings *mysql.Config, callTimeout time.Duration) {
 // driverLogger takes what the driver would print to the standard error. The caller gets the error as well.
 type driverLogger struct{ logger *slog.Logger }
 
+// Print is what the driver calls.
 func (d driverLogger) Print(values ...any) {
 	d.logger.Debug("database driver", "said", fmt.Sprint(values...))
 }

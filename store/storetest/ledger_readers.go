@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -149,7 +150,7 @@ func testHoldersPages(t *testing.T, ledger Ledger) {
 	storeAll(t, ledger, campaign, first...)
 	last := winner(campaign, 1, 2*domain.MaxPage)
 	storeAll(t, ledger, campaign, last)
-	all := append(first, last)
+	all := slices.Concat(first, []domain.Winner{last})
 	seen := holders(t, ledger, "spring")
 	require.Len(t, seen, len(all))
 	for i, w := range all {

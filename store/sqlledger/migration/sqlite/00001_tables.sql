@@ -26,10 +26,10 @@ CREATE TABLE coupon (
     issued_at    DATETIME NULL,
     revoked_at   DATETIME NULL,
     revoked_slot INTEGER  NULL,
-    released_at  DATETIME NULL,
-    UNIQUE (campaign_id, user_id),
-    UNIQUE (campaign_id, slot)
+    released_at  DATETIME NULL
 );
+CREATE UNIQUE INDEX coupon_user ON coupon (campaign_id, user_id);
+CREATE UNIQUE INDEX coupon_slot ON coupon (campaign_id, slot);
 CREATE INDEX coupon_stored ON coupon (campaign_id, id);
 CREATE INDEX coupon_unreleased ON coupon (id) WHERE revoked_at IS NOT NULL AND released_at IS NULL;
 
