@@ -63,6 +63,7 @@ func startTestKafka(t *testing.T, folder string) *Kafka {
 }
 
 func TestKafkaKeepsRecordsAndOffsetsInItsFolder(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	kafka := startTestKafka(t, folder)
 	produceKafka(t, kafka.Addr(), "1", "2")
@@ -89,6 +90,7 @@ func TestKafkaSaysWhichAddressIsTaken(t *testing.T) {
 }
 
 func TestKafkaSurvivesBeingKilled(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKafkaAsAChild$")
 	child.Env = append(os.Environ(), kafkaFolderVariable+"="+folder)
