@@ -85,6 +85,13 @@ func TestEveryAttemptResolvesItsEventOrSaysWhyNot(t *testing.T) {
 			is.Equal(1, e.Attempts)
 			is.Empty(w.disputed)
 		}},
+		{"nor one of an older epoch", func(w *world) domain.FailEvent {
+			w.hold(user, domain.NoSlot)
+			return refusedEvent(user, 3, 0)
+		}, domain.FailStatusFail, 0, domain.ReasonRowRefused, func(is *assert.Assertions, w *world, e domain.FailEvent) {
+			is.Equal(1, e.Attempts)
+			is.Empty(w.disputed)
+		}},
 		{"a slot that is another user's is given up, and the gate is told", func(w *world) domain.FailEvent {
 			w.hold(user, 3)
 			w.issue(8, 3)
@@ -277,6 +284,23 @@ func away(err error, calls ...string) func(string) error {
 		}
 		return nil
 	}
+}
+
+func TestNothingIsClaimedBeforeWhatAnOutageLeftOpenWasGivenBack(t *testing.T) {
+	w, r := opened(t, sale)
+	w.hold(7, 3)
+	id := w.fail(refusedEvent(7, 3, 1))
+	w.before = func(call, _ string) error { return away(errAway, "store", "fail claimed")(call) }
+	for range 3 {
+		_, err := r.retryOnce(t.Context())
+		require.Error(t, err)
+	}
+	assert.Equal(t, 1, w.calls["claim"])
+	w.before = nil
+	_, err := r.retryOnce(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, domain.FailStatusFail, w.events[id].Status)
+	assert.Equal(t, 2, w.calls["claim"])
 }
 
 func TestARetryerThatDiedLeavesItsEventsToTheRescue(t *testing.T) {
