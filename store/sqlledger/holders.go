@@ -95,10 +95,7 @@ func (w holderWalk) couponPage(ctx context.Context, wanted func(tx *gorm.DB) *go
 		return nil, err
 	}
 	for _, row := range rows {
-		err := w.visit(domain.Holder{
-			UserID: domain.UserID(row.UserID), Slot: domain.Slot(row.Slot.Int64), AdmittedAt: row.AdmittedAt.UTC(),
-		})
-		if err != nil {
+		if err := w.visit(holderByCoupon(row)); err != nil {
 			return nil, err
 		}
 	}

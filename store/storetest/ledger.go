@@ -24,6 +24,8 @@ type Ledger interface {
 	domain.LedgerRebuild
 	domain.RevocationLedger
 	domain.LedgerCounter
+	domain.AuditLedger
+	domain.AuditStore
 	domain.SettingStore
 }
 
@@ -42,7 +44,7 @@ func RunLedger(t *testing.T, open func(t *testing.T) Ledger) {
 	t.Helper()
 	for _, group := range []map[string]func(*testing.T, Ledger){
 		ledgerCampaignTests, ledgerCouponTests, ledgerFailEventTests, ledgerOperatorTests, ledgerReaderTests,
-		ledgerConcurrencyTests,
+		ledgerConcurrencyTests, ledgerAuditTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) { test(t, open(t)) })
