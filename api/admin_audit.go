@@ -41,7 +41,7 @@ func (s *Server) adminLastAudits(c *gin.Context) {
 		return
 	}
 	s.answerAudits(c, func() ([]domain.AuditResult, error) {
-		return s.ports.Auditor.LastAudits(c.Request.Context(), q.text("campaign"))
+		return s.ports.Auditor.LastAudits(c.Request.Context(), q.campaign())
 	})
 }
 
@@ -62,7 +62,7 @@ func (s *Server) adminRunAudit(c *gin.Context) {
 	// Without this the server would cut the answer off after the time that other answers may take.
 	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(auditTimeout + adminTimeout))
 	var campaigns []string
-	if campaign := q.text("campaign"); campaign != "" {
+	if campaign := q.campaign(); campaign != "" {
 		campaigns = []string{campaign}
 	}
 	s.answerAudits(c, func() ([]domain.AuditResult, error) {

@@ -50,7 +50,7 @@ func viewCoupon(coupon domain.Coupon) couponView {
 // adminCoupons answers GET /v1/admin/coupons?campaign=&cursor=&limit=, in the order in which coupons were stored.
 func (s *Server) adminCoupons(c *gin.Context) {
 	q := newQuery(c, "campaign", "cursor", "limit")
-	campaign, after, limit := q.text("campaign"), q.cursor(cursorCoupons), q.limit()
+	campaign, after, limit := q.campaign(), q.cursor(cursorCoupons), q.limit()
 	if campaign == "" {
 		q.refuse("campaign", "campaign must be given")
 	}

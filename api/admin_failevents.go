@@ -80,7 +80,7 @@ func (s *Server) adminFailEvents(c *gin.Context) {
 		Status: domain.FailStatus(q.oneOf("status", "FAIL", "PROCESSING", "SUCCESS", "DEAD")),
 		Reason: domain.FailReason(q.oneOf("reason", "UNPARSABLE", "UNKNOWN_CAMPAIGN", "ROW_REFUSED", "SLOT_TAKEN",
 			"OVER_QUOTA", "NO_SLOT_LEFT")),
-		Campaign: q.text("campaign"), UserID: q.userID("user_id"), BeforeID: q.cursor(cursorFailEvents), Limit: min(limit+1, domain.MaxPage),
+		Campaign: q.campaign(), UserID: q.userID("user_id"), BeforeID: q.cursor(cursorFailEvents), Limit: min(limit+1, domain.MaxPage),
 	}
 	if q.err != nil {
 		s.refuse(c, q.err)

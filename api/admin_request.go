@@ -138,7 +138,7 @@ func (q *query) refuse(name, message string) {
 	}
 }
 
-func (q *query) text(name string) string { return q.values.Get(name) }
+func (q *query) campaign() string { return q.values.Get("campaign") }
 
 func (q *query) oneOf(name string, allowed ...string) string {
 	value := q.values.Get(name)

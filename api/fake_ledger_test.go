@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -20,12 +21,14 @@ type fakeLedger struct {
 	attempts  []domain.FailEventAttempt
 	counts    domain.LedgerCounts
 	settings  map[string]string
+	audits    []domain.AuditResult
 
 	// reading is called by each reading of all campaigns, onCount by each count.
 	reading func(ctx context.Context)
 	onCount func()
 	// hangs makes the questions about one user and the counts last until their context ends.
 	hangs         bool
+	audited       []string
 	actors        []string
 	lastFilter    domain.FailEventFilter
 	discardReason string
@@ -259,4 +262,19 @@ func (l *fakeLedger) SetSetting(_ context.Context, name, value, actor string) er
 	}
 	l.settings[name], l.actors = value, append(l.actors, actor)
 	return nil
+}
+
+// Audit and LastAudits make the fake an Auditor.
+func (l *fakeLedger) Audit(_ context.Context, campaigns []string, repair bool) ([]domain.AuditResult, error) {
+	unlock, err := l.lock()
+	defer unlock()
+	l.audited = append(l.audited, fmt.Sprint(campaigns, repair))
+	return l.audits, err
+}
+
+func (l *fakeLedger) LastAudits(_ context.Context, campaign string) ([]domain.AuditResult, error) {
+	unlock, err := l.lock()
+	defer unlock()
+	l.audited = append(l.audited, "last "+campaign)
+	return l.audits, err
 }

@@ -57,7 +57,7 @@ func (b *fixture) ports() Ports {
 	return Ports{
 		Admitter: b.gate, GateReader: b.gate, Publisher: b.queue, CampaignReader: b.ledger, CampaignWriter: b.ledger,
 		CouponReader: b.ledger, FailEventReader: b.ledger, FailEventOperator: b.ledger, LedgerCounter: b.ledger,
-		SettingStore: b.ledger, Checks: b.checks, Pipeline: b.pipeline, Gatherer: b.registry,
+		SettingStore: b.ledger, Checks: b.checks, Pipeline: b.pipeline, Auditor: b.ledger, Gatherer: b.registry,
 	}
 }
 
