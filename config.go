@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -46,6 +47,7 @@ type Config struct {
 	KafkaRetention         time.Duration `env:"KAFKA_RETENTION" envDefault:"168h" help:"how long the topic keeps records, when it is created"`
 	KafkaUsername          string        `env:"KAFKA_USERNAME" help:"user name at Kafka (SASL)"`
 	KafkaPassword          string        `env:"KAFKA_PASSWORD" secret:"true" help:"password at Kafka (SASL)"`
+	KafkaMechanism         string        `env:"KAFKA_MECHANISM" envDefault:"PLAIN" help:"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"`
 	KafkaTLS               bool          `env:"KAFKA_TLS" help:"connect to Kafka by TLS"`
 
 	MySQLDSN            string        `env:"MYSQL_DSN" secret:"true" help:"user:password@tcp(host:port)/database of MySQL 8 or MariaDB 10.11"`
@@ -66,6 +68,7 @@ type Config struct {
 	BackoffMax  time.Duration `env:"BACKOFF_MAX" envDefault:"5m" help:"longest wait between two tries"`
 	RelayAfter  time.Duration `env:"RELAY_AFTER" envDefault:"2s" help:"age at which an unconfirmed winner is sent to Kafka again"`
 	AuditEvery  time.Duration `env:"AUDIT_EVERY" envDefault:"1h" help:"how often a retryer compares Redis, Kafka and the database"`
+	AuditWait   time.Duration `env:"AUDIT_WAIT" envDefault:"1s" help:"how long an audit waits before it looks again at what seems wrong"`
 
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s" help:"how long finishing may take after SIGTERM"`
 }
@@ -118,7 +121,8 @@ func loadConfig(environment []string, flags *pflag.FlagSet) (Config, []string, e
 	if err != nil {
 		return config, unknown, usageError{fmt.Sprintf("configuration: %v", strings.TrimPrefix(err.Error(), "env: "))}
 	}
-	return config, unknown, config.check()
+	err = config.check()
+	return config, unknown, err
 }
 
 // Variables of our own tests and of docker/servers.sh, which are no settings of the program.
@@ -149,31 +153,44 @@ func (c *Config) check() error {
 	if err := domain.CheckCampaignCode(c.DefaultCampaign); err != nil {
 		return usageError{fmt.Sprintf("%sDEFAULT_CAMPAIGN: %v", envPrefix, err)}
 	}
-	limits := []struct {
-		name   string
-		within bool
-		want   string
-	}{
-		{"BATCH_SIZE", c.BatchSize >= 1 && c.BatchSize <= domain.MaxPage, "1 to 1000"},
-		{"ROWS_PER_SECOND", c.RowsPerSecond >= 0 && c.RowsPerSecond <= 1e6, "0 to 1000000"},
-		{"KAFKA_PARTITIONS", c.KafkaPartitions >= 1 && c.KafkaPartitions <= 1000, "1 to 1000"},
-		{"MYSQL_MAX_CONNECTIONS", c.MySQLMaxConnections >= 2 && c.MySQLMaxConnections <= 1000, "2 to 1000"},
-		{"MAX_ATTEMPTS", c.MaxAttempts >= 1 && c.MaxAttempts <= 1000, "1 to 1000"},
-		{"REDIS_TIMEOUT", c.RedisTimeout >= 10*time.Millisecond && c.RedisTimeout <= time.Minute, "10ms to 1m"},
-		{"PRODUCE_TIMEOUT", c.ProduceTimeout > 0 && c.ProduceTimeout <= time.Minute, "above 0 to 1m"},
-		{"SHUTDOWN_TIMEOUT", c.ShutdownTimeout > 0 && c.ShutdownTimeout <= 10*time.Minute, "above 0 to 10m"},
-		{"AUDIT_EVERY", c.AuditEvery >= time.Second, "at least 1s"},
-		{"LINGER", c.Linger >= 0 && c.Linger <= 10*time.Second, "0 to 10s"},
-		{"BACKOFF_MAX", c.BackoffMin > 0 && c.BackoffMax >= c.BackoffMin, "at least BACKOFF_MIN, which must be above 0"},
-		{"LOG_LEVEL", new(slog.Level).UnmarshalText([]byte(c.LogLevel)) == nil, "debug, info, warn or error"},
-		{"LOG_FORMAT", c.LogFormat == "text" || c.LogFormat == "json", "text or json"},
-	}
-	for _, limit := range limits {
+	for _, limit := range c.limits() {
 		if !limit.within {
 			return usageError{fmt.Sprintf("%s%s must be %s", envPrefix, limit.name, limit.want)}
 		}
 	}
 	return nil
+}
+
+// limit is what a setting must be, and whether it is.
+type limit struct {
+	name   string
+	within bool
+	want   string
+}
+
+func (c *Config) limits() []limit {
+	return []limit{
+		{"BATCH_SIZE", between(c.BatchSize, 1, domain.MaxPage), "1 to 1000"},
+		{"ROWS_PER_SECOND", between(c.RowsPerSecond, 0, 1e6), "0 to 1000000"},
+		{"KAFKA_PARTITIONS", between(c.KafkaPartitions, 1, 1000), "1 to 1000"},
+		{"MYSQL_MAX_CONNECTIONS", between(c.MySQLMaxConnections, 2, 1000), "2 to 1000"},
+		{"MAX_ATTEMPTS", between(c.MaxAttempts, 1, 1000), "1 to 1000"},
+		{"REDIS_TIMEOUT", between(c.RedisTimeout, 10*time.Millisecond, time.Minute), "10ms to 1m"},
+		{"PRODUCE_TIMEOUT", between(c.ProduceTimeout, 1, time.Minute), "above 0 to 1m"},
+		{"SHUTDOWN_TIMEOUT", between(c.ShutdownTimeout, 1, 10*time.Minute), "above 0 to 10m"},
+		{"LINGER", between(c.Linger, 0, 5*time.Second), "0 to 5s"},
+		{"BACKOFF_MIN", c.BackoffMin > 0, "above 0"},
+		{"BACKOFF_MAX", c.BackoffMax >= c.BackoffMin, "at least BACKOFF_MIN"},
+		{"RELAY_AFTER", between(c.RelayAfter, time.Millisecond, time.Hour), "1ms to 1h"},
+		{"LOG_LEVEL", new(slog.Level).UnmarshalText([]byte(c.LogLevel)) == nil, "debug, info, warn or error"},
+		{"LOG_FORMAT", slices.Contains([]string{"text", "json"}, c.LogFormat), "text or json"},
+		{"KAFKA_MECHANISM", slices.Contains([]string{"PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}, c.KafkaMechanism),
+			"PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"},
+	}
+}
+
+func between[T cmp.Ordered](value, lowest, highest T) bool {
+	return lowest <= value && value <= highest
 }
 
 // require refuses, in one line, a configuration in which one of the named variables is empty.

@@ -42,6 +42,7 @@ func TestAWrongValueIsRefusedByItsName(t *testing.T) {
 		"FIRSTCOME_ROLES": "api,cashier", "FIRSTCOME_BATCH_SIZE": "0", "FIRSTCOME_ROWS_PER_SECOND": "-1",
 		"FIRSTCOME_DEFAULT_CAMPAIGN": "No Code", "FIRSTCOME_LOG_LEVEL": "loud", "FIRSTCOME_REDIS_TIMEOUT": "1ms",
 		"FIRSTCOME_KAFKA_PARTITIONS": "0", "FIRSTCOME_LOG_FORMAT": "xml", "FIRSTCOME_MAX_ATTEMPTS": "0",
+		"FIRSTCOME_RELAY_AFTER": "0s", "FIRSTCOME_BACKOFF_MAX": "1ms", "FIRSTCOME_KAFKA_MECHANISM": "MAGIC",
 	} {
 		_, _, err := loadConfig([]string{variable + "=" + value}, flagsOf(t).Flags())
 		var usage usageError

@@ -71,7 +71,7 @@ func ownDatabase(t *testing.T, name string) string {
 	_, err = server.ExecContext(t.Context(), "CREATE DATABASE "+name)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		_, err := server.Exec("DROP DATABASE " + name) //nolint:noctx // the test's context has ended by now
+		_, err := server.Exec("DROP DATABASE " + name)
 		require.NoError(t, err)
 		require.NoError(t, server.Close())
 	})
@@ -82,7 +82,7 @@ func ownDatabase(t *testing.T, name string) string {
 // servers stops and starts the real servers.
 func servers(t *testing.T, arguments ...string) {
 	t.Helper()
-	command := exec.Command(requireSetting(t, "FIRSTCOME_TEST_SERVERS"), arguments...) //nolint:noctx // also runs in cleanups
+	command := exec.Command(requireSetting(t, "FIRSTCOME_TEST_SERVERS"), arguments...)
 	output, err := command.CombinedOutput()
 	require.NoError(t, err, string(output))
 }

@@ -171,7 +171,8 @@ func (s *system) settle(campaign string) {
 	s.t.Helper()
 	s.eventually(campaign+" settles", func() bool {
 		got, err := s.call(http.MethodGet, "/v1/campaigns/"+campaign, nil)
-		return err == nil && got.body["settled"] == true
+		settled, _ := got.body["settled"].(bool)
+		return err == nil && settled
 	})
 }
 
@@ -187,7 +188,8 @@ func (s *system) coupons(campaign string) map[string]int64 {
 			coupon, _ := item.(map[string]any)
 			user, _ := coupon["user_id"].(string)
 			slot, _ := coupon["slot"].(float64)
-			require.NotContains(s.t, rows, user, "two coupons for one user")
+			_, twice := rows[user]
+			require.False(s.t, twice, "two coupons for user %s", user)
 			rows[user] = int64(slot)
 		}
 		if cursor = page.text("next_cursor"); cursor == "" {
@@ -201,12 +203,13 @@ func (s *system) requireSlots(campaign string, n int) {
 	s.t.Helper()
 	holders := map[int64]string{}
 	for user, slot := range s.coupons(campaign) {
-		require.NotContains(s.t, holders, slot, "two users with one slot")
+		other, taken := holders[slot]
+		require.False(s.t, taken, "slot %d is user %s's and user %s's", slot, other, user)
 		holders[slot] = user
 	}
 	require.Len(s.t, holders, n)
 	for slot := int64(1); slot <= int64(n); slot++ {
-		require.Contains(s.t, holders, slot)
+		require.NotEmpty(s.t, holders[slot], "slot %d is nobody's", slot)
 	}
 }
 

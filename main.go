@@ -31,14 +31,16 @@ func (e usageError) Error() string { return e.text }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:]))
+	code := run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
 }
 
 // run executes one command line and gives the exit code.
 func run(ctx context.Context, arguments []string) int {
 	root := rootCommand()
 	root.SetArgs(arguments)
+	root.SetOut(os.Stdout) // what a command prints can be piped; errors and logs go to standard error
 	err := root.ExecuteContext(ctx)
 	var usage usageError
 	switch {
@@ -112,7 +114,7 @@ func versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  noArguments,
 		Run: func(command *cobra.Command, _ []string) {
-			fmt.Fprintln(command.OutOrStdout(), "firstcome", version, revision())
+			command.Println("firstcome", version, revision())
 		},
 	}
 }

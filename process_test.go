@@ -28,11 +28,8 @@ var (
 func binary(t *testing.T) string {
 	t.Helper()
 	buildOnce.Do(func() {
-		var folder string
-		if folder, buildError = os.MkdirTemp("", "firstcome-test"); buildError != nil {
-			return
-		}
-		binaryPath = filepath.Join(folder, "firstcome")
+		// Not in the test's own folder: that is deleted with the first test, and the others use the same binary.
+		binaryPath = filepath.Join(os.TempDir(), fmt.Sprintf("firstcome-test-%d", os.Getpid()))
 		output, err := exec.CommandContext(context.Background(), "go", "build", "-o", binaryPath, ".").CombinedOutput()
 		if err != nil {
 			buildError = fmt.Errorf("%w: %s", err, output)
@@ -88,7 +85,7 @@ func (p *process) start() {
 	p.command.Stdout, p.command.Stderr = p.output, p.output
 	require.NoError(p.t, p.command.Start())
 	require.Eventually(p.t, func() bool {
-		response, err := http.Get("http://" + p.address + "/healthz") //nolint:noctx // a moment at the start
+		response, err := http.Get("http://" + p.address + "/healthz")
 		if err != nil {
 			return false
 		}
@@ -129,7 +126,7 @@ func (p *process) terminate() int {
 // freeAddress finds a port that nobody listens on.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = listener.Close() }()
 	return listener.Addr().String()
@@ -194,6 +191,14 @@ func (s *system) requirePromisesKept(campaign string, promised map[int64]answer,
 	s.settle(campaign)
 	s.requireIssued(campaign, promised)
 	s.requireSlots(campaign, quota)
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if binaryPath != "" {
+		_ = os.Remove(binaryPath)
+	}
+	os.Exit(code)
 }
 
 func TestMissingConfigurationIsOneLineThatNamesTheVariable(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"firstcome/domain"
 	"firstcome/store/kafkaqueue"
 )
 
@@ -24,7 +25,7 @@ func serveCommand() *cobra.Command {
 			if err := config.require(needed...); err != nil {
 				return err
 			}
-			fmt.Fprintln(command.OutOrStdout(), "firstcome", version, "with this configuration:")
+			command.Println("firstcome", version, "with this configuration:")
 			config.print(command.OutOrStdout())
 			return serve(ctx, config, command)
 		})
@@ -41,7 +42,7 @@ func serve(ctx context.Context, config Config, command *cobra.Command) error {
 	if err != nil {
 		return fmt.Errorf("%sHTTP_ADDR: %w", envPrefix, err)
 	}
-	fmt.Fprintf(command.OutOrStdout(), "listening on http://%s, roles %v\n", listener.Addr(), config.Roles)
+	command.Printf("listening on http://%s, roles %v\n", listener.Addr(), config.Roles)
 	return p.Run(ctx, listener)
 }
 
@@ -76,14 +77,24 @@ func migrateCommand() *cobra.Command {
 			if err := ledger.Migrate(ctx); err != nil {
 				return err
 			}
-			fmt.Fprintln(command.OutOrStdout(), "the database is up to date")
+			command.Println("the database is up to date")
 			if len(at.kafka) == 0 {
 				return nil
 			}
-			if err := kafkaqueue.EnsureTopic(ctx, config.kafkaConfig(at)); err != nil {
-				return err
-			}
-			fmt.Fprintf(command.OutOrStdout(), "the topic %s exists\n", config.KafkaTopic)
-			return nil
+			return makeTopic(ctx, config, command)
 		})
+}
+
+// makeTopic makes the topic if it is missing. One with another number of partitions works as well, and is left alone.
+func makeTopic(ctx context.Context, config Config, command *cobra.Command) error {
+	err := kafkaqueue.EnsureTopic(ctx, config.kafkaConfig(config.configuredAddresses()))
+	switch domain.CodeOf(err) {
+	case "":
+		command.Printf("the topic %s exists\n", config.KafkaTopic)
+	case domain.CodeConflict:
+		command.Println("warning:", err)
+	default:
+		return err
+	}
+	return nil
 }

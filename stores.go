@@ -95,7 +95,7 @@ func (c *Config) kafkaConfig(at addresses) kafkaqueue.Config {
 	return kafkaqueue.Config{
 		Brokers: at.kafka, Topic: c.KafkaTopic, Group: c.KafkaGroup, Partitions: c.KafkaPartitions,
 		ReplicationFactor: c.KafkaReplicationFactor, Retention: c.KafkaRetention,
-		Username: c.KafkaUsername, Password: c.KafkaPassword, TLS: c.KafkaTLS,
+		Username: c.KafkaUsername, Password: c.KafkaPassword, Mechanism: c.KafkaMechanism, TLS: c.KafkaTLS,
 		PublishTimeout: c.ProduceTimeout,
 	}
 }
