@@ -170,10 +170,10 @@ func applyUntilAnswered(s *system, campaign string, user int64) (answer, bool) {
 	return answer{}, false
 }
 
-// admitted is how many slots of a campaign are handed out; 0 while nobody answers.
+// admitted is how many slots of a campaign are handed out; 0 while nobody knows.
 func (s *system) admitted(campaign string) int {
 	got, err := s.call(http.MethodGet, "/v1/campaigns/"+campaign, nil)
-	if err != nil || got.status != http.StatusOK {
+	if _, told := got.body["remaining"]; err != nil || !told {
 		return 0
 	}
 	return int(got.number("quota") - got.number("remaining"))
