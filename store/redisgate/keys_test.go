@@ -91,6 +91,7 @@ func spoiledKeys(t *testing.T, addrs []string) {
 	for name, test := range map[string]func(*testing.T, *bench){
 		"ADeletedKeyClosesTheGate":         testDeletedKeys,
 		"AKeyOfAWrongTypeClosesTheGate":    testWrongTypes,
+		"ASpoiledEmptyGateIsClosed":        testEmptyGate,
 		"GarbageInMetaClosesTheGate":       testSpoiledMeta,
 		"GarbageInAUserClosesTheGate":      testSpoiledUser,
 		"GarbageInTheFreeSlotsClosesIt":    testSpoiledFree,
@@ -135,6 +136,32 @@ func testWrongTypes(t *testing.T, b *bench) {
 		require.NoError(t, b.raw.SAdd(t.Context(), b.key("rebuild:users"), "a set").Err())
 		b.reopen(t)
 	}
+}
+
+// testEmptyGate spoils a gate that has admitted nobody yet, where sums say nothing.
+func testEmptyGate(t *testing.T, b *bench) {
+	empty := func() {
+		b.campaign.Epoch++
+		target, err := b.BeginRebuild(t.Context(), b.campaign.Code, b.campaign.Epoch)
+		require.NoError(t, err)
+		require.NoError(t, b.OpenRebuilt(t.Context(), target, b.campaign))
+		b.requireOpen(t)
+	}
+	for _, name := range []string{"meta", "count", "pending"} {
+		empty()
+		require.NoError(t, b.raw.Del(t.Context(), b.key(name)).Err())
+		b.requireClosed(t, name)
+	}
+	for _, name := range gateKeyNames {
+		empty()
+		require.NoError(t, b.raw.Del(t.Context(), b.key(name)).Err())
+		require.NoError(t, b.raw.SAdd(t.Context(), b.key(name), "a set").Err())
+		b.requireClosed(t, name)
+	}
+	empty()
+	admission, err := b.Admit(t.Context(), b.campaign.Code, 77)
+	require.NoError(t, err)
+	assert.Equal(t, domain.Slot(1), admission.Slot)
 }
 
 func testSpoiledMeta(t *testing.T, b *bench) {
