@@ -80,7 +80,7 @@ func (p *program) consumerPorts() consumer.Ports {
 func (p *program) retryerConfig() retryer.Config {
 	return retryer.Config{
 		MaxAttempts: p.config.MaxAttempts, BackoffMin: p.config.BackoffMin, BackoffMax: p.config.BackoffMax,
-		RelayAfter: p.config.RelayAfter, AuditEvery: p.config.AuditEvery,
+		RelayAfter: p.config.RelayAfter, AuditEvery: p.config.AuditEvery, AuditWait: p.config.AuditWait,
 	}
 }
 

@@ -134,9 +134,21 @@ func (m *mending) rebuild(ctx context.Context) {
 		return
 	}
 	cause := domain.AuditDifference{Kind: m.outcome.differences[first].Kind}
+	if m.impossible() {
+		m.note(cause, false, "the gate was not rebuilt: a coupon's slot is beyond what a campaign can have, and the rebuild "+
+			"would leave the gate closed; correct that row first")
+		return
+	}
 	if m.unsafe > 0 {
 		m.note(cause, false, fmt.Sprintf("the gate was not rebuilt: it would forget %d users whom only the gate knows", m.unsafe))
 		return
 	}
 	m.noteError(cause, "rebuilt the gate from the topic and the ledger", m.Rebuild(ctx, m.outcome.result.Campaign))
+}
+
+// impossible says that the ledger holds what no rebuild accepts; beginning one would only close the gate.
+func (m *mending) impossible() bool {
+	return slices.ContainsFunc(m.outcome.differences, func(d domain.AuditDifference) bool {
+		return d.Kind == domain.AuditSlotOverQuota && d.Slot > domain.MaxQuota
+	})
 }

@@ -29,6 +29,7 @@ const (
 
 // Numbers of MySQL and MariaDB that are named in the code.
 const (
+	mysqlNoIndex  = 1176
 	mysqlLockWait = 1205
 	mysqlDeadlock = 1213
 )
@@ -154,4 +155,14 @@ var undoneByCommit = map[uint16]bool{mysqlDeadlock: true, 1290: true, 1792: true
 func isDeadlockOrLockWait(err error) bool {
 	var fromMySQL *mysql.MySQLError
 	return errors.As(err, &fromMySQL) && (fromMySQL.Number == mysqlDeadlock || fromMySQL.Number == mysqlLockWait)
+}
+
+// isMissingIndex says that a statement may have failed only because it named an index that is not there.
+func isMissingIndex(err error) bool {
+	var fromMySQL *mysql.MySQLError
+	if errors.As(err, &fromMySQL) {
+		return fromMySQL.Number == mysqlNoIndex
+	}
+	var fromSQLite sqliteError
+	return errors.As(err, &fromSQLite) && fromSQLite.Code()&0xff == sqliteGenericError
 }
