@@ -64,7 +64,10 @@ func (w holderWalk) coupons(ctx context.Context) error {
 		if !first.Valid {
 			return w.revokedCoupons(ctx)
 		}
-		after = min(first.Int64, math.MaxInt64-holdersPage) + holdersPage - 1
+		after = math.MaxInt64 // the page's last slot, below what would run over
+		if first.Int64 <= math.MaxInt64-holdersPage {
+			after = first.Int64 + holdersPage - 1
+		}
 		_, err = w.couponPage(ctx, func(tx *gorm.DB) *gorm.DB {
 			return w.ofCampaign(tx).Where("slot BETWEEN ? AND ?", first.Int64, after).Order("slot")
 		})
