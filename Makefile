@@ -2,11 +2,14 @@
 
 LINT_VERSION := 2.15.0
 FUZZTIME ?= 10s
+SEED ?= 0
+RUNS ?= 3
+MINUTES ?= 2
 SERVERS := docker/servers.sh
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build run loadtest test test-real fuzz lint fmt fmt-check vet up down compose-check clean
+.PHONY: help build run loadtest test test-real chaos fuzz lint fmt fmt-check vet up down compose-check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +28,9 @@ test: ## all tests that need nothing but Go, with the race detector
 
 test-real: ## all tests, on real Redis, Kafka, MySQL and MariaDB; starts what isn't running
 	$(SERVERS) with go test -race -tags realservers -count=1 -p 1 -timeout 20m ./...
+
+chaos: ## break everything, in RUNS (3) runs of MINUTES (2) that begin with SEED (a random one), and check every promise
+	go run ./chaos -seed $(SEED) -runs $(RUNS) -minutes $(MINUTES)
 
 fuzz: ## each fuzz test for FUZZTIME (10s)
 	@for package in $$(go list ./...); do \

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"firstcome/domain"
+)
+
+// Faults of this group are no faults but what operators do during a sale.
+var operatorFaults = []fault{
+	{momentary("raise quota", "campaign"), raiseQuota},
+	{momentary("lower quota", "campaign"), lowerQuota},
+	{lasting("pause campaign", 300*time.Millisecond, 3*time.Second, "campaign"), pauseCampaign},
+	{lasting("throttle", time.Second, 6*time.Second, "throttle"), throttle},
+	{momentary("revoke coupons", "coupons"), revokeCoupons},
+	{momentary("discard or retry dead events", "coupons"), decideDeadEvents},
+}
+
+func raiseQuota(ctx context.Context, w *world, s step) (healing, error) {
+	view, err := w.operator.campaign(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return nil, w.operator.setQuota(ctx, max(view.Quota, view.WantedQuota)+int64(s.between(10, 1000)))
+}
+
+// lowerQuota asks for something near the slots in use; whether it is possible the program says now or at the rebuild.
+func lowerQuota(ctx context.Context, w *world, s step) (healing, error) {
+	view, err := w.operator.campaign(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if view.Gate == nil {
+		return nil, errors.New("Redis's numbers are not known") //nolint:staticcheck // a name
+	}
+	inUse := view.Gate.Count - view.Gate.Free
+	quota := min(view.Quota-1, inUse+int64(s.between(-5, 60)))
+	err = w.operator.setQuota(ctx, max(quota, 1))
+	var refused refusal
+	if errors.As(err, &refused) {
+		w.timeline.add("the lower quota %d is refused: %v", quota, err)
+		err = nil
+	}
+	return nil, err
+}
+
+func pauseCampaign(ctx context.Context, w *world, _ step) (healing, error) {
+	return func(ctx context.Context) error {
+		return eventually(ctx, time.Minute, "the campaign is resumed", func(ctx context.Context) error { return w.operator.setState(ctx, "resume") })
+	}, w.operator.setState(ctx, "pause")
+}
+
+// unthrottled is fast enough for the load and everything that an outage has left over.
+const unthrottled = 20_000
+
+func throttle(ctx context.Context, w *world, s step) (healing, error) {
+	return func(ctx context.Context) error {
+		return eventually(ctx, time.Minute, "the throttle is lifted", func(ctx context.Context) error { return w.operator.throttle(ctx, unthrottled) })
+	}, w.operator.throttle(ctx, s.between(1, 100))
+}
+
+// revokeCoupons is the one transaction of which a revocation consists; the retryers tell Redis.
+func revokeCoupons(ctx context.Context, w *world, s step) (healing, error) {
+	rows, err := w.readRows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	revoked := 0
+	for i := s.between(0, 20); i < len(rows) && revoked < 5; i += 1 + len(rows)/5 {
+		if rows[i].revoked {
+			continue
+		}
+		w.giveUp(rows[i].user)
+		_, err := w.database.ExecContext(ctx, `UPDATE coupon SET revoked_slot = slot, slot = NULL, revoked_at = UTC_TIMESTAMP(6)
+			WHERE user_id = ? AND slot IS NOT NULL`, rows[i].user)
+		if err != nil {
+			return nil, err
+		}
+		revoked++
+	}
+	if revoked == 0 {
+		return nil, errors.New("there is no coupon to revoke")
+	}
+	return nil, nil
+}
+
+func (w *world) giveUp(user domain.UserID) {
+	w.record.change(func(r *record) { r.givenUp[user] = true })
+}
+
+// decideDeadEvents discards some dead fail events and retries the others.
+func decideDeadEvents(ctx context.Context, w *world, s step) (healing, error) {
+	events, err := w.readEvents(ctx)
+	if err != nil {
+		return nil, err
+	}
+	decided := 0
+	for _, event := range events {
+		if event.status != domain.FailStatusDead || event.resolved {
+			continue
+		}
+		if decided++; decided > 20 {
+			break
+		}
+		if (int(event.user)+s.between(0, 1))%2 == 0 {
+			w.giveUp(event.user)
+			err = errors.Join(err, w.operator.discardEvent(ctx, event.id))
+		} else {
+			err = errors.Join(err, w.operator.retryEvent(ctx, event.id))
+		}
+	}
+	if decided == 0 {
+		return nil, errors.New("there is no dead fail event")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%d events: %w", decided, err)
+	}
+	return nil, nil
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"syscall"
+	"time"
+)
+
+// Faults of processes and of servers as a whole.
+var processFaults = []fault{
+	{lasting("kill role", 0, 4*time.Second, processNames...), killRole},
+	{lasting("freeze role", 300*time.Millisecond, 16*time.Second, processNames...), freezeRole},
+	{lasting("stop role", 0, 4*time.Second, processNames...), stopRole},
+	{lasting("kill server", 0, 4*time.Second, serverNames...), killServer},
+	{lasting("freeze server", 300*time.Millisecond, 12*time.Second, serverNames...), freezeServer},
+	{lasting("restart server", 0, 2*time.Second, serverNames...), restartServer},
+}
+
+func killRole(_ context.Context, w *world, s step) (healing, error) {
+	w.processes[s.Target].kill()
+	return func(context.Context) error { return w.processes[s.Target].start() }, nil
+}
+
+func freezeRole(_ context.Context, w *world, s step) (healing, error) {
+	p := w.processes[s.Target]
+	return func(context.Context) error { return p.signal(syscall.SIGCONT) }, p.signal(syscall.SIGSTOP)
+}
+
+// stopRole is an orderly stop, as at a deployment; it must end in time and with exit code 0.
+func stopRole(_ context.Context, w *world, s step) (healing, error) {
+	p := w.processes[s.Target]
+	if code := p.terminate(stopPatience); code != 0 {
+		w.problem("%s ended with exit code %d after SIGTERM", p.name, code)
+	}
+	return func(context.Context) error { return p.start() }, nil
+}
+
+func killServer(ctx context.Context, w *world, s step) (healing, error) {
+	return startAgain(w, s.Target), w.servers.run(ctx, "kill", s.Target)
+}
+
+func freezeServer(ctx context.Context, w *world, s step) (healing, error) {
+	return func(ctx context.Context) error { return w.servers.run(ctx, "resume", s.Target) }, w.servers.run(ctx, "pause", s.Target)
+}
+
+func restartServer(ctx context.Context, w *world, s step) (healing, error) {
+	return startAgain(w, s.Target), w.servers.run(ctx, "stop", s.Target)
+}
+
+func startAgain(w *world, server string) healing {
+	return func(ctx context.Context) error { return w.servers.run(ctx, "start", server) }
+}

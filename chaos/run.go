@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"firstcome/domain"
+)
+
+// report is what one run found.
+type report struct {
+	seed    uint64
+	took    time.Duration
+	answers map[outcome]int
+	// applied counts the faults that struck, missed those that could not.
+	applied, missed map[string]int
+	repairs         int
+	rows            int
+	differences     []string
+	folder          string
+}
+
+func (w *world) problem(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	w.timeline.add("DIFFERENCE: %s", text)
+	w.record.change(func(*record) { w.differences = append(w.differences, text) })
+}
+
+// run carries out one plan. An error means that the suite itself could not go on.
+func (s *supervisor) run(ctx context.Context, seed uint64, length time.Duration, out io.Writer) (report, error) {
+	ctx, cancel := context.WithTimeout(ctx, 4*length+10*time.Minute)
+	defer cancel()
+	began := time.Now()
+	w, err := s.newWorld(ctx, fmt.Sprintf("seed_%d_%d", seed, began.UnixMilli()), out)
+	defer w.close()
+	if err != nil {
+		return report{seed: seed}, err
+	}
+	w.timeline.add("seed %d, length %s", seed, length)
+	w.load.start(ctx)
+	err = w.carryOut(ctx, newPlan(seed, length, kindsOf(faults)))
+	w.load.stop()
+	if err == nil {
+		err = w.finish(ctx)
+	}
+	if err != nil {
+		w.problem("%v", err)
+	}
+	for _, problem := range w.stop() {
+		w.problem("%s", problem)
+	}
+	return w.report(seed, time.Since(began)), errors.Join(ctx.Err(), w.record.write(filepath.Join(w.folder, "answers.txt")))
+}
+
+func (w *world) report(seed uint64, took time.Duration) report {
+	r := report{
+		seed: seed, took: took, applied: w.applied, missed: w.missed, repairs: w.repairs, rows: w.rows,
+		differences: w.differences, folder: w.folder, answers: map[outcome]int{},
+	}
+	for _, a := range w.record.answers {
+		r.answers[a.outcome]++
+	}
+	return r
+}
+
+// carryOut goes through the rounds. It ends early when the system does not settle.
+func (w *world) carryOut(ctx context.Context, rounds []round) error {
+	for i, r := range rounds {
+		if r.Settle {
+			w.load.stop()
+			if err := w.settle(ctx); err != nil {
+				return err
+			}
+			w.load.start(ctx)
+		}
+		w.timeline.add("round %d of %d", i+1, len(rounds))
+		if i%2 == 0 {
+			w.restock(ctx)
+		}
+		var steps sync.WaitGroup
+		for _, s := range r.Steps {
+			steps.Go(func() { w.carryOutStep(ctx, s) })
+		}
+		steps.Wait()
+		if !pause(ctx, restOfRound) {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// restock raises the quota, so that half of the rounds begin with something to win and the others may be sold out.
+func (w *world) restock(ctx context.Context) {
+	const more = 600
+	view, err := w.operator.campaign(ctx)
+	if err == nil {
+		err = w.operator.setQuota(ctx, max(view.Quota, view.WantedQuota)+more)
+	}
+	if err != nil {
+		w.timeline.add("the quota could not be raised: %v", err)
+	}
+}
+
+// carryOutStep strikes, waits and heals. What can't be healed is a fault of the suite, and ends the run by the
+// settlement that never comes.
+func (w *world) carryOutStep(ctx context.Context, s step) {
+	pause(ctx, s.At)
+	w.timeline.add("strike  %s", s)
+	heal, err := faultNamed(s.Fault).strike(ctx, w, s)
+	w.record.change(func(*record) {
+		if err == nil {
+			w.applied[s.Fault]++
+		} else {
+			w.missed[s.Fault]++
+		}
+	})
+	if err != nil {
+		w.timeline.add("missed  %s %s: %v", s.Fault, s.Target, err)
+	}
+	if heal == nil {
+		return
+	}
+	if err == nil {
+		pause(ctx, s.For)
+	}
+	if err := heal(context.WithoutCancel(ctx)); err != nil {
+		w.timeline.add("healing %s %s: %v", s.Fault, s.Target, err)
+		return
+	}
+	w.timeline.add("healed  %s %s", s.Fault, s.Target)
+}
+
+// finish settles, sells the rest, settles again and judges.
+func (w *world) finish(ctx context.Context) error {
+	if err := w.settle(ctx); err != nil {
+		return err
+	}
+	if err := w.retryDead(ctx); err != nil {
+		return err
+	}
+	if err := w.load.sellOut(ctx); err != nil {
+		return err
+	}
+	if err := w.settle(ctx); err != nil {
+		return err
+	}
+	found, err := w.readFacts(ctx)
+	if err != nil {
+		return err
+	}
+	found.soldOut = true
+	w.rows = len(found.rows)
+	for _, difference := range judge(w.record, found) {
+		w.problem("%s", difference)
+	}
+	return nil
+}
+
+// retryDead lets the retryers try every dead fail event of a user once more, now that nothing is broken.
+func (w *world) retryDead(ctx context.Context) error {
+	events, err := w.readEvents(ctx)
+	if err != nil {
+		return err
+	}
+	retried := 0
+	for _, event := range events {
+		if event.status == domain.FailStatusDead && !event.resolved {
+			if err := w.operator.retryEvent(ctx, event.id); err != nil {
+				return err
+			}
+			retried++
+		}
+	}
+	w.timeline.add("%d dead fail events are retried", retried)
+	return eventually(ctx, settlePatience, "the retried events are done", w.nothingFails)
+}
+
+// summary tells a run in a few lines.
+func (r report) summary() string {
+	verdict := "no difference"
+	if len(r.differences) > 0 {
+		verdict = fmt.Sprintf("%d DIFFERENCES", len(r.differences))
+	}
+	return fmt.Sprintf("seed %d: %s in %s; answers %v; %d rows; %d repairs; faults: %d struck, %d missed\n",
+		r.seed, verdict, r.took.Round(time.Second), r.answers, r.rows, r.repairs, total(r.applied), total(r.missed))
+}
+
+func total(counts map[string]int) int {
+	sum := 0
+	for _, n := range counts {
+		sum += n
+	}
+	return sum
+}
+
+// table lists counts by name.
+func table(title string, counts map[string]int) string {
+	var text strings.Builder
+	fmt.Fprintln(&text, title)
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		fmt.Fprintf(&text, "  %5d  %s\n", counts[name], name)
+	}
+	return text.String()
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Names of the servers, as docker/servers.sh knows them.
+const (
+	redisServer = "redis"
+	kafkaServer = "kafka"
+	mysqlServer = "mysql"
+)
+
+var serverNames = []string{redisServer, kafkaServer, mysqlServer}
+
+// servers are the real ones of one supervisor, started and broken by docker/servers.sh on ports of their own.
+type servers struct {
+	program, folder string
+	variables       []string
+	ports           map[string]int
+}
+
+// diskSize is how large the database's disk is: small enough to be filled in a moment.
+const diskSize = "400m"
+
+// serverTimeout bounds one call of the script; a machine with much to do starts Kafka in half a minute.
+const serverTimeout = 3 * time.Minute
+
+// newServers prepares the folder, with the database's data on a small disk and with a clock file for each server whose
+// clock can be shifted. proxied are the pairs of ports for FIRSTCOME_SERVERS_KAFKA_PROXIED.
+func newServers(root, folder string, ports *portBlock, proxied []string) (*servers, error) {
+	s := &servers{program: filepath.Join(root, "docker", "servers.sh"), folder: folder, ports: map[string]int{}}
+	s.variables = append(os.Environ(), "FIRSTCOME_SERVERS=native", "FIRSTCOME_SERVERS_FOLDER="+folder,
+		"FIRSTCOME_SERVERS_CLOCKS="+s.clocks(), "FIRSTCOME_SERVERS_KAFKA_PROXIED="+strings.Join(proxied, " "),
+		"FIRSTCOME_SERVERS_KAFKA_HEAP=384m", fmt.Sprintf("FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT=%d", ports.take()))
+	for _, name := range serverNames {
+		s.ports[name] = ports.take()
+		s.variables = append(s.variables, fmt.Sprintf("FIRSTCOME_SERVERS_%s_PORT=%d", strings.ToUpper(name), s.ports[name]))
+	}
+	if err := errors.Join(os.MkdirAll(s.disk(), 0o755), os.MkdirAll(s.clocks(), 0o755)); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{redisServer, mysqlServer} {
+		if err := s.shiftClock(name, 0); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.mountDisk()
+}
+
+func (s *servers) disk() string   { return filepath.Join(s.folder, mysqlServer) }
+func (s *servers) clocks() string { return filepath.Join(s.folder, "clocks") }
+
+// nobody is the user that the servers run as when the supervisor is root.
+const nobody = 65534
+
+func (s *servers) mountDisk() error {
+	if err := syscall.Mount("none", s.disk(), "tmpfs", 0, "mode=755,size="+diskSize); err != nil {
+		return fmt.Errorf("a small disk for the database needs root and the right to mount: %w", err)
+	}
+	return os.Chown(s.disk(), nobody, nobody)
+}
+
+// run calls the script with a verb for some servers.
+func (s *servers) run(ctx context.Context, verb string, names ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, serverTimeout)
+	defer cancel()
+	command := exec.CommandContext(ctx, s.program, append([]string{verb}, names...)...)
+	command.Env = s.variables
+	output, err := command.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("servers.sh %s %v: %w: %s", verb, names, err, output)
+	}
+	return nil
+}
+
+// shiftClock sets a server's clock ahead, or back, within about a second.
+func (s *servers) shiftClock(name string, seconds int) error {
+	return os.WriteFile(filepath.Join(s.clocks(), name), fmt.Appendf(nil, "%+d\n", seconds), 0o644) //nolint:gosec // read by the server's user
+}
+
+// remove ends the servers and deletes all that they stored.
+func (s *servers) remove() error {
+	err := s.run(context.Background(), "kill", serverNames...)
+	return errors.Join(err, syscall.Unmount(s.disk(), 0), os.RemoveAll(s.folder))
+}

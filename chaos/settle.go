@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"firstcome/domain"
+)
+
+const (
+	// settlePatience is above the longest wait that is by design: a fail event whose retryer was killed keeps its lease
+	// for 30 s, and a rebuild that was abandoned is taken over after 15 s or some multiple of it.
+	settlePatience = 150 * time.Second
+	// repairAfter is how long the system has to settle by itself, where no store but Redis has lost data.
+	repairAfter = 60 * time.Second
+)
+
+// settle waits until nothing is on its way, while nobody applies, then audits, and writes down that moment. What
+// Kafka has lost only `audit --repair` brings back, so that comes first where Kafka has lost something.
+func (w *world) settle(ctx context.Context) error {
+	w.timeline.add("settle")
+	if w.kafkaLost {
+		if err := w.settleWithRepair(ctx); err != nil {
+			return err
+		}
+		w.kafkaLost = false
+	} else if err := eventually(ctx, settlePatience, "everything has settled", w.atRest); err != nil {
+		w.repair(ctx) //nolint:errcheck // it says in the timeline what was wrong
+		return err
+	}
+	if err := w.auditIsClean(ctx); err != nil {
+		return err
+	}
+	w.record.change(func(r *record) { r.settled = append(r.settled, w.timeline.now()) })
+	w.timeline.add("settled")
+	return nil
+}
+
+// settleWithRepair repairs again and again until nothing is on its way.
+func (w *world) settleWithRepair(ctx context.Context) error {
+	var err error
+	for began := time.Now(); time.Since(began) < settlePatience; {
+		if err = eventually(ctx, repairAfter/4, "everything has settled", w.atRest); err == nil || ctx.Err() != nil {
+			return err
+		}
+		if repairErr := w.repair(ctx); repairErr != nil {
+			w.timeline.add("audit --repair: %v", repairErr)
+		}
+	}
+	return err
+}
+
+// atRest says what is still on its way.
+func (w *world) atRest(ctx context.Context) error {
+	for _, p := range w.processes {
+		if !p.alive(ctx) {
+			return fmt.Errorf("%s does not answer", p.name)
+		}
+	}
+	view, err := w.operator.campaign(ctx)
+	switch {
+	case err != nil:
+		return err
+	case view.Gate == nil || view.Gate.Closed != "":
+		return errors.New("the gate is closed")
+	case view.WantedQuota != 0 || view.Gate.Quota != view.Quota || view.Gate.State != view.State:
+		return fmt.Errorf("the gate does not follow the campaign yet: %+v", view)
+	case view.Gate.PendingEntries != 0:
+		return fmt.Errorf("%d entries are pending", view.Gate.PendingEntries)
+	}
+	if lag, err := w.operator.lag(ctx); err != nil || lag != 0 {
+		return errors.Join(err, fmt.Errorf("%d records are not consumed", lag))
+	}
+	if err := w.nothingFails(ctx); err != nil {
+		return err
+	}
+	if !view.Settled {
+		return errors.New("the campaign is not settled")
+	}
+	return nil
+}
+
+// nothingFails asks the database for fail events that are being worked on, and revocations that Redis was not told of.
+func (w *world) nothingFails(ctx context.Context) error {
+	for what, text := range map[string]string{
+		"fail events are neither resolved nor dead": "SELECT COUNT(*) FROM fail_event WHERE status IN ('FAIL', 'PROCESSING')",
+		"revocations are not released":              "SELECT COUNT(*) FROM coupon WHERE revoked_at IS NOT NULL AND released_at IS NULL",
+	} {
+		var count int
+		if err := w.database.QueryRowContext(ctx, text).Scan(&count); err != nil {
+			return err
+		}
+		if count > 0 {
+			return fmt.Errorf("%d %s", count, what)
+		}
+	}
+	return nil
+}
+
+// audit runs `firstcome audit`, which says the same by its exit code as in its answer.
+func (w *world) audit(ctx context.Context, arguments ...string) (domain.AuditResult, error) {
+	output, failed := w.firstcome(ctx, slices.Concat([]string{"audit", "--json"}, arguments, []string{campaignCode})...)
+	var results []domain.AuditResult
+	if err := json.Unmarshal(output, &results); err != nil || len(results) != 1 {
+		return domain.AuditResult{}, fmt.Errorf("audit: %w: %s", errors.Join(failed, err), output)
+	}
+	result := results[0]
+	if clean := result.Clean(); clean != (failed == nil) {
+		return result, fmt.Errorf("audit: clean is %v, and the exit code says: %v", clean, failed) //nolint:errorlint // told, not wrapped: it may be nil
+	}
+	if result.Error != "" {
+		return result, errors.New("audit: " + result.Error)
+	}
+	return result, nil
+}
+
+func (w *world) auditIsClean(ctx context.Context) error {
+	result, err := w.audit(ctx)
+	if err != nil {
+		return err
+	}
+	if !result.Clean() {
+		return fmt.Errorf("the audit finds %d differences: %+v", result.DifferencesTotal, result.Differences[:min(len(result.Differences), 5)])
+	}
+	return nil
+}
+
+// repair counts what it repaired; nothing but a loss of Kafka's may make it necessary.
+func (w *world) repair(ctx context.Context) error {
+	result, err := w.audit(ctx, "--repair")
+	kinds := map[string]int{}
+	for _, repair := range result.Repairs {
+		kinds[fmt.Sprintf("%s done=%v", repair.Kind, repair.Done)]++
+		if repair.Done {
+			w.repairs++
+		}
+	}
+	w.timeline.add("audit --repair: %d differences are left; repairs: %v", result.DifferencesTotal, kinds)
+	return err
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"firstcome/domain"
+)
+
+func at(seconds int) time.Duration { return time.Duration(seconds) * time.Second }
+
+func told(user domain.UserID, second int, what outcome, slot domain.Slot) answer {
+	return answer{user: user, sent: at(second), answered: at(second) + time.Millisecond, outcome: what, slot: slot, text: string(what)}
+}
+
+// a sale of 3 that is sold out: users 1 to 3 hold the slots 1 to 3, user 4 was refused.
+func soundRun() (*record, facts) {
+	r := newRecord()
+	r.answers = []answer{
+		told(1, 10, accepted, 1), told(2, 11, reserved, 0), told(3, 12, unknown, 0), told(4, 13, soldOut, 0), told(2, 14, accepted, 2),
+	}
+	f := facts{
+		quota: 3, count: 3, soldOut: true, holders: map[domain.UserID]domain.Slot{1: 1, 2: 2, 3: 3},
+		rows: []row{{user: 1, slot: 1, admitted: at(10)}, {user: 2, slot: 2, admitted: at(11)}, {user: 3, slot: 3, admitted: at(12)}},
+	}
+	return r, f
+}
+
+func TestASoundRunHasNoDifference(t *testing.T) {
+	assert.Empty(t, judge(soundRun()))
+}
+
+func TestEachBrokenPromiseIsTold(t *testing.T) {
+	for name, spoil := range map[string]struct {
+		how  func(*record, *facts)
+		want string
+	}{
+		"an accepted winner is lost": {func(r *record, _ *facts) {
+			r.answers = append(r.answers, told(5, 12, accepted, 0))
+		}, "neither a coupon nor"},
+		"an accepted winner is lost with Redis": {func(r *record, _ *facts) {
+			r.answers = append(r.answers, told(5, 12, accepted, 0))
+			r.lost = []time.Duration{at(12)}
+		}, "neither a coupon nor"},
+		"a reserved winner is lost although Redis lost nothing": {func(r *record, _ *facts) {
+			r.answers = append(r.answers, told(5, 12, reserved, 0))
+		}, "neither a coupon nor"},
+		"a reserved winner is lost whom Redis lost after a settlement": {func(r *record, _ *facts) {
+			r.answers = append(r.answers, told(5, 12, reserved, 0))
+			r.settled, r.lost = []time.Duration{at(20)}, []time.Duration{at(30)}
+		}, "neither a coupon nor"},
+		"a reserved winner is lost who applied after Redis's loss": {func(r *record, _ *facts) {
+			r.answers = append(r.answers, told(5, 12, reserved, 0))
+			r.lost = []time.Duration{at(11)}
+		}, "neither a coupon nor"},
+		"the slot is not the one that was told": {func(r *record, _ *facts) {
+			r.answers = append(r.answers, told(3, 14, accepted, 2))
+		}, "the coupon has slot 3"},
+		"a winner is told sold out": {func(r *record, _ *facts) {
+			r.answers = append(r.answers, told(1, 14, soldOut, 0))
+		}, "and before user 1 was told"},
+		"a winner without an answer is told sold out": {func(r *record, _ *facts) {
+			r.answers = append(r.answers, told(3, 20, soldOut, 0))
+		}, "had been admitted to slot 3"},
+		"somebody is told revoked whom nobody revoked": {func(r *record, _ *facts) {
+			r.answers = append(r.answers, told(1, 14, revoked, 0))
+		}, "no operator"},
+		"one user has two rows": {func(_ *record, f *facts) {
+			f.rows[2].user = 2
+		}, "user 2 has two rows"},
+		"one slot has two rows": {func(_ *record, f *facts) {
+			f.rows[2].slot = 2
+		}, "slot 2 is held by"},
+		"there are more rows than the quota": {func(_ *record, f *facts) {
+			f.quota = 2
+		}, "3 coupons, and the quota is 2"},
+		"a slot above the quota": {func(_ *record, f *facts) {
+			f.rows[2].slot = 4
+		}, "holds slot 4"},
+		"a slot is with nobody": {func(_ *record, f *facts) {
+			f.count, f.quota = 4, 4
+		}, "slot 4 of 4 handed out"},
+		"a slot is free and held": {func(_ *record, f *facts) {
+			f.free = []domain.Slot{2}
+		}, "slot 2 of 3 handed out"},
+		"Redis says otherwise than the database": {func(_ *record, f *facts) {
+			f.holders[3] = 2
+		}, "by Redis slot 2"},
+		"a slot is held that Redis has not handed out": {func(_ *record, f *facts) {
+			f.count = 2
+		}, "handed out only 2"},
+		"sold out too early": {func(_ *record, f *facts) {
+			f.quota = 4
+		}, "sold out with 3 slots"},
+		"a coupon for somebody who never applied": {func(r *record, _ *facts) {
+			r.answers = r.answers[:2]
+		}, "never applied"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, f := soundRun()
+			spoil.how(r, &f)
+			differences := judge(r, f)
+			assert.Contains(t, strings.Join(differences, "\n"), spoil.want)
+		})
+	}
+}
+
+func TestWhatIsNotPromisedIsExcused(t *testing.T) {
+	for name, excused := range map[string]func(*record, *facts){
+		"a reserved winner is lost with Redis": func(r *record, _ *facts) {
+			r.answers = append(r.answers, told(5, 12, reserved, 0), told(5, 20, soldOut, 0))
+			r.lost = []time.Duration{at(15)}
+		},
+		"an accepted winner waits as a fail event": func(r *record, f *facts) {
+			r.answers = append(r.answers, told(5, 12, accepted, 0))
+			f.events = []event{{user: 5, status: domain.FailStatusDead}}
+		},
+		"a fail event holds a slot": func(_ *record, f *facts) {
+			f.events = []event{{user: 3, slot: 3, status: domain.FailStatusDead}}
+			f.rows = f.rows[:2]
+		},
+		"an operator has revoked the coupon": func(r *record, f *facts) {
+			r.answers = append(r.answers, told(1, 20, revoked, 0), told(5, 20, accepted, 1))
+			r.givenUp[1] = true
+			f.rows[0] = row{user: 1, revoked: true, revokedSlot: 1}
+			f.rows = append(f.rows, row{user: 5, slot: 1, admitted: at(20)})
+			f.holders[1], f.holders[5] = 0, 1
+		},
+		"a stranger's record was put on the topic": func(r *record, _ *facts) {
+			r.answers = append(r.answers[:2:2], r.answers[3:]...)
+			r.strangers[3] = true
+		},
+		"somebody won after being told sold out": func(r *record, _ *facts) {
+			r.answers = append(r.answers, told(3, 9, soldOut, 0))
+		},
+		"nobody had to sell everything": func(_ *record, f *facts) { f.quota, f.soldOut = 4, false },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, f := soundRun()
+			excused(r, &f)
+			assert.Empty(t, judge(r, f))
+		})
+	}
+}
+
+func TestAnAnswerMeansWhatItsBodySays(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		want   outcome
+		slot   domain.Slot
+	}{
+		"new":         {202, `{"user_id":"7","status":"accepted","slot":3}`, accepted, 3},
+		"asked again": {200, `{"user_id":"7","status":"issued","slot":3}`, accepted, 3},
+		"reserved":    {202, `{"user_id":"7","status":"reserved"}`, reserved, 0},
+		"sold out":    {409, `{"type":"urn:x:sold-out","status":409}`, soldOut, 0},
+		"revoked":     {409, `{"type":"urn:x:revoked","status":409}`, revoked, 0},
+		"paused":      {409, `{"type":"urn:x:paused","status":409}`, refused, 0},
+		"closed":      {503, `{"type":"urn:x:gate-closed","status":503}`, unknown, 0},
+		"cut off":     {202, `{"user_id":"7","sta`, unknown, 0},
+		"strange":     {200, `{"status":"perhaps"}`, unknown, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := readAnswer(test.status, []byte(test.body))
+			assert.Equal(t, test.want, got.outcome)
+			assert.Equal(t, test.slot, got.slot)
+		})
+	}
+}
