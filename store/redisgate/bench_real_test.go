@@ -37,12 +37,12 @@ func benchCampaign(b *testing.B, quota int64, winners []domain.GateWinner) (*Gat
 	return gate, campaign
 }
 
-func rebuildAll(t testing.TB, gate *Gate, campaign domain.Campaign, winners []domain.GateWinner) {
-	t.Helper()
-	target, err := gate.BeginRebuild(t.Context(), campaign.Code, campaign.Epoch)
-	require.NoError(t, err)
-	require.NoError(t, gate.WriteWinners(t.Context(), target, winners))
-	require.NoError(t, gate.OpenRebuilt(t.Context(), target, campaign))
+func rebuildAll(tb testing.TB, gate *Gate, campaign domain.Campaign, winners []domain.GateWinner) {
+	tb.Helper()
+	target, err := gate.BeginRebuild(tb.Context(), campaign.Code, campaign.Epoch)
+	require.NoError(tb, err)
+	require.NoError(tb, gate.WriteWinners(tb.Context(), target, winners))
+	require.NoError(tb, gate.OpenRebuilt(tb.Context(), target, campaign))
 }
 
 // askInParallel has many callers ask, as many requests do.

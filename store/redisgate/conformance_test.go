@@ -1,3 +1,5 @@
+//go:build !release
+
 package redisgate
 
 import (
@@ -45,6 +47,7 @@ func startRedis(t *testing.T) *embedded.Redis {
 func TestGateOnEmbeddedRedis(t *testing.T) {
 	server := startRedis(t)
 	storetest.RunGate(t, func(t *testing.T) storetest.Gate {
+		t.Helper()
 		return openGate(t, Config{Addrs: []string{server.Addr()}, CallTimeout: patience})
 	})
 }

@@ -75,6 +75,7 @@ func (g *Gate) Close() error {
 // back as the error of a call.
 type driverLog struct{ logger *slog.Logger }
 
+// Printf implements the driver's interface.
 func (l driverLog) Printf(ctx context.Context, format string, values ...any) {
 	l.logger.DebugContext(ctx, fmt.Sprintf(format, values...))
 }

@@ -79,7 +79,9 @@ func (p *privateRedis) stop(t *testing.T) {
 		_ = p.client.ShutdownNoSave(context.Background()).Err()
 		return len(ended) == 1
 	}, 30*time.Second, 10*time.Millisecond)
-	<-ended
+	if err := <-ended; err != nil {
+		t.Log("the server ended with", err)
+	}
 	_ = p.client.Close()
 	p.process = nil
 }
@@ -112,10 +114,10 @@ func TestAReplicaAdmitsNobody(t *testing.T) {
 	server := startPrivateRedis(t)
 	b := newBench(t, []string{server.addr})
 	b.reopen(t)
-	require.NoError(t, server.client.SlaveOf(t.Context(), "127.0.0.1", "1").Err())
+	require.NoError(t, server.client.ReplicaOf(t.Context(), "127.0.0.1", "1").Err())
 	_, err := b.Admit(t.Context(), b.campaign.Code, 50)
 	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err), "%v", err)
-	require.NoError(t, server.client.SlaveOf(t.Context(), "NO", "ONE").Err())
+	require.NoError(t, server.client.ReplicaOf(t.Context(), "NO", "ONE").Err())
 	b.requireOpen(t)
 }
 

@@ -22,6 +22,8 @@ type Gate interface {
 	domain.GateMender
 	domain.PendingReader
 	domain.GateRebuilder
+	domain.GateLister
+	domain.PendingRestorer
 }
 
 // RunGate runs the conformance suite of a gate. newGate gives another process's view of the same server each time; the
@@ -50,6 +52,8 @@ func RunGate(t *testing.T, newGate func(t *testing.T) Gate) {
 		"NewCapacityReopensAfterALease":              testGateReopen,
 		"ARevokedSlotGoesToTheNext":                  testGateRelease,
 		"AReleaseThatContradictsTheGateClosesIt":     testGateReleaseContradiction,
+		"AnAuditReadsAllThatTheGateHolds":            testGateVisits,
+		"OnlyWhatStillHoldsIsPutBack":                testGatePutBack,
 		"TheGateAgreesWithTheModel":                  testGateModel,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -241,7 +245,7 @@ func testGateKnownWinner(t *testing.T, s *sale) {
 func testGateWindow(t *testing.T, s *sale) {
 	s.open(t)
 	nextUser := domain.UserID(0)
-	refused := func(code domain.Code) *domain.Error {
+	refused := func(code domain.Code) (retryAfter time.Duration) {
 		t.Helper()
 		require.NoError(t, s.ApplySettings(t.Context(), s.campaign))
 		nextUser++
@@ -252,7 +256,7 @@ func testGateWindow(t *testing.T, s *sale) {
 		requireCode(t, code, err)
 		var refusal *domain.Error
 		require.ErrorAs(t, err, &refusal)
-		return refusal
+		return refusal.RetryAfter
 	}
 	s.campaign.State = domain.CampaignPaused
 	refused(domain.CodePaused)
@@ -260,8 +264,7 @@ func testGateWindow(t *testing.T, s *sale) {
 	refused(domain.CodeEnded)
 	s.campaign.State = domain.CampaignOpen
 	s.campaign.StartsAt = time.Now().Add(time.Hour)
-	refusal := refused(domain.CodeNotStarted)
-	assert.InDelta(t, time.Hour, refusal.RetryAfter, float64(time.Minute), "until it starts")
+	assert.InDelta(t, time.Hour, refused(domain.CodeNotStarted), float64(time.Minute), "until it starts")
 	s.campaign.StartsAt, s.campaign.EndsAt = time.Now().Add(-time.Hour), time.Now().Add(-time.Minute)
 	refused(domain.CodeEnded)
 	assert.Equal(t, int64(4), s.report(t).Count, "only the honoured ones")
