@@ -31,7 +31,7 @@ func newEnvironment(t *testing.T) *environment {
 	address, file := kafka.Addr(), sqliteFile(folder)
 	env := &environment{
 		at:     addresses{redis: []string{redis.Addr()}, kafka: []string{address}, dialect: dialectSQLite, dsn: file},
-		config: testConfig(t),
+		config: testConfig(t, "FIRSTCOME_MYSQL_TIMEOUT=1s"), // shorter than the outage, so that calls fail in it
 		outage: 4 * time.Second,
 	}
 	env.config.RedisAddrs, env.config.KafkaBrokers = env.at.redis, env.at.kafka
