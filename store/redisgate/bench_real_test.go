@@ -1,4 +1,4 @@
-//go:build realservers
+//go:build realservers && !release
 
 package redisgate
 
