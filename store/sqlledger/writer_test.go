@@ -1,0 +1,56 @@
+package sqlledger
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
+
+	"firstcome/domain"
+)
+
+// TestAWriterThatWaitsForAnotherCanGiveUp: SQLite itself would have it wait to the end of its own patience.
+func TestAWriterThatWaitsForAnotherCanGiveUp(t *testing.T) {
+	ledger := openSQLiteLedger(t)
+	err := ledger.transact(t.Context(), func(*gorm.DB) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		err := ledger.SetSetting(ctx, "name", "value", "ada")
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err))
+		return nil
+	})
+	require.NoError(t, err)
+	require.NoError(t, ledger.SetSetting(t.Context(), "name", "value", "ada"))
+}
+
+// TestAPanicLeavesNoTransactionBehind: the write lock would be held for ever.
+func TestAPanicLeavesNoTransactionBehind(t *testing.T) {
+	ledger := openSQLiteLedger(t)
+	assert.Panics(t, func() {
+		_ = ledger.transact(t.Context(), func(*gorm.DB) error { panic("a defect") })
+	})
+	require.NoError(t, ledger.SetSetting(t.Context(), "name", "value", "ada"))
+}
+
+// TestOnlyARevokedCouponIsNotedAsReleased: a note on a good one would keep the gate from being told when it is revoked.
+func TestOnlyARevokedCouponIsNotedAsReleased(t *testing.T) {
+	ledger := openSQLiteLedger(t)
+	campaign, err := ledger.CreateCampaign(t.Context(), domain.Campaign{
+		Code: "spring", Quota: 1, State: domain.CampaignOpen, StartsAt: ledger.now(), EndsAt: domain.NoEnd,
+	}, "ada")
+	require.NoError(t, err)
+	_, err = ledger.StoreCoupons(t.Context(), "spring", []domain.Winner{{
+		Campaign: "spring", UserID: 7, Slot: 1, AdmittedAt: campaign.CreatedAt,
+	}})
+	require.NoError(t, err)
+	require.NoError(t, ledger.MarkReleased(t.Context(), "spring", 7))
+	execute(t, ledger, "UPDATE coupon SET slot = NULL, revoked_slot = slot, revoked_at = issued_at")
+	unreleased, err := ledger.UnreleasedCoupons(t.Context(), 10)
+	require.NoError(t, err)
+	require.Len(t, unreleased, 1)
+	assert.EqualValues(t, 1, unreleased[0].RevokedSlot)
+}
