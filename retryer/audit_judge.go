@@ -76,7 +76,7 @@ func (s *seen) judge() (kind domain.AuditKind, slot int32, detail string) {
 	switch {
 	case !s.is(inGate):
 		return s.judgeUnknown()
-	case s.gateSlot == int32(domain.NoSlot):
+	case domain.Slot(s.gateSlot) == domain.NoSlot:
 		return s.judgeRevoked()
 	case s.is(hasRevoked):
 		return domain.AuditSlotMismatch, s.gateSlot, "the coupon is revoked, and the gate still says that the user won"
