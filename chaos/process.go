@@ -64,7 +64,10 @@ func (p *process) kill() {
 	<-ended
 }
 
-// terminate asks the process to stop and gives its exit code. One that does not stop in time is killed: exit code -1.
+// killedExitCode is what Go gives for a process that a signal ended.
+const killedExitCode = -1
+
+// terminate asks the process to stop and gives its exit code. One that does not stop in time is killed.
 func (p *process) terminate(patience time.Duration) int {
 	_ = p.signal(syscall.SIGTERM)
 	select {

@@ -15,8 +15,8 @@ const (
 	// settlePatience is above the longest wait that is by design: a fail event whose retryer was killed keeps its lease
 	// for 30 s, and a rebuild that was abandoned is taken over after 15 s or some multiple of it.
 	settlePatience = 150 * time.Second
-	// repairAfter is how long the system has to settle by itself, where no store but Redis has lost data.
-	repairAfter = 60 * time.Second
+	// repairEvery is how long the system has to settle after a repair, before the next one.
+	repairEvery = 20 * time.Second
 )
 
 // settle waits until nothing is on its way, while nobody applies, then audits, and writes down that moment. What
@@ -44,11 +44,11 @@ func (w *world) settle(ctx context.Context) error {
 func (w *world) settleWithRepair(ctx context.Context) error {
 	var err error
 	for began := time.Now(); time.Since(began) < settlePatience; {
-		if err = eventually(ctx, repairAfter/4, "everything has settled", w.atRest); err == nil || ctx.Err() != nil {
-			return err
-		}
 		if repairErr := w.repair(ctx); repairErr != nil {
 			w.timeline.add("audit --repair: %v", repairErr)
+		}
+		if err = eventually(ctx, repairEvery, "everything has settled", w.atRest); err == nil || ctx.Err() != nil {
+			return err
 		}
 	}
 	return err
