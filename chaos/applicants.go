@@ -158,7 +158,8 @@ func (a *applicants) sellOut(ctx context.Context) error {
 		case accepted, reserved:
 			refusals = 0
 		case soldOut:
-			if refusals++; refusals == enough {
+			refusals++
+			if refusals == enough {
 				return nil
 			}
 		case unknown:

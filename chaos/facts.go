@@ -24,7 +24,8 @@ func (w *world) readFacts(ctx context.Context) (facts, error) {
 	if f.events, err = w.readEvents(ctx); err != nil {
 		return f, err
 	}
-	return f, w.readGate(ctx, &f)
+	err = w.readGate(ctx, &f)
+	return f, err
 }
 
 func (w *world) readRows(ctx context.Context) ([]row, error) {

@@ -115,36 +115,41 @@ func useUpConnections(ctx context.Context, w *world, _ step) (healing, error) {
 		return heal, err
 	}
 	for range 2 * limit {
-		w.killConnections(ctx, first)
+		_ = w.breakConnections(ctx, first) // those of the program that come between are tried again
 		hog, err := w.connect(ctx)
 		if err != nil {
-			break
+			return heal, w.breakConnections(ctx, first)
 		}
 		hogs = append(hogs, hog)
-	}
-	w.killConnections(ctx, first)
-	return heal, nil
-}
-
-// killConnections ends the connections that use the run's database and are idle or at work for the program: those that
-// the supervisor holds have named themselves.
-func (w *world) killConnections(ctx context.Context, by *sql.Conn) {
-	rows, err := by.QueryContext(ctx, `SELECT id FROM information_schema.processlist
-		WHERE db = ? AND id <> CONNECTION_ID() AND command <> 'Sleep' OR time > 0 AND db = ? AND id <> CONNECTION_ID()`, w.name, w.name)
-	if err != nil {
-		return
-	}
-	var ids []int64
-	for rows.Next() {
-		var id int64
-		if rows.Scan(&id) == nil {
-			ids = append(ids, id)
+		if _, err := hog.ExecContext(ctx, "USE mysql"); err != nil {
+			return heal, err
 		}
 	}
-	_ = rows.Close()
-	for _, id := range ids {
-		_, _ = by.ExecContext(ctx, fmt.Sprintf("KILL %d", id))
+	return heal, errors.New("the connections don't come to an end")
+}
+
+// breakConnections ends all other connections that use the run's database.
+func (w *world) breakConnections(ctx context.Context, by *sql.Conn) error {
+	rows, err := by.QueryContext(ctx, "SELECT id FROM information_schema.processlist WHERE db = ? AND id <> CONNECTION_ID()", w.name)
+	if err != nil {
+		return err
 	}
+	defer func() { _ = rows.Close() }()
+	var kills []string
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		kills = append(kills, fmt.Sprintf("KILL %d", id))
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	for _, kill := range kills {
+		_, _ = by.ExecContext(ctx, kill) // it may have gone by itself
+	}
+	return nil
 }
 
 func readOnly(ctx context.Context, w *world, _ step) (healing, error) {

@@ -102,9 +102,10 @@ func decideDeadEvents(ctx context.Context, w *world, s step) (healing, error) {
 		if event.status != domain.FailStatusDead || event.resolved {
 			continue
 		}
-		if decided++; decided > 20 {
+		if decided == 20 {
 			break
 		}
+		decided++
 		if (int(event.user)+s.between(0, 1))%2 == 0 {
 			w.giveUp(event.user)
 			err = errors.Join(err, w.operator.discardEvent(ctx, event.id))

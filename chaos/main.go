@@ -83,24 +83,24 @@ func (s *supervisor) runAll(ctx context.Context, seeds []uint64, length time.Dur
 			missed[name] += n
 		}
 	}
-	fmt.Fprint(out, table("faults that struck:", applied), table("faults that could not strike:", missed))
+	_, _ = fmt.Fprint(out, table("faults that struck:", applied), table("faults that could not strike:", missed))
 	for _, summary := range summaries {
-		fmt.Fprint(out, summary)
+		_, _ = fmt.Fprint(out, summary)
 	}
 	return found, nil
 }
 
 // tell prints a run's result; the folder of one with a difference is kept, with the timeline and all logs.
 func (r report) tell(out io.Writer) bool {
-	fmt.Fprint(out, r.summary())
+	_, _ = fmt.Fprint(out, r.summary())
 	if len(r.differences) == 0 {
 		_ = os.RemoveAll(r.folder)
 		return false
 	}
 	for _, difference := range r.differences {
-		fmt.Fprintln(out, "  ", difference)
+		_, _ = fmt.Fprintln(out, "  ", difference)
 	}
-	fmt.Fprintf(out, "timeline and logs: %s\nagain: make chaos SEED=%d\n", r.folder, r.seed)
+	_, _ = fmt.Fprintf(out, "timeline and logs: %s\nagain: make chaos SEED=%d\n", r.folder, r.seed)
 	return true
 }
 

@@ -53,7 +53,8 @@ func newServers(root, folder string, ports *portBlock, proxied []string) (*serve
 			return nil, err
 		}
 	}
-	return s, s.mountDisk()
+	err := s.mountDisk()
+	return s, err
 }
 
 func (s *servers) disk() string   { return filepath.Join(s.folder, mysqlServer) }

@@ -62,15 +62,11 @@ func (w *world) atRest(ctx context.Context) error {
 		}
 	}
 	view, err := w.operator.campaign(ctx)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case view.Gate == nil || view.Gate.Closed != "":
-		return errors.New("the gate is closed")
-	case view.WantedQuota != 0 || view.Gate.Quota != view.Quota || view.Gate.State != view.State:
-		return fmt.Errorf("the gate does not follow the campaign yet: %+v", view)
-	case view.Gate.PendingEntries != 0:
-		return fmt.Errorf("%d entries are pending", view.Gate.PendingEntries)
+	}
+	if err := view.gateAtRest(); err != nil {
+		return err
 	}
 	if lag, err := w.operator.lag(ctx); err != nil || lag != 0 {
 		return errors.Join(err, fmt.Errorf("%d records are not consumed", lag))
@@ -80,6 +76,19 @@ func (w *world) atRest(ctx context.Context) error {
 	}
 	if !view.Settled {
 		return errors.New("the campaign is not settled")
+	}
+	return nil
+}
+
+// gateAtRest says what keeps the gate from being at rest: open, as the campaign says, and with nothing pending.
+func (v campaignView) gateAtRest() error {
+	switch {
+	case v.Gate == nil || v.Gate.Closed != "":
+		return errors.New("the gate is closed")
+	case v.WantedQuota != 0 || v.Gate.Quota != v.Quota || v.Gate.State != v.State:
+		return fmt.Errorf("the gate does not follow the campaign yet: %+v", v)
+	case v.Gate.PendingEntries != 0:
+		return fmt.Errorf("%d entries are pending", v.Gate.PendingEntries)
 	}
 	return nil
 }

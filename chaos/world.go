@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
 
-	_ "github.com/go-sql-driver/mysql"
+	"github.com/go-sql-driver/mysql"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -71,12 +72,14 @@ func (s *supervisor) newWorld(ctx context.Context, name string, out io.Writer) (
 			return w, err
 		}
 	}
-	return w, w.openCampaign(ctx)
+	err = w.openCampaign(ctx)
+	return w, err
 }
 
 // openDatabase makes the run's database. Without a limit of idle connections each fault would have to wait for a
 // connection that the last one has broken.
 func (w *world) openDatabase(ctx context.Context) error {
+	_ = mysql.SetLogger(log.New(io.Discard, "", 0)) // the driver would tell of each broken connection
 	port := w.servers.ports[mysqlServer]
 	server, err := sql.Open("mysql", mysqlDSN(port, "mysql"))
 	if err != nil {
@@ -113,12 +116,12 @@ func (w *world) firstcome(ctx context.Context, arguments ...string) ([]byte, err
 	command := exec.CommandContext(ctx, w.binary, arguments...)
 	ports := w.servers.ports
 	command.Env = append(w.variables(ports[redisServer], ports[kafkaServer], ports[mysqlServer]), "FIRSTCOME_LOG_LEVEL=error")
-	log, err := os.OpenFile(filepath.Join(w.folder, "commands.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	output, err := os.OpenFile(filepath.Join(w.folder, "commands.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = log.Close() }()
-	command.Stderr = log
+	defer func() { _ = output.Close() }()
+	command.Stderr = output
 	return command.Output()
 }
 
