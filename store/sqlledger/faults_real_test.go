@@ -24,57 +24,13 @@ import (
 	"firstcome/domain"
 )
 
-func TestMigrateOnRealServers(t *testing.T) {
-	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
-		testMigrate(t, Config{Dialect: DialectMySQL, DSN: ownDatabase(t, settings)})
-	})
-}
-
-func TestProcessesThatMigrateAtOnceOnRealServers(t *testing.T) {
-	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
-		dsn := ownDatabase(t, settings)
-		first := openForTest(t, Config{Dialect: DialectMySQL, DSN: dsn})
-		require.NoError(t, first.Migrate(t.Context()))
-		// The tables of an interrupted migration are there, so that nothing but the lock keeps the others waiting.
-		execute(t, first, "DELETE FROM goose_db_version WHERE version_id > 0")
-		var group sync.WaitGroup
-		for range 4 {
-			ledger := openForTest(t, Config{Dialect: DialectMySQL, DSN: dsn})
-			group.Go(func() { assert.NoError(t, ledger.Migrate(t.Context())) })
-		}
-		group.Wait()
-		var twice int
-		require.NoError(t, first.pool.QueryRowContext(t.Context(),
-			"SELECT COUNT(*) - COUNT(DISTINCT version_id) FROM goose_db_version").Scan(&twice))
-		assert.Zero(t, twice, "a migration was run by two at once")
-	})
-}
-
-// TestAnInterruptedMigrationIsRunAgain: MySQL commits after each table, so a crash leaves some of them.
-func TestAnInterruptedMigrationIsRunAgain(t *testing.T) {
-	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
-		ledger := openForTest(t, Config{Dialect: DialectMySQL, DSN: ownDatabase(t, settings)})
-		require.NoError(t, ledger.Migrate(t.Context()))
-		execute(t, ledger, "DELETE FROM goose_db_version WHERE version_id > 0")
-		execute(t, ledger, "DROP TABLE setting")
-		require.NoError(t, ledger.Migrate(t.Context()))
-		require.NoError(t, ledger.SchemaCurrent(t.Context()))
-		_, err := ledger.Setting(t.Context(), "x")
-		require.NoError(t, err)
-	})
-}
-
-func TestOperatorsActionsAreKeptOnRealServers(t *testing.T) {
-	onEachServer(t, func(t *testing.T, settings *mysql.Config) { testActions(t, openRealLedger(t, settings)) })
-}
-
 // withCampaign gives a ledger with a campaign at epoch 0, and a winner to store.
-func withCampaign(t testing.TB, ledger *Ledger) domain.Winner {
-	t.Helper()
-	_, err := ledger.CreateCampaign(t.Context(), domain.Campaign{
+func withCampaign(tb testing.TB, ledger *Ledger) domain.Winner {
+	tb.Helper()
+	_, err := ledger.CreateCampaign(tb.Context(), domain.Campaign{
 		Code: "spring", Quota: domain.MaxQuota, State: domain.CampaignOpen, StartsAt: ledger.now(), EndsAt: domain.NoEnd,
 	}, "ada")
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return domain.Winner{Campaign: "spring", UserID: 7, Slot: 1, AdmittedAt: time.Now()}
 }
 
@@ -108,6 +64,7 @@ func another(t *testing.T, ledger *Ledger, parameter string) *Ledger {
 
 func TestAReadOnlyDatabaseIsUnavailable(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
 		ledger := openRealLedger(t, settings)
 		winner := withCampaign(t, ledger)
 		variable := "transaction_read_only=1"
@@ -123,6 +80,7 @@ func TestAReadOnlyDatabaseIsUnavailable(t *testing.T) {
 
 func TestAUserWithoutRightsIsUnavailableAndToldSo(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
 		ledger := openRealLedger(t, settings)
 		winner := withCampaign(t, ledger)
 		own, err := mysql.ParseDSN(ledger.config.DSN)
@@ -150,6 +108,7 @@ func holdRow(t *testing.T, ledger *Ledger) (release func()) {
 
 func TestALockWaitIsTriedAgainAndThenUnavailable(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
 		ledger := openRealLedger(t, settings)
 		winner := withCampaign(t, ledger)
 		impatient, err := Open(Config{
@@ -182,6 +141,7 @@ func waitingConnection(t *testing.T, ledger *Ledger, statement string) int64 {
 
 func TestAKilledConnectionHadNoEffectAndTheNextCallRecovers(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
 		ledger := openRealLedger(t, settings)
 		winner := withCampaign(t, ledger)
 		for _, kill := range []string{"KILL", "KILL QUERY"} {
@@ -206,6 +166,7 @@ func TestAKilledConnectionHadNoEffectAndTheNextCallRecovers(t *testing.T) {
 // TestACanceledCallHadNoEffect: the statement under way may still run to its end, but is never committed.
 func TestACanceledCallHadNoEffect(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
 		ledger := openRealLedger(t, settings)
 		winner := withCampaign(t, ledger)
 		release := holdRow(t, ledger)
@@ -289,6 +250,7 @@ func (c *cutter) serve(client net.Conn) {
 
 func TestAConnectionThatBreaksAtTheCommitLeavesTheOutcomeUnknown(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
 		ledger := openRealLedger(t, settings)
 		winner := withCampaign(t, ledger)
 		for _, delivered := range []bool{false, true} {
@@ -317,6 +279,7 @@ func TestAConnectionThatBreaksAtTheCommitLeavesTheOutcomeUnknown(t *testing.T) {
 // TestTimesSurviveWhateverTheServersZone: the DSN asks for another zone, and the tables are read by a session of a third.
 func TestTimesSurviveWhateverTheServersZone(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
 		ledger := openRealLedger(t, settings)
 		winner := withCampaign(t, ledger)
 		winner.AdmittedAt = time.Date(2031, 7, 8, 9, 10, 11, 123_456_789, time.FixedZone("somewhere", -7*3600))
@@ -342,6 +305,7 @@ func TestTimesSurviveWhateverTheServersZone(t *testing.T) {
 // TestDataThatDoesNotFitIsRefusedNotShortened: the insert that passes over conflicts must not pass over anything else.
 func TestDataThatDoesNotFitIsRefusedNotShortened(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
 		lax := openRealLedger(t, settings)
 		winner := withCampaign(t, lax)
 		ledger := another(t, lax, "sql_mode=''")
@@ -360,6 +324,7 @@ func TestDataThatDoesNotFitIsRefusedNotShortened(t *testing.T) {
 // TestAConflictIsSeenWhateverTheDSNSays: with clientFoundRows a row that was passed over would count as inserted.
 func TestAConflictIsSeenWhateverTheDSNSays(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
 		ledger := openRealLedger(t, settings)
 		winner := withCampaign(t, ledger)
 		settings, err := mysql.ParseDSN(ledger.config.DSN)

@@ -42,6 +42,7 @@ const (
 // the call is about to commit, and give the slot to somebody else.
 func TestARebuildWaitsForEverythingOfTheOldEpoch(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
 		for name, test := range map[string]struct {
 			block string
 			call  func(ctx context.Context, ledger *Ledger, winner domain.Winner, claimed domain.FailEvent) error

@@ -10,7 +10,7 @@ import (
 	"firstcome/domain"
 )
 
-// holdersPage is how many rows VisitHolders and the like hold in memory at a time.
+// holdersPage is how many rows VisitHolders holds in memory at a time.
 const holdersPage = 1000
 
 // VisitHolders calls visit for every coupon, and then for every unresolved fail event whose user has none, as of one
@@ -84,13 +84,13 @@ func (w holderWalk) revokedCoupons(ctx context.Context) error {
 	for after := int64(0); ; {
 		rows, err := w.couponPage(ctx, func(tx *gorm.DB) *gorm.DB {
 			return w.ofCampaign(tx.Table(table)).
-				Where("slot IS NULL AND id > ?", after).Order("id").Limit(holdersPage)
+				Where("slot IS NULL AND id > ?", after).Order("id").Limit(w.ledger.pageSize)
 		})
 		if isMissingIndex(err) && table != "coupon" {
 			table = "coupon"
 			continue
 		}
-		if err != nil || len(rows) < holdersPage {
+		if err != nil || len(rows) < w.ledger.pageSize {
 			return err
 		}
 		after = rows[len(rows)-1].ID
@@ -125,7 +125,7 @@ func (w holderWalk) failEvents(ctx context.Context) error {
 			events := tx.Table(w.ledger.backend.byIndex("fail_event", "fail_event_unresolved"))
 			return withoutRow(unresolvedOf(events, w.campaign.Code), w.campaign.ID).
 				Select("id", "user_id", "slot", "admitted_at").
-				Where("id > ?", after).Order("id").Limit(holdersPage).Find(&rows).Error
+				Where("id > ?", after).Order("id").Limit(w.ledger.pageSize).Find(&rows).Error
 		})
 		if err != nil {
 			return err
@@ -136,7 +136,7 @@ func (w holderWalk) failEvents(ctx context.Context) error {
 				return err
 			}
 		}
-		if len(rows) < holdersPage {
+		if len(rows) < w.ledger.pageSize {
 			return nil
 		}
 	}

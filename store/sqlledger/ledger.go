@@ -65,9 +65,11 @@ type Ledger struct {
 	db      *gorm.DB
 	backend backend
 	// writer admits one writing transaction at a time on SQLite, in the order of their coming; nil elsewhere.
-	writer  chan struct{}
-	logger  *slog.Logger
-	metrics *metrics
+	writer chan struct{}
+	// pageSize is holdersPage; tests make it small.
+	pageSize int
+	logger   *slog.Logger
+	metrics  *metrics
 }
 
 // backend is what differs between the databases.
@@ -117,7 +119,7 @@ func Open(config Config, registerer prometheus.Registerer, logger *slog.Logger) 
 	pool.SetMaxIdleConns(config.MaxOpenConns)
 	pool.SetConnMaxLifetime(connMaxLifetime)
 	pool.SetConnMaxIdleTime(connMaxIdleTime)
-	ledger := &Ledger{config: config, pool: pool, backend: backend, logger: logger}
+	ledger := &Ledger{config: config, pool: pool, backend: backend, pageSize: holdersPage, logger: logger}
 	if backend.oneWriter {
 		ledger.writer = make(chan struct{}, 1)
 	}

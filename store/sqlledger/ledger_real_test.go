@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"firstcome/store/storetest"
@@ -31,30 +33,30 @@ func onEachServer(t *testing.T, test func(t *testing.T, settings *mysql.Config))
 }
 
 // serverSettings fails when the variable is missing: a test that is passed over would look like a success.
-func serverSettings(t testing.TB, variable string) *mysql.Config {
-	t.Helper()
+func serverSettings(tb testing.TB, variable string) *mysql.Config {
+	tb.Helper()
 	dsn := os.Getenv(variable)
-	require.NotEmpty(t, dsn, "%s is not set; run make test-real", variable)
+	require.NotEmpty(tb, dsn, "%s is not set; run make test-real", variable)
 	settings, err := mysql.ParseDSN(dsn)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return settings
 }
 
 // ownDatabase makes a database for one test, and gives its DSN; it is dropped after the test.
-func ownDatabase(t testing.TB, settings *mysql.Config) string {
-	t.Helper()
+func ownDatabase(tb testing.TB, settings *mysql.Config) string {
+	tb.Helper()
 	server := settings.Clone()
 	server.DBName = ""
 	pool, err := sql.Open("mysql", server.FormatDSN())
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	name := "firstcome_test_" + strings.ToLower(rand.Text())
 	// A database of another character set must not matter.
-	_, err = pool.ExecContext(t.Context(), fmt.Sprintf("CREATE DATABASE %s CHARACTER SET latin1", name))
-	require.NoError(t, err)
-	t.Cleanup(func() {
+	_, err = pool.ExecContext(tb.Context(), fmt.Sprintf("CREATE DATABASE %s CHARACTER SET latin1", name))
+	require.NoError(tb, err)
+	tb.Cleanup(func() {
 		_, err := pool.ExecContext(context.Background(), "DROP DATABASE "+name)
-		require.NoError(t, err)
-		require.NoError(t, pool.Close())
+		require.NoError(tb, err)
+		require.NoError(tb, pool.Close())
 	})
 	own := settings.Clone()
 	own.DBName = name
@@ -62,17 +64,78 @@ func ownDatabase(t testing.TB, settings *mysql.Config) string {
 }
 
 // openRealLedger gives a test a ledger in a database of its own, which refuses storetest.RefusedUser.
-func openRealLedger(t testing.TB, settings *mysql.Config) *Ledger {
-	t.Helper()
-	ledger := openForTest(t, Config{Dialect: DialectMySQL, DSN: ownDatabase(t, settings)})
-	require.NoError(t, ledger.Migrate(t.Context()))
-	execute(t, ledger, `CREATE TRIGGER refuse BEFORE INSERT ON coupon FOR EACH ROW
+func openRealLedger(tb testing.TB, settings *mysql.Config) *Ledger {
+	tb.Helper()
+	ledger := openForTest(tb, Config{Dialect: DialectMySQL, DSN: ownDatabase(tb, settings)})
+	require.NoError(tb, ledger.Migrate(tb.Context()))
+	execute(tb, ledger, `CREATE TRIGGER refuse BEFORE INSERT ON coupon FOR EACH ROW
 		IF NEW.user_id = `+refusedUser+` THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'this user is refused'; END IF`)
 	return ledger
 }
 
 func TestLedgerOnRealServers(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
-		storetest.RunLedger(t, func(t *testing.T) storetest.Ledger { return openRealLedger(t, settings) })
+		t.Helper()
+		storetest.RunLedger(t, func(t *testing.T) storetest.Ledger {
+			t.Helper()
+			return openRealLedger(t, settings)
+		})
+	})
+}
+
+func TestMigrateOnRealServers(t *testing.T) {
+	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
+		testMigrate(t, Config{Dialect: DialectMySQL, DSN: ownDatabase(t, settings)})
+	})
+}
+
+func TestProcessesThatMigrateAtOnceOnRealServers(t *testing.T) {
+	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
+		dsn := ownDatabase(t, settings)
+		first := openForTest(t, Config{Dialect: DialectMySQL, DSN: dsn})
+		require.NoError(t, first.Migrate(t.Context()))
+		// The tables of an interrupted migration are there, so that nothing but the lock keeps the others waiting.
+		execute(t, first, "DELETE FROM goose_db_version WHERE version_id > 0")
+		var group sync.WaitGroup
+		for range 4 {
+			ledger := openForTest(t, Config{Dialect: DialectMySQL, DSN: dsn})
+			group.Go(func() { assert.NoError(t, ledger.Migrate(t.Context())) })
+		}
+		group.Wait()
+		var twice int
+		require.NoError(t, first.pool.QueryRowContext(t.Context(),
+			"SELECT COUNT(*) - COUNT(DISTINCT version_id) FROM goose_db_version").Scan(&twice))
+		assert.Zero(t, twice, "a migration was run by two at once")
+	})
+}
+
+// TestAnInterruptedMigrationIsRunAgain: MySQL commits after each table, so a crash leaves some of them.
+func TestAnInterruptedMigrationIsRunAgain(t *testing.T) {
+	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
+		ledger := openForTest(t, Config{Dialect: DialectMySQL, DSN: ownDatabase(t, settings)})
+		require.NoError(t, ledger.Migrate(t.Context()))
+		execute(t, ledger, "DELETE FROM goose_db_version WHERE version_id > 0")
+		execute(t, ledger, "DROP TABLE setting")
+		require.NoError(t, ledger.Migrate(t.Context()))
+		require.NoError(t, ledger.SchemaCurrent(t.Context()))
+		_, err := ledger.Setting(t.Context(), "x")
+		require.NoError(t, err)
+	})
+}
+
+func TestOperatorsActionsAreKeptOnRealServers(t *testing.T) {
+	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
+		testActions(t, openRealLedger(t, settings))
+	})
+}
+
+func TestHoldersOfManyPagesOnRealServers(t *testing.T) {
+	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
+		testHolderPages(t, openRealLedger(t, settings))
 	})
 }

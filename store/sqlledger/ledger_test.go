@@ -25,7 +25,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var discardLogger = slog.New(slog.DiscardHandler)
 
 func TestLedgerOnSQLite(t *testing.T) {
-	storetest.RunLedger(t, func(t *testing.T) storetest.Ledger { return openSQLiteLedger(t) })
+	storetest.RunLedger(t, func(t *testing.T) storetest.Ledger {
+		t.Helper()
+		return openSQLiteLedger(t)
+	})
 }
 
 // migratedFile is an empty ledger's file. Each test gets a copy, which costs less than to migrate a file of its own.
@@ -48,14 +51,14 @@ var migratedFile = sync.OnceValues(func() ([]byte, error) {
 })
 
 // openSQLiteLedger gives a test an empty ledger in a file of its own, which refuses storetest.RefusedUser.
-func openSQLiteLedger(t testing.TB) *Ledger {
-	t.Helper()
+func openSQLiteLedger(tb testing.TB) *Ledger {
+	tb.Helper()
 	empty, err := migratedFile()
-	require.NoError(t, err)
-	file := filepath.Join(t.TempDir(), "ledger.db")
-	require.NoError(t, os.WriteFile(file, empty, 0o600))
-	ledger := openForTest(t, Config{Dialect: DialectSQLite, DSN: file})
-	execute(t, ledger, `CREATE TRIGGER refuse BEFORE INSERT ON coupon WHEN NEW.user_id = `+refusedUser+`
+	require.NoError(tb, err)
+	file := filepath.Join(tb.TempDir(), "ledger.db")
+	require.NoError(tb, os.WriteFile(file, empty, 0o600))
+	ledger := openForTest(tb, Config{Dialect: DialectSQLite, DSN: file})
+	execute(tb, ledger, `CREATE TRIGGER refuse BEFORE INSERT ON coupon WHEN NEW.user_id = `+refusedUser+`
 		BEGIN SELECT RAISE(ABORT, 'this user is refused'); END`)
 	return ledger
 }
@@ -63,18 +66,18 @@ func openSQLiteLedger(t testing.TB) *Ledger {
 var refusedUser = strconv.FormatInt(int64(storetest.RefusedUser), 10)
 
 // openForTest opens a ledger, and closes it after the test.
-func openForTest(t testing.TB, config Config) *Ledger {
-	t.Helper()
+func openForTest(tb testing.TB, config Config) *Ledger {
+	tb.Helper()
 	config.CallTimeout = 20 * time.Second
 	ledger, err := Open(config, prometheus.NewRegistry(), discardLogger)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, ledger.Close()) })
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, ledger.Close()) })
 	return ledger
 }
 
-func execute(t testing.TB, ledger *Ledger, statement string) sql.Result {
-	t.Helper()
-	result, err := ledger.pool.ExecContext(t.Context(), statement)
-	require.NoError(t, err)
+func execute(tb testing.TB, ledger *Ledger, statement string) sql.Result {
+	tb.Helper()
+	result, err := ledger.pool.ExecContext(tb.Context(), statement)
+	require.NoError(tb, err)
 	return result
 }

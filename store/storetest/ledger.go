@@ -43,8 +43,8 @@ const lease = time.Hour
 func RunLedger(t *testing.T, open func(t *testing.T) Ledger) {
 	t.Helper()
 	for _, group := range []map[string]func(*testing.T, Ledger){
-		ledgerCampaignTests, ledgerCouponTests, ledgerFailEventTests, ledgerOperatorTests, ledgerReaderTests,
-		ledgerConcurrencyTests, ledgerAuditTests,
+		ledgerCampaignTests, ledgerCouponTests, ledgerFailEventTests, ledgerClaimTests, ledgerOperatorTests,
+		ledgerReaderTests, ledgerConcurrencyTests, ledgerAuditTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) { test(t, open(t)) })

@@ -35,8 +35,9 @@ func testFindHolders(t *testing.T, ledger Ledger) {
 }
 
 func testFindManyHolders(t *testing.T, ledger Ledger) {
-	campaign := openCampaign(t, ledger, "spring", domain.MaxPage)
-	all := manyWinners(campaign, domain.MaxPage)
+	const count = 501
+	campaign := openCampaign(t, ledger, "spring", count)
+	all := manyWinners(campaign, count)
 	storeAll(t, ledger, campaign, all...)
 	users := []domain.UserID{1, 2, 3}
 	for _, w := range all {

@@ -40,7 +40,7 @@ func together(t *testing.T, do func(ctx context.Context, writer int) error) {
 
 // testConcurrentStores has all writers store all winners, each in its own order and in its own batches.
 func testConcurrentStores(t *testing.T, ledger Ledger) {
-	const quota, batch = 600, 50
+	const quota, batch = 300, 25
 	campaign := openCampaign(t, ledger, "spring", quota)
 	all := manyWinners(campaign, quota)
 	var mutex sync.Mutex

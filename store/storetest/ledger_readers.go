@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"errors"
-	"slices"
 	"testing"
 	"time"
 
@@ -145,12 +144,12 @@ func testHoldersError(t *testing.T, ledger Ledger) {
 }
 
 func testHoldersPages(t *testing.T, ledger Ledger) {
-	campaign := openCampaign(t, ledger, "spring", 2*domain.MaxPage)
-	first := manyWinners(campaign, domain.MaxPage)
-	storeAll(t, ledger, campaign, first...)
-	last := winner(campaign, 1, 2*domain.MaxPage)
-	storeAll(t, ledger, campaign, last)
-	all := slices.Concat(first, []domain.Winner{last})
+	campaign := openCampaign(t, ledger, "spring", 5*domain.MaxPage)
+	var all []domain.Winner
+	for _, slot := range []domain.Slot{1, 999, 1000, 1001, 1002, 2000, 2001, 4999, 5000} {
+		all = append(all, winner(campaign, domain.UserID(100_000-slot), slot))
+	}
+	storeAll(t, ledger, campaign, all...)
 	seen := holders(t, ledger, "spring")
 	require.Len(t, seen, len(all))
 	for i, w := range all {

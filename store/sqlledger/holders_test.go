@@ -1,0 +1,51 @@
+package sqlledger
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"firstcome/domain"
+)
+
+func TestHoldersOfManyPagesOnSQLite(t *testing.T) { testHolderPages(t, openSQLiteLedger(t)) }
+
+// testHolderPages requires that nobody is passed over or comes twice where a page ends, of whatever kind they are.
+func testHolderPages(t *testing.T, ledger *Ledger) {
+	t.Helper()
+	const each = 7
+	ledger.pageSize = 3
+	campaign, err := ledger.CreateCampaign(t.Context(), domain.Campaign{
+		Code: "spring", Quota: 3 * each, State: domain.CampaignOpen, StartsAt: ledger.now(), EndsAt: domain.NoEnd,
+	}, "ada")
+	require.NoError(t, err)
+	want := map[domain.UserID]domain.Slot{}
+	for n := 1; n <= 3*each; n++ {
+		winner := domain.Winner{
+			Campaign: "spring", UserID: domain.UserID(1000 - n), Slot: domain.Slot(n), AdmittedAt: campaign.CreatedAt,
+		}
+		want[winner.UserID] = winner.Slot
+		if n%3 == 0 {
+			_, err := ledger.StoreCoupons(t.Context(), "spring", []domain.Winner{winner})
+			require.NoError(t, err)
+			continue
+		}
+		position := domain.RecordPosition{Topic: "topic", Offset: int64(n)}
+		require.NoError(t, ledger.RecordFailEvent(t.Context(), domain.FailEvent{Winner: winner, Position: position}))
+		if n%3 == 1 {
+			events, err := ledger.FailEvents(t.Context(), domain.FailEventFilter{Limit: 1})
+			require.NoError(t, err)
+			_, err = ledger.DiscardFailEvent(t.Context(), events[0].ID, "a test", "ada")
+			require.NoError(t, err)
+			want[winner.UserID] = domain.NoSlot
+		}
+	}
+	seen := map[domain.UserID]domain.Slot{}
+	require.NoError(t, ledger.VisitHolders(t.Context(), "spring", func(holder domain.Holder) error {
+		assert.NotContains(t, seen, holder.UserID)
+		seen[holder.UserID] = holder.Slot
+		return nil
+	}))
+	assert.Equal(t, want, seen)
+}
