@@ -68,6 +68,8 @@ var refusals = []struct{ prefix, message string }{
 	{"CLUSTERDOWN", "the Redis Cluster is down"},
 	{"MASTERDOWN", "Redis has lost its primary"},
 	{"TRYAGAIN", "the Redis Cluster is moving the campaign's keys"},
+	{"MOVED", "the Redis Cluster has moved the campaign's keys; the new place is not known yet"},
+	{"ASK", "the Redis Cluster is moving the campaign's keys"},
 	{"BUSY", "Redis is busy with another script"},
 	{"NOAUTH", "Redis asks for a password"},
 	{"WRONGPASS", "Redis refuses the user name or the password"},

@@ -40,6 +40,7 @@ func TestErrorsOfTheDriverGetTheirCode(t *testing.T) {
 		{answered("LOADING Redis is loading the dataset in memory"), false, domain.CodeUnavailable},
 		{answered("NOREPLICAS Not enough good replicas to write."), false, domain.CodeUnavailable},
 		{answered("CLUSTERDOWN The cluster is down"), false, domain.CodeUnavailable},
+		{answered("MOVED 1234 127.0.0.1:7001"), true, domain.CodeUnavailable},
 		{answered("MASTERDOWN Link with MASTER is down"), false, domain.CodeUnavailable},
 		{answered("NOAUTH Authentication required."), false, domain.CodeUnavailable},
 		{answered("WRONGPASS invalid username-password pair"), false, domain.CodeUnavailable},
