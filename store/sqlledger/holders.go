@@ -65,8 +65,8 @@ func (w holderWalk) coupons(ctx context.Context) error {
 			return w.revokedCoupons(ctx)
 		}
 		after = math.MaxInt64 // the page's last slot, below what would run over
-		if first.Int64 <= math.MaxInt64-holdersPage {
-			after = first.Int64 + holdersPage - 1
+		if first.Int64 <= math.MaxInt64-int64(w.ledger.pageSize) {
+			after = first.Int64 + int64(w.ledger.pageSize) - 1
 		}
 		_, err = w.couponPage(ctx, func(tx *gorm.DB) *gorm.DB {
 			return w.ofCampaign(tx).Where("slot BETWEEN ? AND ?", first.Int64, after).Order("slot")

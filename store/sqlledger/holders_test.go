@@ -26,14 +26,14 @@ func testHolderPages(t *testing.T, ledger *Ledger) {
 			Campaign: "spring", UserID: domain.UserID(1000 - n), Slot: domain.Slot(n), AdmittedAt: campaign.CreatedAt,
 		}
 		want[winner.UserID] = winner.Slot
-		if n%3 == 0 {
+		if n <= each {
 			_, err := ledger.StoreCoupons(t.Context(), "spring", []domain.Winner{winner})
 			require.NoError(t, err)
 			continue
 		}
 		position := domain.RecordPosition{Topic: "topic", Offset: int64(n)}
 		require.NoError(t, ledger.RecordFailEvent(t.Context(), domain.FailEvent{Winner: winner, Position: position}))
-		if n%3 == 1 {
+		if n <= 2*each {
 			events, err := ledger.FailEvents(t.Context(), domain.FailEventFilter{Limit: 1})
 			require.NoError(t, err)
 			_, err = ledger.DiscardFailEvent(t.Context(), events[0].ID, "a test", "ada")
