@@ -82,6 +82,9 @@ type GateRebuilder interface {
 	BeginRebuild(ctx context.Context, campaign string, epoch int64) (RebuildTarget, error)
 	// WriteWinners adds users to the rebuild's own keys; those Pending must come in the order of AdmittedAt.
 	WriteWinners(ctx context.Context, target RebuildTarget, winners []GateWinner) error
+	// VisitWinners is GateLister's: until OpenRebuilt swaps the new keys in, it gives the users whom the closed gate
+	// held. A missing or unreadable key is no user.
+	VisitWinners(ctx context.Context, campaign string, visit func(GateWinner) error) error
 	// OpenRebuilt completes the rebuild's keys (slots in 1..highest that nobody holds become free), swaps them in and
 	// opens the gate in one step, if it is closed, at the target's epoch and on the target's server. CodeOvertaken.
 	OpenRebuilt(ctx context.Context, target RebuildTarget, campaign Campaign) error

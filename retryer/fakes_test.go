@@ -557,6 +557,21 @@ func (g *gate) write(target domain.RebuildTarget, winner domain.GateWinner) erro
 	return nil
 }
 
+func (w gateRebuild) VisitWinners(_ context.Context, code string, visit func(domain.GateWinner) error) error {
+	users, err := call(w.world, "visit winners", code, func() (map[domain.UserID]domain.GateWinner, error) {
+		return maps.Clone(w.gates[code].users), nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, winner := range users {
+		if err := visit(winner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (w gateRebuild) OpenRebuilt(_ context.Context, target domain.RebuildTarget, campaign domain.Campaign) error {
 	return callPlain(w.world, "open", target.Campaign, func() error {
 		g := w.gates[target.Campaign]

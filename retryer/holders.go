@@ -80,6 +80,26 @@ func (b *builder) writeEvents(ctx context.Context) error {
 	return nil
 }
 
+// recallForgotten takes in the users whom nothing but the closed gate knows, and says how many there are. It comes after
+// the ledger was read: who moved on meanwhile is known by now.
+func (b *builder) recallForgotten(ctx context.Context) (int, error) {
+	waiting := make(map[domain.UserID]bool, len(b.events))
+	for _, event := range b.events {
+		waiting[event.UserID] = true
+	}
+	forgotten := 0
+	err := b.gate.VisitWinners(ctx, b.campaign.Code, func(winner domain.GateWinner) error {
+		_, hasRow := slices.BinarySearch(b.rows, winner.UserID)
+		if _, claims := b.upstream.claims[winner.UserID]; claims || hasRow || waiting[winner.UserID] || winner.Slot == domain.NoSlot {
+			return nil
+		}
+		b.upstream.addBounded(domain.Winner{UserID: winner.UserID, Slot: winner.Slot, AdmittedAt: winner.AdmittedAt})
+		forgotten++
+		return nil
+	})
+	return forgotten, err
+}
+
 // writeUpstream writes the users whom only upstream knows, and gives back the winners for whom no slot was left, as
 // upstream named them.
 func (b *builder) writeUpstream(ctx context.Context) ([]domain.Winner, error) {

@@ -57,14 +57,16 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 //  3. Read the pending entries that are left.
 //  4. Read the topic's tail; nothing can be on it before the first epoch.
 //  5. Read the ledger as of one moment, and write everybody whom it knows to the rebuild's own keys. A crash from
-//     here to step 7 leaves keys that nobody reads; the next rebuild empties them.
-//  6. Write the users whom only upstream knows, each with a fresh pending entry: the relay sends them again. Those for
+//     here to step 8 leaves keys that nobody reads; the next rebuild empties them.
+//  6. Read the users whom the closed gate held. Whom neither upstream nor the ledger knows, Kafka has lost (retention
+//     passed the committed offset): the gate's word is all that is left of the promise, and counts as the oldest claim.
+//  7. Write the users whom only upstream or the old gate knows, each with a fresh pending entry: the relay sends them again. Those for
 //     whom no slot is left (after two masters at once, say) have no entry: they go to the topic now, as winners of an
 //     older epoch, and the consumer brings them to the gate or makes them fail events. A crash leaves records that the
 //     consumer meets twice.
-//  7. Settle a quota that was to be lowered, if this rebuilder is still the newest. A crash leaves the lower quota in
+//  8. Settle a quota that was to be lowered, if this rebuilder is still the newest. A crash leaves the lower quota in
 //     the ledger and a closed gate.
-//  8. Swap the keys in and open the gate, if it is still closed, on the same server, and waits for this epoch.
+//  9. Swap the keys in and open the gate, if it is still closed, on the same server, and waits for this epoch.
 func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaign, error) {
 	campaign, err := r.ports.LedgerRebuild.BeginRebuild(ctx, code)
 	if err != nil {
@@ -83,6 +85,9 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 		gate: r.ports.GateRebuild, target: target, campaign: campaign, upstream: upstream, used: newSlotSet(),
 	}
 	if err := b.writeHolders(ctx, r.ports.LedgerRebuild); err != nil {
+		return campaign, err
+	}
+	if err := r.recallForgotten(ctx, b); err != nil {
 		return campaign, err
 	}
 	if err := r.writeUpstream(ctx, b); err != nil {
@@ -111,6 +116,15 @@ func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign) (*
 			"campaign", campaign.Code, "records_left", upstream.dropped)
 	}
 	return upstream, nil
+}
+
+func (r *Retryer) recallForgotten(ctx context.Context, b *builder) error {
+	forgotten, err := b.recallForgotten(ctx)
+	if forgotten > 0 {
+		r.logger.Error("RECORDS WERE LOST: winners of the gate stand neither on the topic nor in the ledger; they are sent again",
+			"campaign", b.campaign.Code, "winners", forgotten)
+	}
+	return err
 }
 
 func (r *Retryer) writeUpstream(ctx context.Context, b *builder) error {

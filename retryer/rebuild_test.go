@@ -57,6 +57,13 @@ func anyHistory(t *rapid.T) *world {
 	for range rapid.IntRange(0, 15).Draw(t, "records") {
 		w.topic = append(w.topic, anyRecord(t, promise(user(), slot(), rapid.Int64Range(1, 5).Draw(t, "epoch"), when())))
 	}
+	for range rapid.IntRange(0, 10).Draw(t, "users of the old gate") {
+		held := domain.GateWinner{UserID: user(), Slot: slot(), AdmittedAt: when()}
+		if rapid.IntRange(0, 4).Draw(t, "revoked") == 0 {
+			held.Slot = domain.NoSlot
+		}
+		g.users[held.UserID] = held
+	}
 	return w
 }
 
@@ -119,6 +126,12 @@ func knownOf(w *world) known {
 	for _, delivery := range w.topic {
 		if delivery.Problem == nil && !delivery.External && delivery.Winner.Campaign == sale {
 			k.claims[delivery.Winner.UserID] = append(k.claims[delivery.Winner.UserID], delivery.Winner)
+		}
+	}
+	// What the old gate says is the oldest claim; of a revocation the ledger has the row.
+	for user, held := range w.gates[sale].users {
+		if held.Slot != domain.NoSlot {
+			k.claims[user] = append(k.claims[user], domain.Winner{UserID: user, Slot: held.Slot, AdmittedAt: held.AdmittedAt})
 		}
 	}
 	return k
@@ -246,6 +259,24 @@ func checkQuota(t *rapid.T, w *world, holders map[domain.Slot]domain.UserID, bef
 	for slot := range holders {
 		require.LessOrEqual(t, int64(slot), l.Quota)
 	}
+}
+
+// Kafka has deleted the record of a winner before it was stored, and Redis was restarted with all its data: no audit
+// came in between.
+func TestARebuildRecallsTheWinnersWhomOnlyTheGateKnows(t *testing.T) {
+	w, r := opened(t, sale)
+	g := w.gates[sale]
+	w.mu.Lock()
+	g.open, g.users[7] = false, domain.GateWinner{UserID: 7, Slot: 3, AdmittedAt: at(1)}
+	g.users[8] = domain.GateWinner{UserID: 8, Slot: domain.SlotOwed, AdmittedAt: at(2)}
+	g.users[9] = domain.GateWinner{UserID: 9, Slot: domain.NoSlot, AdmittedAt: at(3)}
+	w.mu.Unlock()
+
+	require.NoError(t, r.Rebuild(t.Context(), sale))
+	assert.Equal(t, domain.Slot(3), w.slotOf(sale, 7), "the slot that was promised is kept")
+	assert.Equal(t, domain.Slot(1), w.slotOf(sale, 8), "who was owed a slot gets the lowest one left")
+	assert.NotContains(t, g.users, domain.UserID(9), "of a revocation the ledger has the row")
+	require.Len(t, g.pending, 2, "their records are sent again")
 }
 
 // A rebuild that is frozen at any call while another one runs from its beginning to its end must change nothing.

@@ -44,6 +44,7 @@ func RunGate(t *testing.T, newGate func(t *testing.T) Gate) {
 		"AnAcknowledgementOfAnotherEpochIsRefused":   testGateAcknowledge,
 		"ARebuiltGateGoesOnWhereItStopped":           testGateRebuild,
 		"FreshPendingEntriesKeepTheOrderOfAdmission": testGateRebuildPending,
+		"ARebuildCanReadTheUsersOfTheClosedGate":     testGateRebuildOldUsers,
 		"AnOvertakenRebuildChangesNothing":           testGateOvertaken,
 		"ARebuildRefusesContradictions":              testGateRebuildContradictions,
 		"AnOwedUserIsHonoured":                       testGateOwed,

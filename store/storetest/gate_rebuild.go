@@ -159,6 +159,19 @@ func testGateRebuildContradictions(t *testing.T, s *sale) {
 	assert.Equal(t, int64(1), s.report(t).Winners)
 }
 
+func testGateRebuildOldUsers(t *testing.T, s *sale) {
+	s.openWith(t, 9, holder(1, 2), holder(2, domain.NoSlot))
+	old := map[domain.UserID]domain.Slot{1: 2, 2: domain.NoSlot}
+	s.campaign.Epoch++
+	target, err := s.BeginRebuild(t.Context(), s.campaign.Code, s.campaign.Epoch)
+	require.NoError(t, err)
+	assert.Equal(t, old, s.winners(t))
+	require.NoError(t, s.WriteWinners(t.Context(), target, []domain.GateWinner{holder(3, 1)}))
+	assert.Equal(t, old, s.winners(t), "what the rebuild writes is apart")
+	require.NoError(t, s.OpenRebuilt(t.Context(), target, s.campaign))
+	assert.Equal(t, map[domain.UserID]domain.Slot{3: 1}, s.winners(t))
+}
+
 func testGateOwed(t *testing.T, s *sale) {
 	s.openWith(t, 3, holder(1, 1), holder(2, domain.SlotOwed), holder(3, domain.SlotOwed))
 	report := s.report(t)
