@@ -176,13 +176,16 @@ func fillDisk(_ context.Context, w *world, _ step) (healing, error) {
 	return heal, nil
 }
 
-// refuseRows makes the database refuse the coupons of every seventh user, one after the other ending as dead events
-// if it lasts.
+// refuseRows makes the database refuse the coupons of every seventh user.
 func refuseRows(ctx context.Context, w *world, s step) (healing, error) {
-	const name = "refuse_some"
-	return w.executeAtLast("DROP TRIGGER IF EXISTS " + name), w.execute(ctx, "DROP TRIGGER IF EXISTS "+name,
-		fmt.Sprintf(`CREATE TRIGGER %s BEFORE INSERT ON coupon FOR EACH ROW
-			IF NEW.slot IS NOT NULL AND NEW.user_id %% 7 = %d THEN
-				SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'this user is refused';
-			END IF`, name, s.between(0, 6)))
+	return w.refuseUsers(ctx, 7, s.between(0, 6))
+}
+
+// refuseUsers refuses each user whose ID leaves the remainder.
+func (w *world) refuseUsers(ctx context.Context, divisor, remainder int) (healing, error) {
+	const drop = "DROP TRIGGER IF EXISTS refuse_some"
+	return w.executeAtLast(drop), w.execute(ctx, drop, fmt.Sprintf(`CREATE TRIGGER refuse_some BEFORE INSERT ON coupon FOR EACH ROW
+		IF NEW.slot IS NOT NULL AND NEW.user_id %% %d = %d THEN
+			SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'this user is refused';
+		END IF`, divisor, remainder))
 }

@@ -16,7 +16,7 @@ var operatorFaults = []fault{
 	{lasting("pause campaign", 300*time.Millisecond, 3*time.Second, "campaign"), pauseCampaign},
 	{lasting("throttle", time.Second, 6*time.Second, "throttle"), throttle},
 	{momentary("revoke coupons", "coupons"), revokeCoupons},
-	{momentary("discard or retry dead events", "coupons"), decideDeadEvents},
+	{lasting("rows refused until dead", 5*time.Second, 8*time.Second, mysqlServer), refuseUntilDead},
 }
 
 func raiseQuota(ctx context.Context, w *world, s step) (healing, error) {
@@ -91,33 +91,34 @@ func (w *world) giveUp(user domain.UserID) {
 	w.record.change(func(r *record) { r.givenUp[user] = true })
 }
 
-// decideDeadEvents discards some dead fail events and retries the others.
-func decideDeadEvents(ctx context.Context, w *world, s step) (healing, error) {
+// refuseUntilDead makes the database refuse the coupons of many users for so long that their fail events end as dead;
+// then operators discard some of them and retry the others.
+func refuseUntilDead(ctx context.Context, w *world, s step) (healing, error) {
+	accept, err := w.refuseUsers(ctx, 3, s.between(0, 2))
+	return func(ctx context.Context) error { return errors.Join(accept(ctx), w.decideDeadEvents(ctx)) }, err
+}
+
+func (w *world) decideDeadEvents(ctx context.Context) error {
 	events, err := w.readEvents(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	const most = 20
 	decided := 0
 	for _, event := range events {
-		if event.status != domain.FailStatusDead || event.resolved {
+		if event.status != domain.FailStatusDead || event.resolved || decided == most {
 			continue
 		}
-		if decided == 20 {
-			break
-		}
 		decided++
-		if (int(event.user)+s.between(0, 1))%2 == 0 {
+		decide := w.operator.retryEvent
+		if decided%2 == 0 {
 			w.giveUp(event.user)
-			err = errors.Join(err, w.operator.discardEvent(ctx, event.id))
-		} else {
-			err = errors.Join(err, w.operator.retryEvent(ctx, event.id))
+			decide = w.operator.discardEvent
+		}
+		if failed := decide(ctx, event.id); failed != nil {
+			err = errors.Join(err, fmt.Errorf("fail event %d: %w", event.id, failed))
 		}
 	}
-	if decided == 0 {
-		return nil, errors.New("there is no dead fail event")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%d events: %w", decided, err)
-	}
-	return nil, nil
+	w.timeline.add("%d dead fail events: every other one discarded, the rest retried", decided)
+	return err
 }

@@ -52,11 +52,11 @@ func (k kind) touches(target string) []string {
 }
 
 const (
-	minStepsOfRound, maxStepsOfRound = 2, 6
+	minStepsOfRound, maxStepsOfRound = 3, 8
 	// latestStart is when the last fault of a round begins at the latest.
 	latestStart = 5 * time.Second
 	// restOfRound is what a round takes beyond its faults, settleTime what a settlement usually takes.
-	restOfRound = 2 * time.Second
+	restOfRound = time.Second
 	settleTime  = 8 * time.Second
 )
 

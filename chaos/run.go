@@ -34,19 +34,26 @@ func (w *world) problem(format string, args ...any) {
 	w.record.change(func(*record) { w.differences = append(w.differences, text) })
 }
 
-// run carries out one plan. An error means that the suite itself could not go on.
+// run carries out the plan of a seed. An error means that the suite itself could not go on.
 func (s *supervisor) run(ctx context.Context, seed uint64, length time.Duration, out io.Writer) (report, error) {
-	ctx, cancel := context.WithTimeout(ctx, 4*length+10*time.Minute)
+	r, err := s.runPlan(ctx, fmt.Sprintf("seed_%d", seed), newPlan(seed, length, kindsOf(faults)), out)
+	r.seed = seed
+	return r, err
+}
+
+// runPlan carries out a plan and judges it. A plan that goes on for longer than longestRun is broken off.
+func (s *supervisor) runPlan(ctx context.Context, name string, plan []round, out io.Writer) (report, error) {
+	ctx, cancel := context.WithTimeout(ctx, longestRun)
 	defer cancel()
 	began := time.Now()
-	w, err := s.newWorld(ctx, fmt.Sprintf("seed_%d_%d", seed, began.UnixMilli()), out)
+	w, err := s.newWorld(ctx, fmt.Sprintf("%s_%d", name, began.UnixMilli()), out)
 	defer w.close()
 	if err != nil {
-		return report{seed: seed}, err
+		return report{}, err
 	}
-	w.timeline.add("seed %d, length %s", seed, length)
+	w.timeline.add("%s: %d rounds", w.name, len(plan))
 	w.load.start(ctx)
-	err = w.carryOut(ctx, newPlan(seed, length, kindsOf(faults)))
+	err = w.carryOut(ctx, plan)
 	w.load.stop()
 	if err == nil {
 		err = w.finish(ctx)
@@ -57,12 +64,15 @@ func (s *supervisor) run(ctx context.Context, seed uint64, length time.Duration,
 	for _, problem := range w.stop() {
 		w.problem("%s", problem)
 	}
-	return w.report(seed, time.Since(began)), errors.Join(ctx.Err(), w.record.write(filepath.Join(w.folder, "answers.txt")))
+	return w.report(time.Since(began)), errors.Join(ctx.Err(), w.record.write(filepath.Join(w.folder, "answers.txt")))
 }
 
-func (w *world) report(seed uint64, took time.Duration) report {
+// longestRun bounds one run, whatever hangs.
+const longestRun = 30 * time.Minute
+
+func (w *world) report(took time.Duration) report {
 	r := report{
-		seed: seed, took: took, applied: w.applied, missed: w.missed, repairs: w.repairs, rows: w.rows,
+		took: took, applied: w.applied, missed: w.missed, repairs: w.repairs, rows: w.rows,
 		differences: w.differences, folder: w.folder, answers: map[outcome]int{},
 	}
 	for _, a := range w.record.answers {
