@@ -16,7 +16,7 @@ var operatorFaults = []fault{
 	{lasting("pause campaign", 300*time.Millisecond, 3*time.Second, "campaign"), pauseCampaign},
 	{lasting("throttle", time.Second, 6*time.Second, "throttle"), throttle},
 	{momentary("revoke coupons", "coupons"), revokeCoupons},
-	{lasting("rows refused until dead", 5*time.Second, 8*time.Second, mysqlServer), refuseUntilDead},
+	{lasting("rows refused until dead", 7*time.Second, 10*time.Second, mysqlServer), refuseUntilDead},
 }
 
 func raiseQuota(ctx context.Context, w *world, s step) (healing, error) {

@@ -138,7 +138,14 @@ func (w *world) auditIsClean(ctx context.Context) error {
 	return nil
 }
 
-// repair counts what it repaired; nothing but a loss of Kafka's may make it necessary.
+// mendable are the differences that a system which is just recovering may show, and that Kafka's loss makes: only they
+// may be repaired. Everything else is a promise that was broken, even if it can be mended.
+var mendable = []domain.AuditKind{
+	domain.AuditWinnerLost, domain.AuditGateClosed, domain.AuditEpochMismatch, domain.AuditQuotaMismatch,
+	domain.AuditRevocationUnreleased, domain.AuditStuckProcessing,
+}
+
+// repair counts what it repaired.
 func (w *world) repair(ctx context.Context) error {
 	result, err := w.audit(ctx, "--repair")
 	kinds := map[string]int{}
@@ -146,6 +153,9 @@ func (w *world) repair(ctx context.Context) error {
 		kinds[fmt.Sprintf("%s done=%v", repair.Kind, repair.Done)]++
 		if repair.Done {
 			w.repairs++
+		}
+		if !slices.Contains(mendable, repair.Kind) {
+			w.problem("the audit repaired what nothing should have broken: %+v", repair)
 		}
 	}
 	w.timeline.add("audit --repair: %d differences are left; repairs: %v", result.DifferencesTotal, kinds)
