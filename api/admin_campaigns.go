@@ -112,7 +112,7 @@ func gateOf(report domain.GateReport, at time.Time) *gateView {
 		Closed: report.Closed, Epoch: report.Epoch, Quota: report.Quota, State: report.State,
 		Count: report.Count, Free: report.Free, Remaining: report.Remaining(),
 		Winners: report.Winners, Revoked: report.Revoked, PendingEntries: report.PendingEntries,
-		OldestPendingAgeMS: report.OldestPendingAge.Milliseconds(),
+		OldestPendingAgeMS: max(report.OldestPendingAge, 0).Milliseconds(),
 		ServerTime:         report.ServerTime.Add(time.Since(at)).UTC(),
 	}
 }

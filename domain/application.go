@@ -38,7 +38,8 @@ type GateReport struct {
 	Winners, Revoked int64
 	// PendingEntries counts the batches whose records are not yet known to be in Kafka.
 	PendingEntries int64
-	// OldestPendingAge is how long the oldest of them has waited; 0 when there is none.
+	// OldestPendingAge is how long the oldest of them has waited; 0 when there is none, negative when Redis's clock was
+	// set back since.
 	OldestPendingAge time.Duration
 	// ServerTime is Redis's clock, the judge of windows.
 	ServerTime time.Time
@@ -49,7 +50,8 @@ func (r GateReport) Remaining() int64 { return max(r.Quota-r.Count, 0) + r.Free 
 
 // PendingEntry is a batch of winners whose records are not yet known to be in Kafka.
 type PendingEntry struct {
-	ID      string
+	ID string
+	// Age is how long it has waited by Redis's clock; negative when that was set back since.
 	Age     time.Duration
 	Winners []Winner
 }

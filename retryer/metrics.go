@@ -87,7 +87,7 @@ func (m *metrics) gate(code string, report domain.GateReport) {
 	}
 	m.gateOpen.WithLabelValues(code).Set(open)
 	m.gateEpoch.WithLabelValues(code).Set(float64(report.Epoch))
-	m.pendingAge.WithLabelValues(code).Set(report.OldestPendingAge.Seconds())
+	m.pendingAge.WithLabelValues(code).Set(max(report.OldestPendingAge, 0).Seconds())
 }
 
 func (m *metrics) mayLabel(code string) bool {

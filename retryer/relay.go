@@ -42,7 +42,7 @@ func (r *Retryer) relayOnce(ctx context.Context) (int, error) {
 // relayCampaign leaves a closed gate alone: the rebuild takes over what is pending there.
 func (r *Retryer) relayCampaign(ctx context.Context, code string) (int, error) {
 	report, err := r.ports.GateReader.Inspect(ctx, code)
-	if err != nil || report.Closed != "" || report.OldestPendingAge < r.cfg.RelayAfter {
+	if err != nil || report.Closed != "" || !isDue(report.OldestPendingAge, r.cfg.RelayAfter) {
 		return 0, err
 	}
 	sent, after := 0, ""
@@ -51,7 +51,7 @@ func (r *Retryer) relayCampaign(ctx context.Context, code string) (int, error) {
 		if err != nil {
 			return sent, err
 		}
-		due := olderThan(entries, r.cfg.RelayAfter)
+		due := leadingDue(entries, r.cfg.RelayAfter)
 		for _, group := range byEpoch(due) {
 			if err := r.send(ctx, code, group); err != nil {
 				return sent, err
@@ -66,10 +66,15 @@ func (r *Retryer) relayCampaign(ctx context.Context, code string) (int, error) {
 	return sent, nil
 }
 
-// olderThan gives the leading entries of at least this age; entries come oldest first.
-func olderThan(entries []domain.PendingEntry, age time.Duration) []domain.PendingEntry {
+// isDue says whether what has waited for so long is to be sent. Of something from the future nobody knows how long it
+// has waited: Redis's clock was set back, and until it has caught up everything pending looks like that. Sending it
+// early costs a duplicate; not sending it would leave winners waiting for as long as the clock was wrong.
+func isDue(waited, after time.Duration) bool { return waited < 0 || waited >= after }
+
+// leadingDue gives the leading entries that are due; entries come oldest first.
+func leadingDue(entries []domain.PendingEntry, age time.Duration) []domain.PendingEntry {
 	for i, entry := range entries {
-		if entry.Age < age {
+		if !isDue(entry.Age, age) {
 			return entries[:i]
 		}
 	}

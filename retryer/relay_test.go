@@ -35,6 +35,15 @@ func TestTheRelaySendsWhatHasWaitedLongEnoughAndNothingElse(t *testing.T) {
 	assert.InDelta(t, 2, testutil.ToFloat64(r.metrics.relayed), 0)
 }
 
+func TestTheRelaySendsWhatIsFromTheFuture(t *testing.T) {
+	w, r := opened(t, sale)
+	w.await(sale, 1, -2*time.Minute, -time.Millisecond)
+	sent, err := r.relayOnce(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 2, sent, "Redis's clock was set back; nobody waits until it has caught up")
+	assert.Empty(t, w.gates[sale].pending)
+}
+
 func TestWhatCouldNotBeSentStays(t *testing.T) {
 	w, r := opened(t, "a", "b")
 	w.await("a", 1, time.Minute)

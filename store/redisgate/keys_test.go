@@ -324,3 +324,20 @@ func TestWarningsNameUnsafeSettings(t *testing.T) {
 	require.NoError(t, b.Ping(t.Context()))
 	assert.Empty(t, b.Warnings(context.Background()))
 }
+
+func TestAnEntryIsFromTheFutureWhenRedisSClockWasSetBack(t *testing.T) {
+	b := newBench(t, []string{startRedis(t).Addr()})
+	b.reopen(t)
+	require.NoError(t, b.raw.XTrimMaxLen(t.Context(), b.key("pending"), 0).Err())
+	ahead := strconv.FormatInt(time.Now().Add(time.Hour).UnixMilli(), 10) + "-0"
+	require.NoError(t, b.raw.XAdd(t.Context(), &redis.XAddArgs{
+		Stream: b.key("pending"), ID: ahead, Values: []any{"e", b.campaign.Epoch, "w", "2:3"},
+	}).Err())
+	report, err := b.Inspect(t.Context(), b.campaign.Code)
+	require.NoError(t, err)
+	assert.Negative(t, report.OldestPendingAge)
+	entries, err := b.Pending(t.Context(), b.campaign.Code, "", 10)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	assert.Negative(t, entries[0].Age)
+}

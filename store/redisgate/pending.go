@@ -62,7 +62,7 @@ func readEntry(campaign string, raw reply, now time.Time) (domain.PendingEntry, 
 	if !ok || len(raw) < 2 {
 		return entry, false
 	}
-	entry.Age = max(now.Sub(moment(ms)), 0)
+	entry.Age = now.Sub(moment(ms))
 	list, _ := raw[1].([]any)
 	fields := reply(list)
 	if fields.text(0) != "e" || fields.text(2) != "w" {
@@ -122,3 +122,7 @@ func (g *Gate) Acknowledge(ctx context.Context, campaign string, epoch int64, en
 	}
 	return nil
 }
+
+// ageOf is how long ago an entry was made, by the clock that made its ID. One that lies ahead was made before that clock
+// was set back: how far it lies ahead then stands for its age, so that nobody waits until the clock has caught up.
+func ageOf(ms int64, now time.Time) time.Duration { return now.Sub(moment(ms)).Abs() }

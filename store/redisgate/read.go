@@ -44,7 +44,7 @@ func (g *Gate) Inspect(ctx context.Context, campaign string) (domain.GateReport,
 		PendingEntries: answer.number(11), ServerTime: moment(answer.number(13)),
 	}
 	if oldest, exists := answer.milliseconds(12); exists {
-		report.OldestPendingAge = max(report.ServerTime.Sub(moment(oldest)), 0)
+		report.OldestPendingAge = report.ServerTime.Sub(moment(oldest))
 	}
 	if report.Closed == "" {
 		c.saw(report.Epoch, report.Count)
