@@ -122,7 +122,3 @@ func (g *Gate) Acknowledge(ctx context.Context, campaign string, epoch int64, en
 	}
 	return nil
 }
-
-// ageOf is how long ago an entry was made, by the clock that made its ID. One that lies ahead was made before that clock
-// was set back: how far it lies ahead then stands for its age, so that nobody waits until the clock has caught up.
-func ageOf(ms int64, now time.Time) time.Duration { return now.Sub(moment(ms)).Abs() }
