@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,6 +44,7 @@ func (s *supervisor) run(ctx context.Context, seed uint64, length time.Duration,
 
 // runPlan carries out a plan and judges it. A plan that goes on for longer than longestRun is broken off.
 func (s *supervisor) runPlan(ctx context.Context, name string, plan []round, out io.Writer) (report, error) {
+	interrupted := ctx
 	ctx, cancel := context.WithTimeout(ctx, longestRun)
 	defer cancel()
 	began := time.Now()
@@ -58,13 +60,16 @@ func (s *supervisor) runPlan(ctx context.Context, name string, plan []round, out
 	if err == nil {
 		err = w.finish(ctx)
 	}
+	if interrupted.Err() != nil {
+		return report{}, errors.Join(interrupted.Err(), os.RemoveAll(w.folder))
+	}
 	if err != nil {
 		w.problem("%v", err)
 	}
 	for _, problem := range w.stop() {
 		w.problem("%s", problem)
 	}
-	return w.report(time.Since(began)), errors.Join(ctx.Err(), w.record.write(filepath.Join(w.folder, "answers.txt")))
+	return w.report(time.Since(began)), w.record.write(filepath.Join(w.folder, "answers.txt"))
 }
 
 // longestRun bounds one run, whatever hangs.
