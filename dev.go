@@ -23,8 +23,6 @@ import (
 )
 
 const (
-	// devHTTPAddr is where dev listens unless told otherwise: this machine alone can reach it.
-	devHTTPAddr = "127.0.0.1:8080"
 	// devPartitions is enough for one process with one writer.
 	devPartitions = 4
 	// devRedisTimeout is longer than a real server needs: the embedded one shares the processor with all the rest.

@@ -29,7 +29,7 @@ func loadtestCommand() *cobra.Command {
 			return nil
 		})
 	flags := command.Flags()
-	flags.StringVar(&options.BaseURL, "url", "http://"+loadtestAddr, "where firstcome listens")
+	flags.StringVar(&options.BaseURL, "url", "http://"+devHTTPAddr, "where firstcome listens")
 	flags.StringVar(&options.Campaign, "campaign", "", "campaign to apply to; a new one for this run when empty")
 	flags.Int64Var(&options.Quota, "quota", 100, "quota of the new campaign")
 	flags.IntVar(&options.Users, "users", 1000, "how many users apply, once each")
@@ -40,9 +40,6 @@ func loadtestCommand() *cobra.Command {
 	flags.BoolVar(&options.AllowRemote, "allow-remote", false, "send load to another machine than this one")
 	return command
 }
-
-// loadtestAddr is where dev listens.
-const loadtestAddr = "127.0.0.1:8080"
 
 // loadtestToken is the one configured, or else the one that dev made up in its folder.
 func loadtestToken(config Config) string {

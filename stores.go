@@ -26,6 +26,9 @@ type addresses struct {
 	dsn     string
 }
 
+// devHTTPAddr is where dev listens, and other commands look for it, unless told otherwise: this machine alone can reach it.
+const devHTTPAddr = "127.0.0.1:8080"
+
 // Files of dev's data folder that other commands look for.
 func sqliteFile(dataDir string) string { return filepath.Join(dataDir, "firstcome.db") }
 func tokenFile(dataDir string) string  { return filepath.Join(dataDir, "admin-token") }
