@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"firstcome/domain"
 )
@@ -67,6 +70,16 @@ func query[T any](ctx context.Context, database *sql.DB, read func(*sql.Rows) (T
 
 // key names one of the campaign's keys in Redis.
 func key(name string) string { return "coupon:{" + campaignCode + "}:" + name }
+
+// mark notes how far Redis has come, for the verdict on the order of slots. Before the first winner there is no count.
+func (w *world) mark(ctx context.Context) error {
+	count, err := w.redis.Get(ctx, key("count")).Int64()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return err
+	}
+	w.record.change(func(r *record) { r.marks = append(r.marks, mark{w.timeline.now(), count}) })
+	return nil
+}
 
 func (w *world) readGate(ctx context.Context, f *facts) error {
 	var err error

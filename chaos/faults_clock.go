@@ -26,7 +26,9 @@ func shiftClock(direction int) func(context.Context, *world, step) (healing, err
 		return func(context.Context) error {
 			err := w.servers.shiftClock(s.Target, 0)
 			if s.Target == redisServer {
-				w.record.change(func(r *record) { r.clockShifted = append(r.clockShifted, span{from, w.timeline.now()}) })
+				// A stream never goes back: for as long as the clock was ahead, it gives the same time again.
+				to := w.timeline.now() + time.Duration(max(direction, 0)*seconds)*time.Second
+				w.record.change(func(r *record) { r.clockShifted = append(r.clockShifted, span{from, to}) })
 			}
 			return err
 		}, w.servers.shiftClock(s.Target, direction*seconds)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -18,37 +19,70 @@ func main() {
 	os.Exit(command(os.Args[1:]))
 }
 
+// options are what the command line says.
+type options struct {
+	seed    uint64
+	runs    int
+	length  time.Duration
+	race    bool
+	results string
+	sum     string
+	// firstPort is from where on ports are taken.
+	firstPort int
+}
+
+func parse(arguments []string) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	flags.Uint64Var(&o.seed, "seed", 0, "seed of the first run; 0 takes a random one")
+	flags.IntVar(&o.runs, "runs", 1, "how many runs, each with the seed after the last one's")
+	minutes := flags.Float64("minutes", 2, "how long the faults of one run go on")
+	flags.BoolVar(&o.race, "race", false, "build firstcome with the race detector")
+	flags.StringVar(&o.results, "results", "", "file to which each run's result is added, as a line of JSON")
+	flags.StringVar(&o.sum, "sum", "", "run nothing; print the summary of a file of results")
+	flags.IntVar(&o.firstPort, "first-port", firstPort, "the ports used are from here on, where they are free")
+	err := flags.Parse(arguments)
+	o.length = time.Duration(*minutes * float64(time.Minute))
+	if o.seed == 0 {
+		o.seed = uint64(rand.Uint32())
+	}
+	return o, err
+}
+
 // command gives the exit code: 0 when no run found a difference, 1 when one did, 2 when the suite could not run.
 func command(arguments []string) int {
-	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
-	seed := flags.Uint64("seed", 0, "seed of the first run; 0 takes a random one")
-	runs := flags.Int("runs", 1, "how many runs, each with the seed after the last one's")
-	minutes := flags.Float64("minutes", 2, "how long the faults of one run go on")
-	race := flags.Bool("race", false, "build firstcome with the race detector")
-	if err := flags.Parse(arguments); err != nil {
+	o, err := parse(arguments)
+	if err != nil {
 		return 2
 	}
-	if *seed == 0 {
-		*seed = uint64(rand.Uint32())
+	all, err := reports(o)
+	if err != nil {
+		return failed(err)
+	}
+	fmt.Print(summary(all))
+	if slices.ContainsFunc(all, func(r report) bool { return len(r.Differences) > 0 }) {
+		return 1
+	}
+	return 0
+}
+
+// reports makes the runs, or reads about earlier ones.
+func reports(o options) ([]report, error) {
+	if o.sum != "" {
+		return readReports(o.sum)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root, err := moduleRoot()
 	if err != nil {
-		return failed(err)
+		return nil, err
 	}
-	s, err := newSupervisor(ctx, root, *race)
+	s, err := newSupervisor(ctx, root, o)
 	if err != nil {
-		return failed(errors.Join(err, s.close()))
+		return nil, errors.Join(err, s.close())
 	}
-	found, err := s.runAll(ctx, seeds(*seed, *runs), time.Duration(*minutes*float64(time.Minute)), os.Stdout)
-	if err := errors.Join(err, s.close()); err != nil {
-		return failed(err)
-	}
-	if found {
-		return 1
-	}
-	return 0
+	all, err := s.runAll(ctx, o, os.Stdout)
+	return all, errors.Join(err, s.close())
 }
 
 func failed(err error) int {
@@ -56,52 +90,21 @@ func failed(err error) int {
 	return 2
 }
 
-func seeds(first uint64, runs int) []uint64 {
-	all := make([]uint64, runs)
-	for i := range all {
-		all[i] = first + uint64(i)
-	}
-	return all
-}
-
-// runAll makes one run after the other and prints what struck in all of them. It says whether any found a difference.
-func (s *supervisor) runAll(ctx context.Context, seeds []uint64, length time.Duration, out io.Writer) (bool, error) {
-	applied, missed := map[string]int{}, map[string]int{}
-	var summaries []string
-	found := false
-	for _, seed := range seeds {
-		r, err := s.run(ctx, seed, length, out)
+// runAll makes one run after the other.
+func (s *supervisor) runAll(ctx context.Context, o options, out io.Writer) ([]report, error) {
+	var all []report
+	for seed := o.seed; seed < o.seed+uint64(o.runs); seed++ {
+		r, err := s.run(ctx, seed, o.length, out)
 		if err != nil {
-			return found, fmt.Errorf("seed %d: %w", seed, err)
+			return all, fmt.Errorf("seed %d: %w", seed, err)
 		}
-		found = r.tell(out) || found
-		summaries = append(summaries, r.summary())
-		for name, n := range r.applied {
-			applied[name] += n
-		}
-		for name, n := range r.missed {
-			missed[name] += n
+		r.tell(out)
+		all = append(all, r)
+		if err := r.appendTo(o.results); err != nil {
+			return all, err
 		}
 	}
-	_, _ = fmt.Fprint(out, table("faults that struck:", applied), table("faults that could not strike:", missed))
-	for _, summary := range summaries {
-		_, _ = fmt.Fprint(out, summary)
-	}
-	return found, nil
-}
-
-// tell prints a run's result; the folder of one with a difference is kept, with the timeline and all logs.
-func (r report) tell(out io.Writer) bool {
-	_, _ = fmt.Fprint(out, r.summary())
-	if len(r.differences) == 0 {
-		_ = os.RemoveAll(r.folder)
-		return false
-	}
-	for _, difference := range r.differences {
-		_, _ = fmt.Fprintln(out, "  ", difference)
-	}
-	_, _ = fmt.Fprintf(out, "timeline and logs: %s\nagain: make chaos SEED=%d\n", r.folder, r.seed)
-	return true
+	return all, nil
 }
 
 // moduleRoot is the folder of go.mod, at or above the one we are in.

@@ -19,8 +19,9 @@ const (
 	blockSize = 64
 )
 
-func reservePorts() (*portBlock, error) {
-	for base := firstPort; base+blockSize <= lastPort; base += blockSize {
+// reservePorts takes the first free block from a port on.
+func reservePorts(from int) (*portBlock, error) {
+	for base := from; base+blockSize <= lastPort; base += blockSize {
 		listener, err := net.Listen("tcp", address(base)) //nolint:noctx // loopback
 		if err != nil {
 			continue
@@ -30,7 +31,7 @@ func reservePorts() (*portBlock, error) {
 		}
 		_ = listener.Close()
 	}
-	return nil, fmt.Errorf("no %d free ports in a row between %d and %d", blockSize, firstPort, lastPort)
+	return nil, fmt.Errorf("no %d free ports in a row between %d and %d", blockSize, from, lastPort)
 }
 
 func blockIsFree(first int) bool {

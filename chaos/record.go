@@ -47,7 +47,9 @@ type record struct {
 	answers []answer
 	// lost are the moments at which Redis lost data, settled those at which nothing was on its way.
 	lost, settled []time.Duration
-	// clockShifted are the spans in which Redis's clock was wrong.
+	// marks are taken while nothing is on its way, at the start and whenever all has settled.
+	marks []mark
+	// clockShifted are the spans in which Redis's clock was wrong, or what it had said still counted.
 	clockShifted []span
 	// strangers are users who came by records that the supervisor made, and not by an application.
 	strangers map[domain.UserID]bool

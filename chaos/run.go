@@ -5,29 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"firstcome/domain"
 )
-
-// report is what one run found.
-type report struct {
-	seed    uint64
-	took    time.Duration
-	answers map[outcome]int
-	// applied counts the faults that struck, missed those that could not.
-	applied, missed map[string]int
-	repairs         int
-	rows            int
-	differences     []string
-	folder          string
-}
 
 func (w *world) problem(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
@@ -38,7 +22,7 @@ func (w *world) problem(format string, args ...any) {
 // run carries out the plan of a seed. An error means that the suite itself could not go on.
 func (s *supervisor) run(ctx context.Context, seed uint64, length time.Duration, out io.Writer) (report, error) {
 	r, err := s.runPlan(ctx, fmt.Sprintf("seed_%d", seed), newPlan(seed, length, kindsOf(faults)), out)
-	r.seed = seed
+	r.Seed = seed
 	return r, err
 }
 
@@ -57,6 +41,7 @@ func (s *supervisor) runPlan(ctx context.Context, name string, plan []round, out
 	w.load.start(ctx)
 	err = w.carryOut(ctx, plan)
 	w.load.stop()
+	w.faultsTook = w.timeline.now()
 	if err == nil {
 		err = w.finish(ctx)
 	}
@@ -77,11 +62,12 @@ const longestRun = 30 * time.Minute
 
 func (w *world) report(took time.Duration) report {
 	r := report{
-		took: took, applied: w.applied, missed: w.missed, repairs: w.repairs, rows: w.rows,
-		differences: w.differences, folder: w.folder, answers: map[outcome]int{},
+		Commit: w.commit, Began: w.timeline.began.UTC(), Faults: seconds(w.faultsTook), Took: seconds(took),
+		Struck: w.struck, Missed: w.missed, Repairs: w.repairs, Rows: w.rows, Ordered: w.ordered,
+		Differences: w.differences, Folder: w.folder, Answers: map[outcome]int{},
 	}
 	for _, a := range w.record.answers {
-		r.answers[a.outcome]++
+		r.Answers[a.outcome]++
 	}
 	return r
 }
@@ -132,7 +118,7 @@ func (w *world) carryOutStep(ctx context.Context, s step) {
 	heal, err := faultNamed(s.Fault).strike(ctx, w, s)
 	w.record.change(func(*record) {
 		if err == nil {
-			w.applied[s.Fault]++
+			w.struck[s.Fault]++
 		} else {
 			w.missed[s.Fault]++
 		}
@@ -173,9 +159,11 @@ func (w *world) finish(ctx context.Context) error {
 	}
 	found.soldOut = true
 	w.rows = len(found.rows)
-	for _, difference := range judge(w.record, found) {
+	verdict := judge(w.record, found)
+	for _, difference := range verdict.differences {
 		w.problem("%s", difference)
 	}
+	w.ordered = verdict.ordered
 	return nil
 }
 
@@ -196,32 +184,4 @@ func (w *world) retryDead(ctx context.Context) error {
 	}
 	w.timeline.add("%d dead fail events are retried", retried)
 	return eventually(ctx, settlePatience, "the retried events are done", w.nothingFails)
-}
-
-// summary tells a run in a few lines.
-func (r report) summary() string {
-	verdict := "no difference"
-	if len(r.differences) > 0 {
-		verdict = fmt.Sprintf("%d DIFFERENCES", len(r.differences))
-	}
-	return fmt.Sprintf("seed %d: %s in %s; answers %v; %d rows; %d repairs; faults: %d struck, %d missed\n",
-		r.seed, verdict, r.took.Round(time.Second), r.answers, r.rows, r.repairs, total(r.applied), total(r.missed))
-}
-
-func total(counts map[string]int) int {
-	sum := 0
-	for _, n := range counts {
-		sum += n
-	}
-	return sum
-}
-
-// table lists counts by name.
-func table(title string, counts map[string]int) string {
-	var text strings.Builder
-	fmt.Fprintln(&text, title)
-	for _, name := range slices.Sorted(maps.Keys(counts)) {
-		fmt.Fprintf(&text, "  %5d  %s\n", counts[name], name)
-	}
-	return text.String()
 }

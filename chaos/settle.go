@@ -37,7 +37,7 @@ func (w *world) settle(ctx context.Context) error {
 	}
 	w.record.change(func(r *record) { r.settled = append(r.settled, w.timeline.now()) })
 	w.timeline.add("settled")
-	return nil
+	return w.mark(ctx)
 }
 
 // settleWithRepair repairs again and again until nothing is on its way.
@@ -152,7 +152,7 @@ func (w *world) repair(ctx context.Context) error {
 	for _, repair := range result.Repairs {
 		kinds[fmt.Sprintf("%s done=%v", repair.Kind, repair.Done)]++
 		if repair.Done {
-			w.repairs++
+			w.repairs[string(repair.Kind)]++
 		}
 		if !slices.Contains(mendable, repair.Kind) {
 			w.problem("the audit repaired what nothing should have broken: %+v", repair)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -14,9 +15,11 @@ import (
 type supervisor struct {
 	root, folder string
 	binary       string
-	ports        *portBlock
-	servers      *servers
-	links        *links
+	// commit is the state of the code, as git tells it.
+	commit  string
+	ports   *portBlock
+	servers *servers
+	links   *links
 	// httpPorts are those of the processes, by name.
 	httpPorts map[string]int
 	// linkPorts are where a process finds a server, by the link's name.
@@ -54,7 +57,7 @@ func linkNames() []string {
 }
 
 // newSupervisor builds the program and starts servers and proxies. Only close undoes it, also after an error.
-func newSupervisor(ctx context.Context, root string, race bool) (*supervisor, error) {
+func newSupervisor(ctx context.Context, root string, o options) (*supervisor, error) {
 	s := &supervisor{
 		root: root, links: newLinks(), httpPorts: map[string]int{}, linkPorts: map[string]int{},
 	}
@@ -65,10 +68,10 @@ func newSupervisor(ctx context.Context, root string, race bool) (*supervisor, er
 	if err := os.Chmod(s.folder, 0o755); err != nil { //nolint:gosec // the servers' user passes through it
 		return s, err
 	}
-	if s.ports, err = reservePorts(); err != nil {
+	if s.ports, err = reservePorts(o.firstPort); err != nil {
 		return s, err
 	}
-	if err := s.build(ctx, race); err != nil {
+	if err := s.build(ctx, o.race); err != nil {
 		return s, err
 	}
 	behind := s.assignPorts()
@@ -92,7 +95,19 @@ func (s *supervisor) build(ctx context.Context, race bool) error {
 	if output, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("building firstcome: %w: %s", err, output)
 	}
+	s.commit = describe(ctx, s.root)
 	return nil
+}
+
+// describe names the commit, and "-dirty" if the code differs from it; "unknown" where there is no git.
+func describe(ctx context.Context, root string) string {
+	command := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--exclude=*")
+	command.Dir = root
+	output, err := command.Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(output))
 }
 
 // listener is a port of Kafka's for one process, and the proxy's port that it sends clients to.

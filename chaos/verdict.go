@@ -39,8 +39,14 @@ type facts struct {
 	soldOut bool
 }
 
-// judge compares what applicants were told with what there is, and tells each promise that was not kept.
-func judge(r *record, f facts) []string {
+// verdict is every promise that was not kept, and of how many slots the order could be compared.
+type verdict struct {
+	differences []string
+	ordered     int
+}
+
+// judge compares what applicants were told with what there is.
+func judge(r *record, f facts) verdict {
 	j := &judgement{
 		record: r, facts: f, rows: map[domain.UserID]row{}, open: map[domain.UserID]event{}, slots: map[domain.Slot]domain.UserID{},
 		asked: map[domain.UserID]time.Duration{},
@@ -52,17 +58,18 @@ func judge(r *record, f facts) []string {
 	j.checkSlots()
 	j.checkAnswers()
 	j.checkStrangers()
-	return j.differences
+	j.checkOrder()
+	return j.verdict
 }
 
 type judgement struct {
-	record      *record
-	facts       facts
-	rows        map[domain.UserID]row
-	open        map[domain.UserID]event
-	slots       map[domain.Slot]domain.UserID
-	asked       map[domain.UserID]time.Duration
-	differences []string
+	verdict
+	record *record
+	facts  facts
+	rows   map[domain.UserID]row
+	open   map[domain.UserID]event
+	slots  map[domain.Slot]domain.UserID
+	asked  map[domain.UserID]time.Duration
 }
 
 func (j *judgement) report(format string, args ...any) {

@@ -28,11 +28,13 @@ type world struct {
 	record    *record
 	// kafkaLost is true while winners may be missing that Kafka has lost; repairs counts what audits repaired.
 	kafkaLost bool
-	repairs   int
-	// applied and missed count the faults that struck and those that could not, by name; rows is what was issued.
-	applied, missed map[string]int
-	rows            int
-	differences     []string
+	repairs   map[string]int
+	// struck and missed count the faults that struck and those that could not, by name; rows is what was issued, and ordered
+	// how many of the slots were compared by their order.
+	struck, missed map[string]int
+	rows, ordered  int
+	faultsTook     time.Duration
+	differences    []string
 	// The supervisor's own ways to the servers, past all proxies.
 	redis    *redis.Client
 	database *sql.DB
@@ -47,7 +49,10 @@ const (
 
 // newWorld makes a run's folder, tables, topic, processes and campaign, and waits until the gate is open.
 func (s *supervisor) newWorld(ctx context.Context, name string, out io.Writer) (*world, error) {
-	w := &world{supervisor: s, name: name, folder: filepath.Join(s.folder, name), processes: map[string]*process{}, record: newRecord(), applied: map[string]int{}, missed: map[string]int{}}
+	w := &world{
+		supervisor: s, name: name, folder: filepath.Join(s.folder, name), processes: map[string]*process{}, record: newRecord(),
+		repairs: map[string]int{}, struck: map[string]int{}, missed: map[string]int{},
+	}
 	if err := os.MkdirAll(w.folder, 0o755); err != nil {
 		return w, err
 	}
@@ -72,8 +77,10 @@ func (s *supervisor) newWorld(ctx context.Context, name string, out io.Writer) (
 			return w, err
 		}
 	}
-	err = w.openCampaign(ctx)
-	return w, err
+	if err := w.openCampaign(ctx); err != nil {
+		return w, err
+	}
+	return w, w.mark(ctx)
 }
 
 // openDatabase makes the run's database. Without a limit of idle connections each fault would have to wait for a
