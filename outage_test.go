@@ -53,12 +53,15 @@ func (a *applicants) stop() map[int64]answer {
 }
 
 // won counts the answers that promise a coupon.
-func (a *applicants) won() int {
+func (a *applicants) won() int { return a.answered(http.StatusAccepted) }
+
+// answered counts the answers with a status.
+func (a *applicants) answered(status int) int {
 	a.mutex.Lock()
 	defer a.mutex.Unlock()
 	count := 0
 	for _, got := range a.answers {
-		if got.status == http.StatusAccepted {
+		if got.status == status {
 			count++
 		}
 	}

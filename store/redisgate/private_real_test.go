@@ -3,12 +3,8 @@
 package redisgate
 
 import (
-	"context"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
-	"strconv"
 	"testing"
 	"time"
 
@@ -17,73 +13,24 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"firstcome/domain"
+	"firstcome/store/storetest"
 )
 
-// These tests do to a Redis of their own what would disturb everybody else on a shared one. They need redis-server in
-// PATH, or Docker.
+// These tests do to a Redis of their own what would disturb everybody else on a shared one.
 
 type privateRedis struct {
-	addr    string
-	client  *redis.Client
-	process *exec.Cmd
+	*storetest.RedisServer
+	addr   string
+	client *redis.Client
 }
 
-// startPrivateRedis starts a server on a free port, which keeps nothing unless the settings say so.
+// startPrivateRedis starts a server that keeps nothing unless the settings say so.
 func startPrivateRedis(t *testing.T, settings ...string) *privateRedis {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	addr := listener.Addr().String()
-	require.NoError(t, listener.Close())
-	_, port, err := net.SplitHostPort(addr)
-	require.NoError(t, err)
-	return startPrivateRedisAt(t, addr, t.TempDir(), append([]string{"--port", port}, settings...)...)
-}
-
-func startPrivateRedisAt(t *testing.T, addr, folder string, settings ...string) *privateRedis {
-	t.Helper()
-	settings = append([]string{"--bind", "127.0.0.1", "--save", "", "--dir", folder}, settings...)
-	command := []string{"redis-server"}
-	if _, err := exec.LookPath(command[0]); err != nil {
-		require.NotEmpty(t, lookPath("docker"), "redis-server or docker is needed in PATH")
-		command = []string{
-			"docker", "run", "--rm", "--network", "host", "--user", strconv.Itoa(os.Getuid()), "--volume", folder + ":" + folder,
-			"redis:7", "redis-server",
-		}
-	}
-	command = append(command, settings...)
-	process := exec.Command(command[0], command[1:]...)
-	process.Stderr = os.Stderr
-	require.NoError(t, process.Start())
-	server := &privateRedis{addr: addr, process: process, client: redis.NewClient(&redis.Options{Addr: addr})}
-	t.Cleanup(func() { server.stop(t) })
-	require.Eventually(t, func() bool { return server.client.Ping(t.Context()).Err() == nil }, 30*time.Second, 10*time.Millisecond)
-	return server
-}
-
-func lookPath(program string) string {
-	path, _ := exec.LookPath(program)
-	return path
-}
-
-// stop ends the server without saving anything more; stopping again does nothing. A server that is just writing its
-// first append-only file refuses to end.
-func (p *privateRedis) stop(t *testing.T) {
-	t.Helper()
-	if p.process == nil {
-		return
-	}
-	ended := make(chan error, 1)
-	go func(process *exec.Cmd) { ended <- process.Wait() }(p.process)
-	require.Eventually(t, func() bool {
-		_ = p.client.ShutdownNoSave(context.Background()).Err()
-		return len(ended) == 1
-	}, 30*time.Second, 10*time.Millisecond)
-	if err := <-ended; err != nil {
-		t.Log("the server ended with", err)
-	}
-	_ = p.client.Close()
-	p.process = nil
+	server := storetest.StartRedis(t, settings...)
+	client := redis.NewClient(&redis.Options{Addr: server.Addr})
+	t.Cleanup(func() { _ = client.Close() })
+	return &privateRedis{RedisServer: server, addr: server.Addr, client: client}
 }
 
 func TestAServerOutOfMemoryAdmitsNobodyAndStaysWhole(t *testing.T) {
@@ -122,20 +69,17 @@ func TestAReplicaAdmitsNobody(t *testing.T) {
 }
 
 func TestARestartedServerIsRebuiltBeforeItAdmits(t *testing.T) {
-	folder := t.TempDir()
 	durable := []string{"--appendonly", "yes", "--appendfsync", "always"}
-	server := startPrivateRedis(t, append(durable, "--dir", folder)...)
+	server := startPrivateRedis(t, durable...)
 	b := newBench(t, []string{server.addr})
 	b.reopen(t)
 	before, err := b.Admit(t.Context(), b.campaign.Code, 50)
 	require.NoError(t, err)
-	_, port, err := net.SplitHostPort(server.addr)
-	require.NoError(t, err)
-	server.stop(t)
+	server.Stop(t)
 	_, err = b.Admit(t.Context(), b.campaign.Code, 51)
 	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err), "%v", err)
 
-	startPrivateRedisAt(t, server.addr, folder, append(durable, "--port", port)...)
+	server.Start(t, durable...)
 	b.requireClosed(t, "its data came back, but who knows how much of it")
 	entries, err := b.Pending(t.Context(), b.campaign.Code, "", 10)
 	require.NoError(t, err)
