@@ -5,21 +5,31 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
-func TestEachRoleKilledUnderLoadAndStartedAgainLosesNobody(t *testing.T) {
-	env := newEnvironment(t)
-	variables := []string{
+// variables gives a process the environment's servers.
+func (env *environment) variables() []string {
+	return []string{
 		"FIRSTCOME_REDIS_ADDRS=" + strings.Join(env.at.redis, ","), "FIRSTCOME_KAFKA_BROKERS=" + strings.Join(env.at.kafka, ","),
 		"FIRSTCOME_MYSQL_DSN=" + env.at.dsn, "FIRSTCOME_KAFKA_TOPIC=" + env.config.KafkaTopic,
 		"FIRSTCOME_KAFKA_GROUP=" + env.config.KafkaGroup, "FIRSTCOME_KAFKA_PARTITIONS=4",
 		"FIRSTCOME_KAFKA_REPLICATION_FACTOR=1", "FIRSTCOME_LOG_LEVEL=error",
 	}
+}
+
+func migrateAsProcess(t *testing.T, variables []string) {
+	t.Helper()
 	migrate := &process{t: t, variables: variables, arguments: []string{"migrate"}}
 	code, output := migrate.runToEnd()
-	if code != 0 {
-		t.Fatal(output)
-	}
+	require.Zero(t, code, output)
+}
+
+func TestEachRoleKilledUnderLoadAndStartedAgainLosesNobody(t *testing.T) {
+	env := newEnvironment(t)
+	variables := env.variables()
+	migrateAsProcess(t, variables)
 	roles := map[string]*process{}
 	for _, role := range []string{roleAPI, roleConsumer, roleRetryer} {
 		roles[role] = newProcess(t, variables, "serve", "--roles", role)

@@ -116,6 +116,12 @@ func (p *process) kill() {
 	_ = p.command.Wait()
 }
 
+// signal sends a signal that the process can't refuse: SIGSTOP freezes it, SIGCONT lets it go on.
+func (p *process) signal(signal syscall.Signal) {
+	p.t.Helper()
+	require.NoError(p.t, p.command.Process.Signal(signal))
+}
+
 // terminate is what an orderly stop does; it gives the exit code.
 func (p *process) terminate() int {
 	require.NoError(p.t, p.command.Process.Signal(syscall.SIGTERM))
