@@ -26,11 +26,12 @@ var layers = map[string][]string{
 	"api":              {"domain"},
 	"consumer":         {"domain"},
 	"retryer":          {"domain"},
+	"funnel":           {"domain"},
 	"loadtest":         {"domain"},
 	"chaos":            {"domain"},
 	".": {
 		"domain", "store/redisgate", "store/kafkaqueue", "store/sqlledger", "store/embedded",
-		"api", "consumer", "retryer", "loadtest",
+		"api", "consumer", "retryer", "funnel", "loadtest",
 	},
 }
 

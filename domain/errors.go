@@ -23,6 +23,7 @@ const (
 const (
 	CodeInvalidRequest   Code = "invalid-request"
 	CodeUnauthorized     Code = "unauthorized"
+	CodeForbidden        Code = "forbidden"
 	CodeNotFound         Code = "not-found"
 	CodeUnknownCampaign  Code = "unknown-campaign"
 	CodeMethodNotAllowed Code = "method-not-allowed"

@@ -1,6 +1,11 @@
 package domain
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
 
 // FailStatus is where a fail event stands: FAIL → PROCESSING → SUCCESS, or back to FAIL, or DEAD after the last attempt.
 type FailStatus string
@@ -31,6 +36,14 @@ const (
 	// ReasonNoSlotLeft: the record is of an earlier epoch, and no slot is left for it.
 	ReasonNoSlotLeft FailReason = "NO_SLOT_LEFT"
 )
+
+// FailStatuses are all states that there are.
+var FailStatuses = []FailStatus{FailStatusFail, FailStatusProcessing, FailStatusSuccess, FailStatusDead}
+
+// FailReasons are all reasons that there are; an event with another one is found by no filter.
+var FailReasons = []FailReason{
+	ReasonUnparsable, ReasonUnknownCampaign, ReasonRowRefused, ReasonSlotTaken, ReasonOverQuota, ReasonNoSlotLeft,
+}
 
 // Limits of what a fail event keeps of a record.
 const (
@@ -98,16 +111,64 @@ type Failure struct {
 
 // FailEventFilter selects fail events for a list, newest first.
 type FailEventFilter struct {
-	// Status, Campaign and UserID select when they are not empty.
+	// Status, Reason, Campaign and UserID select when they are not empty.
 	Status   FailStatus
 	Reason   FailReason
 	Campaign string
 	UserID   UserID
+	// From is the first moment of an event's creation, Until the first that is too late; a zero time is no limit.
+	From, Until time.Time
+	// Text selects the events whose error message (in any case) or raw record (byte by byte) contains it, among the
+	// newest MaxTextSearch of those that the rest of the filter selects.
+	Text string
 	// BeforeID continues a list: only events with a smaller ID; 0 starts at the newest.
 	BeforeID int64
 	// Limit is how many at most, 1..MaxPage.
 	Limit int
 }
+
+// Check refuses a filter that selects nothing by mistake. CodeInvalidRequest, naming the field.
+func (f FailEventFilter) Check() error {
+	if f.Status != "" && !slices.Contains(FailStatuses, f.Status) {
+		return Invalid("status", "status must be FAIL, PROCESSING, SUCCESS or DEAD")
+	}
+	if f.Reason != "" && !slices.Contains(FailReasons, f.Reason) {
+		return Invalid("reason", "there is no such reason")
+	}
+	if f.UserID < 0 {
+		return Invalid("user_id", "user_id must be positive")
+	}
+	if !f.From.IsZero() && !f.Until.IsZero() && !f.Until.After(f.From) {
+		return Invalid("until", "until must be after from")
+	}
+	if len(f.Text) > MaxTextBytes || !utf8.ValidString(f.Text) {
+		return Invalid("text", "text must be at most %d bytes of UTF-8", MaxTextBytes)
+	}
+	return nil
+}
+
+// FailEventCount counts the events of one status and reason.
+type FailEventCount struct {
+	Status FailStatus
+	Reason FailReason
+	Count  int64
+}
+
+// CheckDiscardReason refuses a reason that says nothing, or too much.
+func CheckDiscardReason(reason string) error {
+	if strings.TrimSpace(reason) == "" || len(reason) > MaxErrorMessageBytes || !utf8.ValidString(reason) {
+		return Invalid("reason", "reason must be 1 to %d bytes of UTF-8, and say why", MaxErrorMessageBytes)
+	}
+	return nil
+}
+
+// Limits of a search by text.
+const (
+	// MaxTextSearch is among how many events a text is searched.
+	MaxTextSearch = 10_000
+	// MaxTextBytes bounds the text.
+	MaxTextBytes = 200
+)
 
 // MaxPage bounds every list.
 const MaxPage = 1000

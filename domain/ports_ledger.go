@@ -61,12 +61,13 @@ type FailEventSettler interface {
 
 // FailEventReader shows fail events to operators.
 type FailEventReader interface {
-	// FailEvents lists events, newest first.
+	// FailEvents lists events, newest first. CodeInvalidRequest (FailEventFilter.Check).
 	FailEvents(ctx context.Context, filter FailEventFilter) ([]FailEvent, error)
 	// FailEvent gives one with all of its attempts, oldest first. CodeNotFound.
 	FailEvent(ctx context.Context, id int64) (FailEvent, []FailEventAttempt, error)
-	// CountFailEvents counts events by status, each count stopping at limit.
-	CountFailEvents(ctx context.Context, limit int) (map[FailStatus]int64, error)
+	// CountFailEvents counts the events of a campaign, or of all when it is empty, by status and reason; each count
+	// stops at limit, and what there is none of is left out.
+	CountFailEvents(ctx context.Context, campaign string, limit int) ([]FailEventCount, error)
 }
 
 // FailEventOperator carries out what operators decide about a fail event; each step is recorded with their name.
@@ -145,5 +146,13 @@ type SettingStore interface {
 	SetSetting(ctx context.Context, name, value, actor string) error
 }
 
-// SettingRowsPerSecond names the consumer's throttle: total rows per second over all processes, 0 for no limit.
-const SettingRowsPerSecond = "rows_per_second"
+// Names of the settings.
+const (
+	// SettingRowsPerSecond is the consumers' throttle: total rows per second over all processes, 0 for no limit, or
+	// RowsPerSecondAuto.
+	SettingRowsPerSecond = "rows_per_second"
+	// SettingConsumers is ConsumersPaused while an operator holds all consumers.
+	SettingConsumers = "consumers"
+	// SettingRetryerRun changes whenever an operator wants the retryers' jobs to run now; it holds the moment.
+	SettingRetryerRun = "retryer_run"
+)

@@ -203,6 +203,50 @@ func (l *Ledger) Coupons(
 	return coupons, next, nil
 }
 
+// CouponBySlot gives the coupon that holds a slot. CodeNotFound. CodeUnknownCampaign.
+func (l *Ledger) CouponBySlot(ctx context.Context, campaign string, slot domain.Slot) (domain.Coupon, error) {
+	var row couponRow
+	err := l.read(ctx, "coupon_by_slot", func(db *gorm.DB) error {
+		of, err := findCampaign(db, campaign)
+		if err != nil {
+			return err
+		}
+		err = db.Where("campaign_id = ? AND slot = ?", of.ID, int64(slot)).Take(&row).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			return domain.Errorf(domain.CodeNotFound, "no coupon holds slot %d", slot)
+		}
+		return err
+	})
+	if err != nil {
+		return domain.Coupon{}, err
+	}
+	return row.coupon(campaign), nil
+}
+
+// CouponsOfUser gives a user's coupons in all campaigns, newest campaign first. The campaigns' IDs are named, because
+// the index on users begins with them.
+func (l *Ledger) CouponsOfUser(ctx context.Context, user domain.UserID) ([]domain.Coupon, error) {
+	var rows []couponRow
+	codes := map[int64]string{}
+	err := l.read(ctx, "coupons_of_user", func(db *gorm.DB) error {
+		var campaigns []campaignRow
+		if err := db.Select("id", "code").Find(&campaigns).Error; err != nil || len(campaigns) == 0 {
+			return err
+		}
+		ids := make([]int64, len(campaigns))
+		for i, campaign := range campaigns {
+			ids[i], codes[campaign.ID] = campaign.ID, campaign.Code
+		}
+		return db.Where("campaign_id IN ? AND user_id = ?", ids, int64(user)).
+			Order("campaign_id DESC").Limit(domain.MaxPage).Find(&rows).Error
+	})
+	coupons := make([]domain.Coupon, len(rows))
+	for i, row := range rows {
+		coupons[i] = row.coupon(codes[row.CampaignID])
+	}
+	return coupons, err
+}
+
 func checkPage(limit int, cursor int64) error {
 	if limit < 1 || limit > domain.MaxPage {
 		return domain.Invalid("limit", "limit must be 1 to %d", domain.MaxPage)

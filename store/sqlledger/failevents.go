@@ -42,40 +42,28 @@ func requireEpoch(tx *gorm.DB, code string, epoch int64) error {
 	return nil
 }
 
-// FailEvents lists events, newest first. CodeInvalidRequest: the limit or the cursor.
+// FailEvents lists events, newest first. CodeInvalidRequest: the filter, its limit or its cursor. The IDs are selected
+// first, in an index; a row that changes before it is read is shown as it then is.
 func (l *Ledger) FailEvents(ctx context.Context, filter domain.FailEventFilter) ([]domain.FailEvent, error) {
-	if err := checkPage(filter.Limit, filter.BeforeID); err != nil {
+	if err := errors.Join(checkPage(filter.Limit, filter.BeforeID), filter.Check()); err != nil {
 		return nil, err
 	}
 	var rows []failEventRow
 	err := l.read(ctx, "fail_events", func(db *gorm.DB) error {
-		return filtered(db, filter).Order("id DESC").Limit(filter.Limit).Find(&rows).Error
+		selected, err := l.newSelection(db, filter, false)
+		if err != nil {
+			return err
+		}
+		ids, err := selected.ids(db, filter.Limit)
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		return db.Where("id IN ?", ids).Order("id DESC").Find(&rows).Error
 	})
 	if err != nil {
 		return nil, err
 	}
 	return failEventsOf(rows), nil
-}
-
-func filtered(db *gorm.DB, filter domain.FailEventFilter) *gorm.DB {
-	// A map selects by each of its entries, whatever its value.
-	wanted := map[string]any{}
-	if filter.Status != "" {
-		wanted["status"] = filter.Status
-	}
-	if filter.Reason != "" {
-		wanted["reason"] = filter.Reason
-	}
-	if filter.Campaign != "" {
-		wanted["campaign_code"] = filter.Campaign
-	}
-	if filter.UserID != 0 {
-		wanted["user_id"] = int64(filter.UserID)
-	}
-	if filter.BeforeID > 0 {
-		db = db.Where("id < ?", filter.BeforeID)
-	}
-	return db.Where(wanted)
 }
 
 func failEventsOf(rows []failEventRow) []domain.FailEvent {
@@ -115,22 +103,26 @@ func findFailEvent(db *gorm.DB, id int64) (failEventRow, error) {
 	return row, err
 }
 
-// CountFailEvents counts events by status, each count stopping at limit. CodeInvalidRequest: the limit is below 1.
-func (l *Ledger) CountFailEvents(ctx context.Context, limit int) (map[domain.FailStatus]int64, error) {
+// CountFailEvents counts the events of a campaign, or of all, by status and reason, each count stopping at limit.
+// CodeInvalidRequest: the limit is below 1.
+func (l *Ledger) CountFailEvents(ctx context.Context, campaign string, limit int) ([]domain.FailEventCount, error) {
 	if limit < 1 {
 		return nil, domain.Invalid("limit", "limit must be at least 1")
 	}
-	counts := map[domain.FailStatus]int64{}
+	var counts []domain.FailEventCount
 	err := l.read(ctx, "count_fail_events", func(db *gorm.DB) error {
-		for _, status := range []domain.FailStatus{
-			domain.FailStatusFail, domain.FailStatusProcessing, domain.FailStatusSuccess, domain.FailStatusDead,
-		} {
-			var count int64
-			some := db.Model(&failEventRow{}).Select("id").Where("status = ?", status).Limit(limit)
-			if err := db.Table("(?) AS some", some).Count(&count).Error; err != nil {
-				return err
+		counts = nil
+		for _, status := range domain.FailStatuses {
+			for _, reason := range domain.FailReasons {
+				cell := domain.FailEventFilter{Campaign: campaign, Status: status, Reason: reason}
+				count, err := selection{ledger: l, filter: cell}.count(db, limit)
+				if err != nil {
+					return err
+				}
+				if count > 0 {
+					counts = append(counts, domain.FailEventCount{Status: status, Reason: reason, Count: count})
+				}
 			}
-			counts[status] = count
 		}
 		return nil
 	})

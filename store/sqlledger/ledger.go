@@ -81,7 +81,9 @@ type backend struct {
 	migrations       fs.FS
 	// byIndex names a table such that it is read by this index: the optimizers of MySQL and MariaDB otherwise read
 	// everything before the page, or every row of another campaign.
-	byIndex   func(table, index string) string
+	byIndex func(table, index string) string
+	// inserted names what an insert would have put into a column, where it met a row with the same key.
+	inserted  func(column string) string
 	oneWriter bool
 	// lockName names the lock that makes migrations wait for each other; empty where none is needed.
 	lockName string
@@ -100,6 +102,14 @@ var (
 	_ domain.RevocationLedger  = (*Ledger)(nil)
 	_ domain.LedgerCounter     = (*Ledger)(nil)
 	_ domain.SettingStore      = (*Ledger)(nil)
+	_ domain.FunnelWriter      = (*Ledger)(nil)
+	_ domain.FunnelReader      = (*Ledger)(nil)
+	_ domain.CouponFinder      = (*Ledger)(nil)
+	_ domain.CouponRevoker     = (*Ledger)(nil)
+	_ domain.BulkReader        = (*Ledger)(nil)
+	_ domain.BulkRunner        = (*Ledger)(nil)
+	_ domain.HeartbeatStore    = (*Ledger)(nil)
+	_ domain.ActionLog         = (*Ledger)(nil)
 )
 
 // Open prepares a ledger; a MySQL server need not be up for it. The error says what is wrong with the configuration.

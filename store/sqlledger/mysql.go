@@ -38,6 +38,7 @@ func mysqlBackend(config Config, logger *slog.Logger) (backend, error) {
 		openForMigration: func() (*sql.DB, error) { return openMySQL(patient) },
 		dialector:        mysqlDialector,
 		migrations:       migrations,
+		inserted:         func(column string) string { return "VALUES(" + column + ")" },
 		byIndex:          func(table, index string) string { return table + " FORCE INDEX (" + index + ")" },
 		lockName:         "firstcome_migration_" + hex.EncodeToString(digest[:8]),
 	}, nil

@@ -112,7 +112,7 @@ func testMigrate(t *testing.T, config Config) {
 	execute(t, ledger, "UPDATE goose_db_version SET version_id = 0")
 	err = ledger.SchemaCurrent(t.Context())
 	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err))
-	assert.Contains(t, err.Error(), "at version 0, this program needs 2")
+	assert.Contains(t, err.Error(), "at version 0, this program needs 3")
 }
 
 func TestCallsAndErrorsAreCounted(t *testing.T) {

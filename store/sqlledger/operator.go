@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"strconv"
 	"time"
-	"unicode/utf8"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -49,8 +48,8 @@ func (l *Ledger) RetryFailEvent(ctx context.Context, id int64, actor string) (do
 // gate free the event's slot. CodeNotFound. CodeConflict: it is being processed, or resolved. CodeInvalidRequest: the
 // reason is empty or too long.
 func (l *Ledger) DiscardFailEvent(ctx context.Context, id int64, reason, actor string) (domain.FailEvent, error) {
-	if reason == "" || len(reason) > domain.MaxErrorMessageBytes || !utf8.ValidString(reason) {
-		return domain.FailEvent{}, domain.Invalid("reason", "reason must be 1 to %d bytes of UTF-8", domain.MaxErrorMessageBytes)
+	if err := domain.CheckDiscardReason(reason); err != nil {
+		return domain.FailEvent{}, err
 	}
 	step := operatorStep{id: id, actor: actor, name: "discard", outcome: outcomeDiscard, reason: reason}
 	return l.operate(ctx, step, func(tx *gorm.DB, row failEventRow, now time.Time) (map[string]any, error) {

@@ -2,6 +2,8 @@ package sqlledger
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 
 	"gorm.io/gorm"
 
@@ -38,6 +40,53 @@ func (l *Ledger) UnreleasedCoupons(ctx context.Context, limit int) ([]domain.Cou
 		coupons[i] = row.coupon(codes[row.CampaignID])
 	}
 	return coupons, nil
+}
+
+// RevokeCoupon moves the coupon's slot to RevokedSlot, in one short transaction. The sweep finds the row and has the gate
+// mark the user and free the slot; a crash before that leaves the row for it. CodeNotFound, CodeConflict: it is revoked
+// already. CodeInvalidRequest: the reason. CodeUnknownCampaign.
+func (l *Ledger) RevokeCoupon(
+	ctx context.Context, campaign string, user domain.UserID, reason, actor string,
+) (domain.Coupon, error) {
+	if err := domain.CheckDiscardReason(reason); err != nil {
+		return domain.Coupon{}, err
+	}
+	var after domain.Coupon
+	err := l.write(ctx, "revoke_coupon", func(tx *gorm.DB) error {
+		of, err := findCampaign(tx, campaign)
+		if err != nil {
+			return err
+		}
+		row, err := lockCoupon(tx, of.ID, user)
+		if err != nil {
+			return err
+		}
+		if row.RevokedAt.Valid {
+			return domain.Errorf(domain.CodeConflict, "the coupon of user %s is revoked already", user)
+		}
+		before := row.coupon(campaign)
+		row.RevokedAt, row.RevokedSlot, row.Slot = sql.NullTime{Time: l.now(), Valid: true}, row.Slot, sql.NullInt64{}
+		err = tx.Model(&couponRow{}).Where("id = ?", row.ID).
+			Updates(map[string]any{"slot": nil, "revoked_slot": row.RevokedSlot, "revoked_at": row.RevokedAt}).Error
+		if err != nil {
+			return err
+		}
+		after = row.coupon(campaign)
+		return l.recordAction(tx, action{
+			actor, "revoke", "coupon of user " + user.String() + " in " + campaign,
+			map[string]any{"slot": before.Slot}, map[string]any{"revoked_slot": after.RevokedSlot, "reason": reason},
+		})
+	})
+	return after, err
+}
+
+func lockCoupon(tx *gorm.DB, campaignID int64, user domain.UserID) (couponRow, error) {
+	var row couponRow
+	err := tx.Clauses(lockingForUpdate).Where("campaign_id = ? AND user_id = ?", campaignID, int64(user)).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return row, domain.Errorf(domain.CodeNotFound, "user %s has no coupon", user)
+	}
+	return row, err
 }
 
 // MarkReleased notes that the gate was told. Doing it twice is harmless, and so is an unknown campaign or user.

@@ -169,6 +169,8 @@ const (
 	maxCampaignCodeBytes = 63
 	maxReasonBytes       = 32
 	maxActorBytes        = 200
+	maxActionBytes       = 32
+	maxTargetBytes       = 128
 )
 
 // cutText makes a text valid UTF-8 without NUL, and cuts it to at most limit bytes without splitting a character.

@@ -33,6 +33,7 @@ func sqliteBackend(config Config) (backend, error) {
 	open := func() (*sql.DB, error) { return sql.Open(sqlite.DriverName, dsn) }
 	return backend{
 		open: open, openForMigration: open, migrations: migrations, oneWriter: true,
+		inserted:  func(column string) string { return "excluded." + column },
 		byIndex:   func(table, index string) string { return table + " INDEXED BY " + index },
 		dialector: func(pool *sql.DB) gorm.Dialector { return sqlite.Dialector{Conn: pool} },
 	}, nil

@@ -27,6 +27,14 @@ type Ledger interface {
 	domain.AuditLedger
 	domain.AuditStore
 	domain.SettingStore
+	domain.FunnelWriter
+	domain.FunnelReader
+	domain.CouponFinder
+	domain.CouponRevoker
+	domain.BulkReader
+	domain.BulkRunner
+	domain.HeartbeatStore
+	domain.ActionLog
 }
 
 // RefusedUser is a user whose coupon the database must refuse by a trigger of its own, as a corrupt row would be.

@@ -67,19 +67,27 @@ func testEventList(t *testing.T, ledger Ledger) {
 }
 
 func testEventCounts(t *testing.T, ledger Ledger) {
-	campaign := openCampaign(t, ledger, "spring", 10)
+	spring, autumn := openCampaign(t, ledger, "spring", 10), openCampaign(t, ledger, "autumn", 10)
 	for i := range int64(3) {
-		record(t, ledger, failEvent(winner(campaign, domain.UserID(i+1), domain.Slot(i+1)), i))
+		record(t, ledger, failEvent(winner(spring, domain.UserID(i+1), domain.Slot(i+1)), i))
 	}
-	deadEvent(t, ledger, winner(campaign, 9, 9), 9)
-	counts, err := ledger.CountFailEvents(t.Context(), 100)
+	other := failEvent(winner(autumn, 8, 1), 8)
+	other.Reason = domain.ReasonOverQuota
+	record(t, ledger, other)
+	deadEvent(t, ledger, winner(spring, 9, 9), 9)
+	counts, err := ledger.CountFailEvents(t.Context(), "", 100)
 	require.NoError(t, err)
-	assert.Equal(t, map[domain.FailStatus]int64{
-		domain.FailStatusFail: 3, domain.FailStatusProcessing: 0, domain.FailStatusSuccess: 0, domain.FailStatusDead: 1,
+	assert.ElementsMatch(t, []domain.FailEventCount{
+		{Status: domain.FailStatusFail, Reason: domain.ReasonRowRefused, Count: 3},
+		{Status: domain.FailStatusFail, Reason: domain.ReasonOverQuota, Count: 1},
+		{Status: domain.FailStatusDead, Reason: domain.ReasonRowRefused, Count: 1},
 	}, counts)
-	counts, err = ledger.CountFailEvents(t.Context(), 2)
+	counts, err = ledger.CountFailEvents(t.Context(), "spring", 2)
 	require.NoError(t, err)
-	assert.EqualValues(t, 2, counts[domain.FailStatusFail])
+	assert.ElementsMatch(t, []domain.FailEventCount{
+		{Status: domain.FailStatusFail, Reason: domain.ReasonRowRefused, Count: 2},
+		{Status: domain.FailStatusDead, Reason: domain.ReasonRowRefused, Count: 1},
+	}, counts)
 }
 
 func testHolders(t *testing.T, ledger Ledger) {
@@ -191,6 +199,6 @@ func testListLimits(t *testing.T, ledger Ledger) {
 		_, err = ledger.PurgeAttempts(t.Context(), time.Now(), limit)
 		requireCode(t, domain.CodeInvalidRequest, err)
 	}
-	_, err := ledger.CountFailEvents(t.Context(), 0)
+	_, err := ledger.CountFailEvents(t.Context(), "", 0)
 	requireCode(t, domain.CodeInvalidRequest, err)
 }

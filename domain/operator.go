@@ -1,0 +1,110 @@
+package domain
+
+import (
+	"time"
+)
+
+// Role is what an operator may do.
+type Role string
+
+// The roles.
+const (
+	// RoleViewer reads everything and changes nothing.
+	RoleViewer Role = "viewer"
+	// RoleOperator may do all that there is to do.
+	RoleOperator Role = "operator"
+)
+
+// Operator is who uses the admin API or the console.
+type Operator struct {
+	// Name stands in the operators' history.
+	Name string
+	Role Role
+}
+
+// MayChange says whether the operator may do more than look.
+func (o Operator) MayChange() bool { return o.Role == RoleOperator }
+
+// OperatorAction is what an operator did, or what a program did for one.
+type OperatorAction struct {
+	ID int64
+	// Actor is the operator's name.
+	Actor string
+	// Action is a verb: create, change, set, retry, discard, revoke, bulk retry, bulk discard, audit, repair, run.
+	Action string
+	// Target is what it was done to, such as "campaign welcome" or "fail event 17".
+	Target string
+	// Before and After are JSON texts; empty where there is nothing before or after.
+	Before, After string
+	At            time.Time
+}
+
+// ActionFilter selects operators' actions for a list, newest first.
+type ActionFilter struct {
+	// Actor, Action and Target select when they are not empty.
+	Actor, Action, Target string
+	// From is the first moment, Until the first that is too late; a zero time is no limit.
+	From, Until time.Time
+	// BeforeID continues a list: only actions with a smaller ID; 0 starts at the newest.
+	BeforeID int64
+	// Limit is how many at most, 1..MaxPage.
+	Limit int
+}
+
+// Heartbeat is what a process last said of itself.
+type Heartbeat struct {
+	// Process names it: unlike any other process, also of another start of the same one.
+	Process   string
+	Host      string
+	Version   string
+	Roles     []string
+	StartedAt time.Time
+	SeenAt    time.Time
+	// Consumer and Retryer are nil in a process without that role.
+	Consumer *ConsumerState
+	Retryer  *RetryerState
+}
+
+// ConsumerState is how a consumer does.
+type ConsumerState struct {
+	// Paused says why nothing is stored; empty while it runs. PausedSince is then zero.
+	Paused      string
+	PausedSince time.Time
+	// RowsStored counts the new rows since the process began, RowsPerSecond those of the last seconds.
+	RowsStored    int64
+	RowsPerSecond float64
+	// LimitRowsPerSecond is the throttle in force for all consumers together, 0 for none.
+	LimitRowsPerSecond float64
+	// Partitions says how many of PartitionsTotal are this consumer's.
+	Partitions, PartitionsTotal int
+}
+
+// RetryerState is how a retryer's jobs do.
+type RetryerState struct {
+	Jobs []JobState
+}
+
+// JobState is how one job does.
+type JobState struct {
+	Name  string
+	Every time.Duration
+	// LastRunAt is zero before the first run has ended; LastError is empty when it went well.
+	LastRunAt time.Time
+	LastError string
+	NextRunAt time.Time
+}
+
+// Heartbeats are written each HeartbeatEvery; whoever is silent for HeartbeatSilence is taken for gone.
+const (
+	HeartbeatEvery   = 2 * time.Second
+	HeartbeatSilence = 10 * time.Second
+)
+
+// Values of the settings.
+const (
+	// RowsPerSecondAuto lets the consumers find the rate that the database bears.
+	RowsPerSecondAuto = "auto"
+	// ConsumersPaused is the value of SettingConsumers that holds all consumers; anything else lets them run.
+	ConsumersPaused  = "paused"
+	ConsumersRunning = "running"
+)
