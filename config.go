@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"firstcome/api"
 	"firstcome/domain"
 )
 
@@ -25,12 +26,13 @@ const envPrefix = "FIRSTCOME_"
 // name in its env tag) and a flag (the same name in lower case with hyphens); a flag wins over the variable.
 // Durations are written with their unit: 300ms, 3s, 168h. Lists are separated by commas.
 type Config struct {
-	HTTPAddr   string   `env:"HTTP_ADDR" help:"address to listen on, host:port"`
-	DataDir    string   `env:"DATA_DIR" envDefault:"data" help:"folder of dev's data"`
-	AdminToken string   `env:"ADMIN_TOKEN" secret:"true" help:"bearer token of the operators' calls"`
-	Roles      []string `env:"ROLES" envDefault:"api,consumer,retryer" help:"what serve runs in this process"`
-	LogLevel   string   `env:"LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
-	LogFormat  string   `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
+	HTTPAddr    string   `env:"HTTP_ADDR" help:"address to listen on, host:port"`
+	DataDir     string   `env:"DATA_DIR" envDefault:"data" help:"folder of dev's data"`
+	AdminToken  string   `env:"ADMIN_TOKEN" secret:"true" help:"bearer token of the operators' calls"`
+	AdminTokens []string `env:"ADMIN_TOKENS" secret:"true" help:"operators' own tokens, as lines that 'firstcome token create' prints"`
+	Roles       []string `env:"ROLES" envDefault:"api,consumer,retryer" help:"what serve runs in this process"`
+	LogLevel    string   `env:"LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
+	LogFormat   string   `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
 
 	RedisAddrs        []string      `env:"REDIS_ADDRS" help:"one address, or several nodes of a Redis Cluster"`
 	RedisUsername     string        `env:"REDIS_USERNAME" help:"user name at Redis"`
@@ -71,6 +73,9 @@ type Config struct {
 	AuditWait   time.Duration `env:"AUDIT_WAIT" envDefault:"1s" help:"how long an audit waits before it looks again at what seems wrong"`
 
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s" help:"how long finishing may take after SIGTERM"`
+
+	// tokens are AdminTokens, read.
+	tokens []api.OperatorToken
 }
 
 // field is one setting as the flags, the printed configuration and the checks see it.
@@ -88,6 +93,9 @@ func (c *Config) fields() []field {
 	fields := make([]field, 0, structure.NumField())
 	for i := range structure.NumField() {
 		tag := structure.Type().Field(i).Tag
+		if tag.Get("env") == "" {
+			continue
+		}
 		fields = append(fields, field{
 			name: tag.Get("env"), help: tag.Get("help"), secret: tag.Get("secret") == "true", value: structure.Field(i),
 		})
@@ -153,6 +161,10 @@ func (c *Config) check() error {
 	if err := domain.CheckCampaignCode(c.DefaultCampaign); err != nil {
 		return usageError{fmt.Sprintf("%sDEFAULT_CAMPAIGN: %v", envPrefix, err)}
 	}
+	var err error
+	if c.tokens, err = api.ParseOperatorTokens(c.AdminTokens); err != nil {
+		return usageError{fmt.Sprintf("%sADMIN_TOKENS: %v", envPrefix, err)}
+	}
 	for _, limit := range c.limits() {
 		if !limit.within {
 			return usageError{fmt.Sprintf("%s%s must be %s", envPrefix, limit.name, limit.want)}
@@ -210,7 +222,7 @@ func (c *Config) print(out io.Writer) {
 		if list, isList := f.value.Interface().([]string); isList {
 			value = strings.Join(list, ",")
 		}
-		if f.secret && value != "" {
+		if f.secret && !f.value.IsZero() {
 			value = "(hidden)"
 		}
 		_, _ = fmt.Fprintf(out, "  %s%s=%s\n", envPrefix, f.name, value)

@@ -70,7 +70,7 @@ func rootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err.Error()} })
 	root.AddCommand(devCommands()...)
-	root.AddCommand(serveCommand(), migrateCommand(), campaignCommand(), auditCommand(), loadtestCommand(), versionCommand())
+	root.AddCommand(serveCommand(), migrateCommand(), campaignCommand(), tokenCommand(), auditCommand(), loadtestCommand(), versionCommand())
 	return root
 }
 

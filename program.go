@@ -13,6 +13,7 @@ import (
 
 	"firstcome/api"
 	"firstcome/consumer"
+	"firstcome/funnel"
 	"firstcome/retryer"
 )
 
@@ -33,6 +34,8 @@ type program struct {
 	retryer  *retryer.Retryer
 	// auditor answers operators. It is the retryer, or where that role runs elsewhere one that does nothing else.
 	auditor *retryer.Retryer
+	// funnel counts what becomes of applications, for operators.
+	funnel *funnel.Counters
 }
 
 // newRegistry gives a registry that also reports on the process and the Go runtime.
@@ -49,6 +52,7 @@ func newProgram(config Config, at addresses) (*program, error) {
 	if p.stores, err = openStores(config, at, p.tools); err != nil {
 		return nil, err
 	}
+	p.funnel = funnel.New(p.stores.ledger, p.tools.logger)
 	if err = p.makeRoles(); err != nil {
 		return nil, errors.Join(err, p.stores.close())
 	}
@@ -91,6 +95,7 @@ func (p *program) Run(ctx context.Context, listener net.Listener) error {
 	defer stopBackground()
 
 	roles := &errgroup.Group{}
+	roles.Go(func() error { p.funnel.Run(background); return nil })
 	p.startRole(roles, roleConsumer, func() error { return p.consumer.Run(background) }, stopServing)
 	p.startRole(roles, roleRetryer, func() error { return p.retryer.Run(background) }, stopServing)
 

@@ -15,7 +15,7 @@ const admitCalls = 3
 
 func (p *program) apiConfig() api.Config {
 	return api.Config{
-		DefaultCampaign: p.config.DefaultCampaign, AdminToken: p.config.AdminToken,
+		DefaultCampaign: p.config.DefaultCampaign, AdminToken: p.config.AdminToken, Tokens: p.config.tokens,
 		CORSOrigins: p.config.CORSOrigins, TrustedProxies: p.config.TrustedProxies,
 		ProduceTimeout: p.config.ProduceTimeout, AdmitTimeout: admitCalls * p.config.RedisTimeout, ShutdownTimeout: p.config.ShutdownTimeout, Version: version,
 		OperationsOnly: !p.config.hasRole(roleAPI),
@@ -32,6 +32,10 @@ func (p *program) apiPorts() api.Ports {
 	ports.CampaignReader, ports.CampaignWriter = ledger, ledger
 	ports.CouponReader, ports.LedgerCounter, ports.SettingStore = ledger, ledger, ledger
 	ports.FailEventReader, ports.FailEventOperator = ledger, ledger
+	ports.BulkReader, ports.BulkRunner = ledger, ledger
+	ports.CouponFinder, ports.CouponRevoker = ledger, ledger
+	ports.FunnelReader, ports.Funnel = ledger, p.funnel
+	ports.Heartbeats, ports.ActionLog = ledger, ledger
 	ports.Pipeline, ports.Auditor = p.pipeline, p.auditor
 	return ports
 }

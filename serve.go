@@ -19,7 +19,7 @@ func serveCommand() *cobra.Command {
 	return configured("serve", "Run roles of the service on Redis, Kafka and MySQL",
 		func(ctx context.Context, config Config, command *cobra.Command) error {
 			needed := []string{"HTTP_ADDR", "REDIS_ADDRS", "KAFKA_BROKERS", "MYSQL_DSN"}
-			if config.hasRole(roleAPI) {
+			if config.hasRole(roleAPI) && len(config.AdminTokens) == 0 {
 				needed = append(needed, "ADMIN_TOKEN")
 			}
 			if err := config.require(needed...); err != nil {

@@ -1,8 +1,11 @@
 package api
 
 import (
+	"context"
+	"encoding/json"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -16,34 +19,120 @@ const (
 	maxCounted = 10_000
 )
 
-// pipelineView is what operators see of the way from Kafka to the database.
+// throttleView is the throttle over all consumers: a number of rows a second, 0 for no limit, or "auto".
+type throttleView string
+
+// MarshalJSON writes a number as a number.
+func (t throttleView) MarshalJSON() ([]byte, error) {
+	if rows, err := strconv.ParseInt(string(t), 10, 64); err == nil {
+		return strconv.AppendInt(nil, rows, 10), nil
+	}
+	return json.Marshal(string(t))
+}
+
+// UnmarshalJSON takes an integer from 0 to maxRowsPerSecond, or "auto".
+func (t *throttleView) UnmarshalJSON(raw []byte) error {
+	text := string(raw)
+	if text == `"`+domain.RowsPerSecondAuto+`"` {
+		*t = domain.RowsPerSecondAuto
+		return nil
+	}
+	rows, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || rows < 0 || rows > maxRowsPerSecond {
+		return errThrottle
+	}
+	*t = throttleView(strconv.FormatInt(rows, 10))
+	return nil
+}
+
+var errThrottle = domain.Invalid("rows_per_second",
+	`rows_per_second must be 0 (no limit) to %d, or "auto"`, maxRowsPerSecond)
+
+// pipelineView is what operators see of the way from Kafka to the database. What the database would have told is left
+// out while it is away, and LedgerError says why.
 type pipelineView struct {
-	// RowsPerSecond is the throttle over all consumers, 0 for no limit. It is left out while no operator has set it; the
-	// consumers' own configuration holds then.
-	RowsPerSecond *int64 `json:"rows_per_second,omitempty"`
+	// RowsPerSecond is left out while no operator has set it; the consumers' own configuration holds then.
+	RowsPerSecond *throttleView `json:"rows_per_second,omitempty"`
+	// Consumers is "paused" while an operator holds all of them, else "running".
+	Consumers string `json:"consumers,omitempty"`
 	// FailEvents counts them by status; a count that reaches CountedUpTo means that many or more.
-	FailEvents  map[domain.FailStatus]int64 `json:"fail_events"`
+	FailEvents  map[domain.FailStatus]int64 `json:"fail_events,omitempty"`
 	CountedUpTo int64                       `json:"counted_up_to"`
-	Lag         *PipelineView               `json:"lag,omitempty"`
-	LagError    string                      `json:"lag_error,omitempty"`
+	// Processes are those that were seen lately, this one among them.
+	Processes   []processView `json:"processes"`
+	LedgerError string        `json:"ledger_error,omitempty"`
+	Lag         *PipelineView `json:"lag,omitempty"`
+	LagError    string        `json:"lag_error,omitempty"`
+}
+
+// processView is what a process last said of itself.
+type processView struct {
+	Process   string    `json:"process"`
+	Host      string    `json:"host"`
+	Version   string    `json:"version"`
+	Roles     []string  `json:"roles"`
+	StartedAt time.Time `json:"started_at"`
+	SeenAt    time.Time `json:"seen_at"`
+	// Silent is true when the process has said nothing for longer than it should.
+	Silent   bool          `json:"silent"`
+	Consumer *consumerView `json:"consumer,omitempty"`
+	Jobs     []jobView     `json:"jobs,omitempty"`
+}
+
+type consumerView struct {
+	// Paused says why nothing is stored; left out while it runs.
+	Paused             string     `json:"paused,omitempty"`
+	PausedSince        *time.Time `json:"paused_since,omitempty"`
+	RowsStored         int64      `json:"rows_stored"`
+	RowsPerSecond      float64    `json:"rows_per_second"`
+	LimitRowsPerSecond float64    `json:"limit_rows_per_second"`
+	Partitions         int        `json:"partitions"`
+	PartitionsTotal    int        `json:"partitions_total"`
+}
+
+type jobView struct {
+	Name         string     `json:"name"`
+	EverySeconds float64    `json:"every_seconds"`
+	LastRunAt    *time.Time `json:"last_run_at,omitempty"`
+	LastError    string     `json:"last_error,omitempty"`
+	NextRunAt    *time.Time `json:"next_run_at,omitempty"`
+}
+
+func viewProcess(beat domain.Heartbeat, now time.Time) processView {
+	view := processView{
+		Process: beat.Process, Host: beat.Host, Version: beat.Version, Roles: beat.Roles,
+		StartedAt: beat.StartedAt.UTC(), SeenAt: beat.SeenAt.UTC(), Silent: now.Sub(beat.SeenAt) > domain.HeartbeatSilence,
+	}
+	if c := beat.Consumer; c != nil {
+		view.Consumer = &consumerView{
+			Paused: c.Paused, PausedSince: instant(c.PausedSince), RowsStored: c.RowsStored, RowsPerSecond: c.RowsPerSecond,
+			LimitRowsPerSecond: c.LimitRowsPerSecond, Partitions: c.Partitions, PartitionsTotal: c.PartitionsTotal,
+		}
+	}
+	if r := beat.Retryer; r != nil {
+		for _, job := range r.Jobs {
+			view.Jobs = append(view.Jobs, jobView{
+				Name: job.Name, EverySeconds: job.Every.Seconds(), LastRunAt: instant(job.LastRunAt),
+				LastError: job.LastError, NextRunAt: instant(job.NextRunAt),
+			})
+		}
+	}
+	return view
 }
 
 func (s *Server) adminPipeline(c *gin.Context) {
-	ctx := c.Request.Context()
-	setting, err := s.ports.SettingStore.Setting(ctx, domain.SettingRowsPerSecond)
-	if err != nil {
-		s.refuse(c, err)
-		return
+	c.JSON(http.StatusOK, s.pipeline(c.Request.Context()))
+}
+
+// pipeline tells what can be told: while the database is away, operators need the rest all the more.
+func (s *Server) pipeline(ctx context.Context) pipelineView {
+	view := pipelineView{CountedUpTo: maxCounted, Processes: []processView{}}
+	half, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	if err := s.addLedgersPart(half, &view); err != nil {
+		view.LedgerError = harmless(err)
 	}
-	counts, err := s.ports.FailEventReader.CountFailEvents(ctx, maxCounted)
-	if err != nil {
-		s.refuse(c, err)
-		return
-	}
-	view := pipelineView{FailEvents: counts, CountedUpTo: maxCounted}
-	if rows, err := strconv.ParseInt(setting, 10, 64); err == nil {
-		view.RowsPerSecond = &rows
-	}
+	s.addSelf(&view)
 	if s.ports.Pipeline != nil {
 		lag, err := s.ports.Pipeline(ctx)
 		if err != nil {
@@ -52,25 +141,119 @@ func (s *Server) adminPipeline(c *gin.Context) {
 			view.Lag = &lag
 		}
 	}
-	c.JSON(http.StatusOK, view)
+	return view
 }
 
-// adminChangePipeline answers PATCH /v1/admin/pipeline with the body {"rows_per_second": n}.
+func (s *Server) addLedgersPart(ctx context.Context, view *pipelineView) error {
+	throttle, err := s.ports.SettingStore.Setting(ctx, domain.SettingRowsPerSecond)
+	if err != nil {
+		return err
+	}
+	if throttle != "" {
+		set := throttleView(throttle)
+		view.RowsPerSecond = &set
+	}
+	view.Consumers = domain.ConsumersRunning
+	held, err := s.ports.SettingStore.Setting(ctx, domain.SettingConsumers)
+	if err != nil {
+		return err
+	}
+	if held == domain.ConsumersPaused {
+		view.Consumers = held
+	}
+	counts, err := s.ports.FailEventReader.CountFailEvents(ctx, "", maxCounted)
+	if err != nil {
+		return err
+	}
+	view.FailEvents = byStatus(counts)
+	beats, err := s.ports.Heartbeats.Heartbeats(ctx, time.Now().Add(-rememberedSilence))
+	if err != nil {
+		return err
+	}
+	for _, beat := range beats {
+		view.Processes = append(view.Processes, viewProcess(beat, time.Now()))
+	}
+	return nil
+}
+
+// rememberedSilence is how long a silent process is still shown.
+const rememberedSilence = 5 * time.Minute
+
+// byStatus sums counts over their reasons; a sum stops where each count does.
+func byStatus(counts []domain.FailEventCount) map[domain.FailStatus]int64 {
+	sums := map[domain.FailStatus]int64{}
+	for _, status := range domain.FailStatuses {
+		sums[status] = 0
+	}
+	for _, count := range counts {
+		sums[count.Status] = min(sums[count.Status]+count.Count, maxCounted)
+	}
+	return sums
+}
+
+// addSelf shows this process as it is now, and not as it last told the ledger.
+func (s *Server) addSelf(view *pipelineView) {
+	if s.ports.Self == nil {
+		return
+	}
+	self := viewProcess(s.ports.Self(), time.Now())
+	for i := range view.Processes {
+		if view.Processes[i].Process == self.Process {
+			view.Processes[i] = self
+			return
+		}
+	}
+	view.Processes = append(view.Processes, self)
+}
+
+// adminChangePipeline answers PATCH /v1/admin/pipeline with {"rows_per_second": 1000 or "auto"} or {"consumers":
+// "paused" or "running"}, or both. Each reaches every consumer within a second or two and survives restarts.
 func (s *Server) adminChangePipeline(c *gin.Context) {
-	rows := int64(-1)
-	if err := s.readObject(c, map[string]any{"rows_per_second": &rows}); err != nil {
-		s.refuse(c, err)
-		return
-	}
-	if rows < 0 || rows > maxRowsPerSecond {
-		s.refuse(c, domain.Invalid("rows_per_second", "rows_per_second must be 0 (no limit) to %d", maxRowsPerSecond))
-		return
-	}
-	err := s.ports.SettingStore.SetSetting(c.Request.Context(), domain.SettingRowsPerSecond, strconv.FormatInt(rows, 10), actorOf(c))
+	var throttle *throttleView
+	var consumers *string
+	err := s.readObject(c, map[string]any{"rows_per_second": &throttle, "consumers": &consumers})
 	if err != nil {
 		s.refuse(c, err)
 		return
 	}
-	s.record(c, "throttle changed", "rows_per_second", rows)
+	if err := s.changePipeline(c.Request.Context(), throttle, consumers, actorOf(c)); err != nil {
+		s.refuse(c, err)
+		return
+	}
+	s.record(c, "pipeline changed")
 	s.adminPipeline(c)
+}
+
+// changePipeline sets what is not nil. CodeInvalidRequest: nothing is set, or a value is none of those that there are.
+func (s *Server) changePipeline(ctx context.Context, throttle *throttleView, consumers *string, actor string) error {
+	if throttle == nil && consumers == nil {
+		return domain.Invalid("body", "the body must say rows_per_second or consumers")
+	}
+	if consumers != nil && *consumers != domain.ConsumersPaused && *consumers != domain.ConsumersRunning {
+		return domain.Invalid("consumers", "consumers must be %s or %s", domain.ConsumersPaused, domain.ConsumersRunning)
+	}
+	if throttle != nil {
+		if err := s.ports.SettingStore.SetSetting(ctx, domain.SettingRowsPerSecond, string(*throttle), actor); err != nil {
+			return err
+		}
+	}
+	if consumers == nil {
+		return nil
+	}
+	return s.ports.SettingStore.SetSetting(ctx, domain.SettingConsumers, *consumers, actor)
+}
+
+// adminRunRetryer answers POST /v1/admin/retryer/run: every retryer runs its jobs within a second or two.
+func (s *Server) adminRunRetryer(c *gin.Context) {
+	if err := s.runRetryer(c.Request.Context(), actorOf(c)); err != nil {
+		s.refuse(c, err)
+		return
+	}
+	s.record(c, "retryer run asked for")
+	c.Status(http.StatusNoContent)
+}
+
+func (s *Server) runRetryer(ctx context.Context, actor string) error {
+	now := time.Now().UTC().Format(time.RFC3339Nano)
+	return s.ports.SettingStore.SetSetting(ctx, domain.SettingRetryerRun, now, actor)
 }

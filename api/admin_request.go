@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
@@ -89,22 +88,26 @@ func kindOf(target any) string {
 // maxActorRunes bounds the name that an operator gives.
 const maxActorRunes = 40
 
-// actorOf says who an operator's step is recorded for: the holder of the token, and the name that the call gives in
-// X-Actor, if any. Nobody checks that name; it tells operators who share the token apart.
+// actorOf says who an operator's step is recorded for: the name of the token's holder. Those who share one token may
+// give a name in X-Actor besides, which tells them apart and which nobody checks.
 func actorOf(c *gin.Context) string {
+	holder := operatorOf(c).Name
+	if holder != sharedName {
+		return holder
+	}
 	name := strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(" .@_-", r) && r != utf8.RuneError {
+		if r == ' ' || isNameRune(r) {
 			return r
 		}
 		return -1
 	}, c.GetHeader("X-Actor"))
 	if name = strings.TrimSpace(name); name == "" {
-		return "admin"
+		return holder
 	}
 	if runes := []rune(name); len(runes) > maxActorRunes {
 		name = string(runes[:maxActorRunes])
 	}
-	return "admin/" + name
+	return holder + "/" + name
 }
 
 // query reads the parameters of an operator's list. The first thing that is wrong is kept in err.

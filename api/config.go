@@ -17,8 +17,10 @@ import (
 type Config struct {
 	// DefaultCampaign is the code for which POST /apply-coupon applies; empty means that the call knows no campaign.
 	DefaultCampaign string
-	// AdminToken is the bearer token of the operators' calls; empty refuses all of them.
+	// AdminToken is a bearer token that all operators share, Tokens are those of single ones. Without any, every
+	// operator's call is refused.
 	AdminToken string
+	Tokens     []OperatorToken
 	// CORSOrigins are the origins whose pages may call, such as "https://shop.example", or "*" alone for all.
 	CORSOrigins []string
 	// ProduceTimeout is how long an applicant waits for Kafka before the answer is "reserved" (3 s).
@@ -40,7 +42,7 @@ type Config struct {
 	OperationsOnly bool
 }
 
-// Ports are the stores and roles that the server reaches. All are required but Checks, Pipeline and Auditor.
+// Ports are the stores and roles that the server reaches. All are required but Self, Checks, Pipeline and Auditor.
 type Ports struct {
 	Admitter          domain.Admitter
 	GateReader        domain.GateReader
@@ -52,6 +54,17 @@ type Ports struct {
 	FailEventOperator domain.FailEventOperator
 	LedgerCounter     domain.LedgerCounter
 	SettingStore      domain.SettingStore
+	FunnelReader      domain.FunnelReader
+	CouponFinder      domain.CouponFinder
+	CouponRevoker     domain.CouponRevoker
+	BulkReader        domain.BulkReader
+	BulkRunner        domain.BulkRunner
+	Heartbeats        domain.HeartbeatStore
+	ActionLog         domain.ActionLog
+	// Funnel counts what becomes of applications, in memory; it must be as cheap as that.
+	Funnel FunnelCounter
+	// Self says how this process does; nil leaves that to what it last told the ledger.
+	Self func() domain.Heartbeat
 	// Checks are what /readyz asks.
 	Checks []Check
 	// Pipeline tells how far the consumers are behind; nil leaves that out of the operators' view.
@@ -60,6 +73,11 @@ type Ports struct {
 	Auditor Auditor
 	// Gatherer gives what /metrics shows.
 	Gatherer prometheus.Gatherer
+}
+
+// FunnelCounter counts for each campaign that exists what became of applications.
+type FunnelCounter interface {
+	Count(campaign string, outcome domain.FunnelOutcome, n int64)
 }
 
 // Check is one dependency that /readyz asks. Only a Required one that fails makes the server not ready: an api whose
@@ -147,6 +165,14 @@ func (p Ports) check(operationsOnly bool) error {
 		{"FailEventOperator", p.FailEventOperator == nil},
 		{"LedgerCounter", p.LedgerCounter == nil},
 		{"SettingStore", p.SettingStore == nil},
+		{"FunnelReader", p.FunnelReader == nil},
+		{"CouponFinder", p.CouponFinder == nil},
+		{"CouponRevoker", p.CouponRevoker == nil},
+		{"BulkReader", p.BulkReader == nil},
+		{"BulkRunner", p.BulkRunner == nil},
+		{"Heartbeats", p.Heartbeats == nil},
+		{"ActionLog", p.ActionLog == nil},
+		{"Funnel", p.Funnel == nil},
 		{"Gatherer", p.Gatherer == nil},
 	}
 	for _, port := range required {

@@ -193,12 +193,17 @@ func (l *fakeLedger) FailEvent(_ context.Context, id int64) (domain.FailEvent, [
 	return *event, l.attempts, nil
 }
 
-func (l *fakeLedger) CountFailEvents(context.Context, int) (map[domain.FailStatus]int64, error) {
+func (l *fakeLedger) CountFailEvents(context.Context, string, int) ([]domain.FailEventCount, error) {
 	unlock, err := l.lock()
 	defer unlock()
-	counts := map[domain.FailStatus]int64{}
+	cells := map[domain.FailEventCount]int64{}
 	for _, event := range l.events {
-		counts[event.Status]++
+		cells[domain.FailEventCount{Status: event.Status, Reason: event.Reason}]++
+	}
+	var counts []domain.FailEventCount
+	for cell, count := range cells {
+		cell.Count = count
+		counts = append(counts, cell)
 	}
 	return counts, err
 }

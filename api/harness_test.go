@@ -36,6 +36,7 @@ type fixture struct {
 	gate     *fakeGate
 	queue    *fakeQueue
 	ledger   *fakeLedger
+	operated *fakeOperations
 	cfg      Config
 	checks   []Check
 	pipeline func(context.Context) (PipelineView, error)
@@ -47,9 +48,11 @@ type fixture struct {
 // newFixture gives a server that is not started: tests change the fakes and the configuration first.
 func newFixture(tb testing.TB) *fixture {
 	tb.Helper()
+	ledger := newFakeLedger()
 	return &fixture{
-		t: tb, gate: newFakeGate(2), queue: &fakeQueue{}, ledger: newFakeLedger(), registry: prometheus.NewRegistry(),
-		cfg: Config{DefaultCampaign: "spring", AdminToken: testToken, Version: "1.2.3"}, log: &logBuffer{},
+		t: tb, gate: newFakeGate(2), queue: &fakeQueue{}, ledger: ledger, registry: prometheus.NewRegistry(),
+		operated: &fakeOperations{fakeLedger: ledger},
+		cfg:      Config{DefaultCampaign: "spring", AdminToken: testToken, Version: "1.2.3"}, log: &logBuffer{},
 	}
 }
 
@@ -57,6 +60,8 @@ func (b *fixture) ports() Ports {
 	return Ports{
 		Admitter: b.gate, GateReader: b.gate, Publisher: b.queue, CampaignReader: b.ledger, CampaignWriter: b.ledger,
 		CouponReader: b.ledger, FailEventReader: b.ledger, FailEventOperator: b.ledger, LedgerCounter: b.ledger,
+		FunnelReader: b.operated, CouponFinder: b.operated, CouponRevoker: b.operated, BulkReader: b.operated,
+		BulkRunner: b.operated, Heartbeats: b.operated, ActionLog: b.operated, Funnel: b.operated,
 		SettingStore: b.ledger, Checks: b.checks, Pipeline: b.pipeline, Auditor: b.ledger, Gatherer: b.registry,
 	}
 }

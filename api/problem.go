@@ -40,7 +40,8 @@ var problems = map[domain.Code]problemKind{
 	domain.CodeEnded:      {status: 410, title: "Ended", detail: "The campaign has ended."},
 
 	domain.CodeInvalidRequest:   {status: 400, title: "Invalid request", detail: "The request is not valid."},
-	domain.CodeUnauthorized:     {status: 401, title: "Unauthorized", detail: "This call needs the operators' bearer token."},
+	domain.CodeUnauthorized:     {status: 401, title: "Unauthorized", detail: "This call needs an operator's bearer token."},
+	domain.CodeForbidden:        {status: 403, title: "Forbidden", detail: "Your role does not allow this."},
 	domain.CodeNotFound:         {status: 404, title: "Not found", detail: "There is nothing here."},
 	domain.CodeUnknownCampaign:  {status: 404, title: "Unknown campaign", detail: "There is no such campaign."},
 	domain.CodeMethodNotAllowed: {status: 405, title: "Method not allowed", detail: "This address does not know that method; see the header Allow."},

@@ -37,7 +37,7 @@ func (s *Server) operationsRoutes() []route {
 	}
 }
 
-// adminRoutes all stand behind the operators' token.
+// adminRoutes all stand behind the operators' tokens.
 func (s *Server) adminRoutes() []route {
 	return []route{
 		{http.MethodGet, "/campaigns", s.adminCampaigns},
@@ -54,6 +54,7 @@ func (s *Server) adminRoutes() []route {
 		{http.MethodPost, "/fail-events/:id/discard", s.adminDiscardFailEvent},
 		{http.MethodGet, "/pipeline", s.adminPipeline},
 		{http.MethodPatch, "/pipeline", s.adminChangePipeline},
+		{http.MethodPost, "/retryer/run", s.adminRunRetryer},
 		{http.MethodGet, "/audit", s.adminLastAudits},
 	}
 }
@@ -80,7 +81,7 @@ func (s *Server) newEngine() (*gin.Engine, error) {
 	for _, r := range s.applicantRoutes() {
 		engine.Handle(r.method, r.path, r.handle)
 	}
-	operators := engine.Group("/v1/admin", s.requireToken)
+	operators := engine.Group("/v1/admin", s.requireOperator)
 	operators.POST("/audit", s.adminRunAudit) // bounded by a time of its own
 	admin := operators.Group("", limitTime)
 	for _, r := range s.adminRoutes() {

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,7 +37,7 @@ type Server struct {
 	figures      *figures
 	readiness    *cached[readiness]
 	metrics      *metrics
-	tokenHash    [sha256.Size]byte
+	operators    *operators
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -61,7 +60,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		cfg: cfg, ports: ports, logger: logger, metrics: measured, stop: stop,
 		directory: newDirectory(ctx, ports.CampaignReader, logger),
 		figures:   newFigures(ctx, ports.GateReader, ports.LedgerCounter),
-		tokenHash: sha256.Sum256([]byte(cfg.AdminToken)),
+		operators: newOperators(cfg.AdminToken, cfg.Tokens),
 	}
 	s.readiness = newCached(ctx, s.checkReadiness)
 	s.applications = newApplications(cfg, ports, s.directory, measured, logger)
