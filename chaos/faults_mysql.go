@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -156,7 +157,7 @@ func readOnly(ctx context.Context, w *world, _ step) (healing, error) {
 	return w.executeAtLast("SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = OFF"), w.execute(ctx, "SET GLOBAL super_read_only = ON")
 }
 
-// fillDisk leaves not a byte of the database's disk.
+// fillDisk leaves not a byte of the database's disk. A database may end over it, and is then started again.
 func fillDisk(_ context.Context, w *world, _ step) (healing, error) {
 	path := filepath.Join(w.servers.disk(), "ballast")
 	file, err := os.Create(path)
@@ -164,7 +165,14 @@ func fillDisk(_ context.Context, w *world, _ step) (healing, error) {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }()
-	heal := func(context.Context) error { return os.Remove(path) }
+	heal := func(ctx context.Context) error {
+		err := os.Remove(path)
+		if state, _ := w.servers.call(ctx, "status", mysqlServer); strings.Contains(state, "stopped") {
+			w.timeline.add("the database has ended by itself")
+			err = errors.Join(err, w.servers.run(ctx, "start", mysqlServer))
+		}
+		return err
+	}
 	block := make([]byte, 64<<10)
 	for size := len(block); size >= 512; {
 		if _, err := file.Write(block[:size]); errors.Is(err, syscall.ENOSPC) {

@@ -54,6 +54,9 @@ func (s *supervisor) runPlan(ctx context.Context, name string, plan []round, out
 	for _, problem := range w.stop() {
 		w.problem("%s", problem)
 	}
+	if len(w.differences) > 0 {
+		w.servers.copyLogs(w.folder)
+	}
 	return w.report(time.Since(began)), w.record.write(filepath.Join(w.folder, "answers.txt"))
 }
 

@@ -72,20 +72,35 @@ func (s *servers) mountDisk() error {
 
 // run calls the script with a verb for some servers.
 func (s *servers) run(ctx context.Context, verb string, names ...string) error {
+	_, err := s.call(ctx, verb, names...)
+	return err
+}
+
+// call gives what the script prints as well.
+func (s *servers) call(ctx context.Context, verb string, names ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, serverTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, s.program, append([]string{verb}, names...)...)
 	command.Env = s.variables
 	output, err := command.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("servers.sh %s %v: %w: %s", verb, names, err, output)
+		return "", fmt.Errorf("servers.sh %s %v: %w: %s", verb, names, err, output)
 	}
-	return nil
+	return string(output), nil
 }
 
 // shiftClock sets a server's clock ahead, or back, within about a second.
 func (s *servers) shiftClock(name string, seconds int) error {
 	return os.WriteFile(filepath.Join(s.clocks(), name), fmt.Appendf(nil, "%+d\n", seconds), 0o644) //nolint:gosec // read by the server's user
+}
+
+// copyLogs keeps the servers' logs with those of a run; what cannot be copied is missing there.
+func (s *servers) copyLogs(folder string) {
+	for _, name := range serverNames {
+		if content, err := os.ReadFile(filepath.Join(s.folder, name+".log")); err == nil {
+			_ = os.WriteFile(filepath.Join(folder, name+".log"), content, 0o644) //nolint:gosec // nothing secret
+		}
+	}
 }
 
 // remove ends the servers and deletes all that they stored.

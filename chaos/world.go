@@ -80,7 +80,8 @@ func (s *supervisor) newWorld(ctx context.Context, name string, out io.Writer) (
 	if err := w.openCampaign(ctx); err != nil {
 		return w, err
 	}
-	return w, w.mark(ctx)
+	err = w.mark(ctx)
+	return w, err
 }
 
 // openDatabase makes the run's database. Without a limit of idle connections each fault would have to wait for a
