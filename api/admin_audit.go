@@ -66,11 +66,25 @@ func (s *Server) adminRunAudit(c *gin.Context) {
 		campaigns = []string{campaign}
 	}
 	s.answerAudits(c, func() ([]domain.AuditResult, error) {
-		results, err := s.ports.Auditor.Audit(ctx, campaigns, repair)
-		if err == nil {
-			s.record(c, "audit run", "repair", repair)
+		if err := s.recordAudit(c, q.campaign(), repair); err != nil {
+			return nil, err
 		}
-		return results, err
+		s.record(c, "audit run", "repair", repair)
+		return s.ports.Auditor.Audit(ctx, campaigns, repair)
+	})
+}
+
+// recordAudit keeps in the operators' history that an audit is about to run: a repair changes things.
+func (s *Server) recordAudit(c *gin.Context, campaign string, repair bool) error {
+	action, target := "audit", "all campaigns"
+	if repair {
+		action = "repair"
+	}
+	if campaign != "" {
+		target = "campaign " + campaign
+	}
+	return s.ports.ActionLog.RecordAction(c.Request.Context(), domain.OperatorAction{
+		Actor: actorOf(c), Action: action, Target: target,
 	})
 }
 

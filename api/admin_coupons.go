@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -47,18 +48,24 @@ func viewCoupon(coupon domain.Coupon) couponView {
 	return view
 }
 
-// adminCoupons answers GET /v1/admin/coupons?campaign=&cursor=&limit=, in the order in which coupons were stored.
+// adminCoupons answers GET /v1/admin/coupons?campaign=&user_id=&slot=&cursor=&limit=: the coupons of a campaign in the
+// order in which they were stored, the one of its slot or its user, or those of a user in all campaigns.
 func (s *Server) adminCoupons(c *gin.Context) {
-	q := newQuery(c, "campaign", "cursor", "limit")
-	campaign, after, limit := q.campaign(), q.cursor(cursorCoupons), q.limit()
-	if campaign == "" {
-		q.refuse("campaign", "campaign must be given")
+	q := newQuery(c, "campaign", "user_id", "slot", "cursor", "limit")
+	search := couponSearch{
+		campaign: q.campaign(), user: q.userID("user_id"), slot: q.slot("slot"), after: q.cursor(cursorCoupons), limit: q.limit(),
+	}
+	switch {
+	case search.campaign == "" && search.user == 0:
+		q.refuse("campaign", "campaign or user_id must be given")
+	case search.slot > 0 && search.campaign == "":
+		q.refuse("slot", "a slot is of a campaign, which must be given")
 	}
 	if q.err != nil {
 		s.refuse(c, q.err)
 		return
 	}
-	coupons, next, err := s.ports.CouponReader.Coupons(c.Request.Context(), campaign, after, limit)
+	coupons, next, err := s.findCoupons(c.Request.Context(), search)
 	if err != nil {
 		s.refuse(c, err)
 		return
@@ -71,4 +78,59 @@ func (s *Server) adminCoupons(c *gin.Context) {
 		list.NextCursor = encodeCursor(cursorCoupons, next)
 	}
 	c.JSON(http.StatusOK, list)
+}
+
+// couponSearch says which coupons to find; zero values don't select.
+type couponSearch struct {
+	campaign string
+	user     domain.UserID
+	slot     domain.Slot
+	after    int64
+	limit    int
+}
+
+// findCoupons finds coupons, and the place after which more follow. Nothing found is no error. CodeUnknownCampaign.
+func (s *Server) findCoupons(ctx context.Context, search couponSearch) ([]domain.Coupon, int64, error) {
+	var coupon domain.Coupon
+	var err error
+	switch {
+	case search.campaign == "":
+		coupons, err := s.ports.CouponFinder.CouponsOfUser(ctx, search.user)
+		return coupons, 0, err
+	case search.slot > 0:
+		coupon, err = s.ports.CouponFinder.CouponBySlot(ctx, search.campaign, search.slot)
+	case search.user > 0:
+		coupon, err = s.ports.CouponReader.FindCoupon(ctx, search.campaign, search.user)
+	default:
+		return s.ports.CouponReader.Coupons(ctx, search.campaign, search.after, search.limit)
+	}
+	switch {
+	case domain.CodeOf(err) == domain.CodeNotFound, err == nil && search.user > 0 && coupon.UserID != search.user:
+		return nil, 0, nil
+	case err != nil:
+		return nil, 0, err
+	}
+	return []domain.Coupon{coupon}, 0, nil
+}
+
+// adminRevokeCoupon answers POST /v1/admin/campaigns/{code}/coupons/{user_id}/revoke with the body {"reason": "..."}. The
+// user is refused from then on; the slot goes to the next applicant once the sweep has told the gate, within a second.
+func (s *Server) adminRevokeCoupon(c *gin.Context) {
+	user, err := domain.ParseUserID(c.Param("user_id"))
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	var reason string
+	if err := s.readObject(c, map[string]any{"reason": &reason}); err != nil {
+		s.refuse(c, err)
+		return
+	}
+	coupon, err := s.ports.CouponRevoker.RevokeCoupon(c.Request.Context(), c.Param("code"), user, reason, actorOf(c))
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	s.record(c, "coupon revoked", "campaign", coupon.Campaign, "user_id", coupon.UserID)
+	c.JSON(http.StatusOK, viewCoupon(coupon))
 }

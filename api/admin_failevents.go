@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/base64"
 	"net/http"
 	"strconv"
@@ -72,26 +73,29 @@ type attemptView struct {
 	Actor      string     `json:"actor"`
 }
 
-// adminFailEvents answers GET /v1/admin/fail-events?status=&reason=&campaign=&user_id=&cursor=&limit=, newest first.
-func (s *Server) adminFailEvents(c *gin.Context) {
-	q := newQuery(c, "status", "reason", "campaign", "user_id", "cursor", "limit")
-	limit := q.limit()
+// failEventFilters are the parameters that select fail events.
+var failEventFilters = []string{"status", "reason", "campaign", "user_id", "from", "until", "text"}
+
+// failEventFilter reads the parameters that select fail events.
+func (q *query) failEventFilter() domain.FailEventFilter {
 	filter := domain.FailEventFilter{
-		Status: domain.FailStatus(q.oneOf("status", "FAIL", "PROCESSING", "SUCCESS", "DEAD")),
-		Reason: domain.FailReason(q.oneOf("reason", "UNPARSABLE", "UNKNOWN_CAMPAIGN", "ROW_REFUSED", "SLOT_TAKEN",
-			"OVER_QUOTA", "NO_SLOT_LEFT")),
-		Campaign: q.campaign(), UserID: q.userID("user_id"), BeforeID: q.cursor(cursorFailEvents), Limit: min(limit+1, domain.MaxPage),
+		Status: domain.FailStatus(q.oneOf("status", names(domain.FailStatuses)...)),
+		Reason: domain.FailReason(q.oneOf("reason", names(domain.FailReasons)...)),
+		UserID: q.userID("user_id"), From: q.time("from"), Until: q.time("until"), Text: q.values.Get("text"),
+		Campaign: q.campaign(),
 	}
-	if q.err != nil {
-		s.refuse(c, q.err)
-		return
+	if err := filter.Check(); err != nil && q.err == nil {
+		q.err = err
 	}
-	events, err := s.ports.FailEventReader.FailEvents(c.Request.Context(), filter)
-	if err != nil {
-		s.refuse(c, err)
-		return
+	return filter
+}
+
+func names[T ~string](values []T) []string {
+	texts := make([]string, len(values))
+	for i, value := range values {
+		texts[i] = string(value)
 	}
-	c.JSON(http.StatusOK, pageOfFailEvents(events, limit, filter.Limit))
+	return texts
 }
 
 // failEventPage is a part of the list; next_cursor is there while more may follow.
@@ -100,23 +104,92 @@ type failEventPage struct {
 	NextCursor string          `json:"next_cursor,omitempty"`
 }
 
-// pageOfFailEvents makes a page of at most limit events. The ledger was asked for one more, which tells whether another
-// page follows; only a page of domain.MaxPage leaves no room for that, and may be followed by an empty one.
-func pageOfFailEvents(events []domain.FailEvent, limit, asked int) failEventPage {
-	full := len(events) == asked
-	events = events[:min(len(events), limit)]
-	list := failEventPage{FailEvents: make([]failEventView, len(events))}
-	for i, event := range events {
-		list.FailEvents[i] = viewFailEvent(event)
+// adminFailEvents answers GET /v1/admin/fail-events with the parameters of failEventFilters, a cursor and a limit,
+// newest first.
+func (s *Server) adminFailEvents(c *gin.Context) {
+	q := newQuery(c, append([]string{"cursor", "limit"}, failEventFilters...)...)
+	filter := q.failEventFilter()
+	filter.BeforeID, filter.Limit = q.cursor(cursorFailEvents), q.limit()
+	if q.err != nil {
+		s.refuse(c, q.err)
+		return
 	}
-	if full {
-		list.NextCursor = encodeCursor(cursorFailEvents, events[len(events)-1].ID)
+	page, err := s.failEvents(c.Request.Context(), filter)
+	if err != nil {
+		s.refuse(c, err)
+		return
 	}
-	return list
+	c.JSON(http.StatusOK, page)
+}
+
+// failEvents gives a page of events. CodeInvalidRequest, CodeUnavailable.
+func (s *Server) failEvents(ctx context.Context, filter domain.FailEventFilter) (failEventPage, error) {
+	limit := filter.Limit
+	filter.Limit = min(limit+1, domain.MaxPage)
+	events, err := s.ports.FailEventReader.FailEvents(ctx, filter)
+	if err != nil {
+		return failEventPage{}, err
+	}
+	shown, cursor := pageOf(events, limit, filter.Limit, func(event domain.FailEvent) string {
+		return encodeCursor(cursorFailEvents, event.ID)
+	})
+	page := failEventPage{FailEvents: make([]failEventView, len(shown)), NextCursor: cursor}
+	for i, event := range shown {
+		page.FailEvents[i] = viewFailEvent(event)
+	}
+	return page, nil
+}
+
+// failEventCounts is how many events there are, by status, by reason, and by both. A count that reaches
+// CountedUpTo means that many or more.
+type failEventCounts struct {
+	ByStatus    map[domain.FailStatus]int64 `json:"by_status"`
+	ByReason    map[domain.FailReason]int64 `json:"by_reason"`
+	Cells       []failEventCell             `json:"cells"`
+	CountedUpTo int64                       `json:"counted_up_to"`
+}
+
+// failEventCell counts the events of one status and reason.
+type failEventCell struct {
+	Status domain.FailStatus `json:"status"`
+	Reason domain.FailReason `json:"reason"`
+	Count  int64             `json:"count"`
+}
+
+// adminCountFailEvents answers GET /v1/admin/fail-event-counts?campaign=.
+func (s *Server) adminCountFailEvents(c *gin.Context) {
+	q := newQuery(c, "campaign")
+	if q.err != nil {
+		s.refuse(c, q.err)
+		return
+	}
+	counts, err := s.countFailEvents(c.Request.Context(), q.campaign())
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, counts)
+}
+
+// countFailEvents counts the events of a campaign, or of all. CodeUnavailable.
+func (s *Server) countFailEvents(ctx context.Context, campaign string) (failEventCounts, error) {
+	counts, err := s.ports.FailEventReader.CountFailEvents(ctx, campaign, maxCounted)
+	view := failEventCounts{
+		ByStatus: byStatus(counts), ByReason: map[domain.FailReason]int64{}, Cells: make([]failEventCell, len(counts)),
+		CountedUpTo: maxCounted,
+	}
+	for _, reason := range domain.FailReasons {
+		view.ByReason[reason] = 0
+	}
+	for i, count := range counts {
+		view.Cells[i] = failEventCell(count)
+		view.ByReason[count.Reason] = min(view.ByReason[count.Reason]+count.Count, maxCounted)
+	}
+	return view, err
 }
 
 func (s *Server) adminFailEvent(c *gin.Context) {
-	id, err := failEventID(c)
+	id, err := pathID(c)
 	if err != nil {
 		s.refuse(c, err)
 		return
@@ -149,7 +222,8 @@ func printable(raw []byte) string {
 	}, string(raw))
 }
 
-func failEventID(c *gin.Context) (int64, error) {
+// pathID reads the ID in the path.
+func pathID(c *gin.Context) (int64, error) {
 	id, err := strconv.ParseInt(c.Param("id"), 10, 64)
 	if err != nil || id < 1 {
 		return 0, domain.Invalid("id", "id must be a positive integer in digits")
@@ -159,7 +233,7 @@ func failEventID(c *gin.Context) (int64, error) {
 
 // adminRetryFailEvent answers POST /v1/admin/fail-events/{id}/retry, which needs no body.
 func (s *Server) adminRetryFailEvent(c *gin.Context) {
-	id, err := failEventID(c)
+	id, err := pathID(c)
 	if err != nil {
 		s.refuse(c, err)
 		return
@@ -170,7 +244,7 @@ func (s *Server) adminRetryFailEvent(c *gin.Context) {
 
 // adminDiscardFailEvent answers POST /v1/admin/fail-events/{id}/discard with the body {"reason": "..."}.
 func (s *Server) adminDiscardFailEvent(c *gin.Context) {
-	id, err := failEventID(c)
+	id, err := pathID(c)
 	if err != nil {
 		s.refuse(c, err)
 		return
@@ -180,8 +254,8 @@ func (s *Server) adminDiscardFailEvent(c *gin.Context) {
 		s.refuse(c, err)
 		return
 	}
-	if strings.TrimSpace(reason) == "" {
-		s.refuse(c, domain.Invalid("reason", "reason must say why the event is given up"))
+	if err := domain.CheckDiscardReason(reason); err != nil {
+		s.refuse(c, err)
 		return
 	}
 	event, err := s.ports.FailEventOperator.DiscardFailEvent(c.Request.Context(), id, reason, actorOf(c))

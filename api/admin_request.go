@@ -79,6 +79,12 @@ func kindOf(target any) string {
 	switch target.(type) {
 	case *int64, **int64:
 		return "an integer"
+	case *bool:
+		return "true or false"
+	case *json.RawMessage:
+		return "an object"
+	case **throttleView:
+		return `0 (no limit) to 1000000, or "auto"`
 	case **time.Time:
 		return "a time such as 2030-01-31T12:00:00Z (RFC 3339)"
 	}
@@ -141,7 +147,14 @@ func (q *query) refuse(name, message string) {
 	}
 }
 
-func (q *query) campaign() string { return q.values.Get("campaign") }
+// campaign reads the code of a campaign, which need not exist.
+func (q *query) campaign() string {
+	code := q.values.Get("campaign")
+	if code != "" && domain.CheckCampaignCode(code) != nil {
+		q.refuse("campaign", "campaign is no campaign code")
+	}
+	return code
+}
 
 func (q *query) oneOf(name string, allowed ...string) string {
 	value := q.values.Get(name)
@@ -161,6 +174,41 @@ func (q *query) userID(name string) domain.UserID {
 		q.refuse(name, name+" must be a positive integer in digits")
 	}
 	return user
+}
+
+func (q *query) slot(name string) domain.Slot { return domain.Slot(q.positive(name)) }
+
+// seconds reads a whole number of seconds; 0 when it is left out.
+func (q *query) seconds(name string) time.Duration {
+	const longest = int64(domain.FunnelRetention / time.Second)
+	return time.Duration(min(q.positive(name), longest)) * time.Second
+}
+
+func (q *query) positive(name string) int64 {
+	text := q.values.Get(name)
+	if text == "" {
+		return 0
+	}
+	number, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || number < 1 {
+		q.refuse(name, name+" must be a positive integer")
+		return 0
+	}
+	return number
+}
+
+// time reads a moment; the zero time when it is left out.
+func (q *query) time(name string) time.Time {
+	text := q.values.Get(name)
+	if text == "" {
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil || at.Year() < 1970 || at.Year() > 9999 {
+		q.refuse(name, name+" must be a time such as 2030-01-31T12:00:00Z (RFC 3339)")
+		return time.Time{}
+	}
+	return at.UTC()
 }
 
 func (q *query) cursor(kind byte) int64 {

@@ -50,6 +50,7 @@ type applications struct {
 	produceTimeout time.Duration
 	admitTimeout   time.Duration
 	outcomes       *prometheus.CounterVec
+	funnel         FunnelCounter
 	logger         *slog.Logger
 	warn           rate.Sometimes
 }
@@ -58,7 +59,7 @@ func newApplications(cfg Config, ports Ports, directory *directory, metrics *met
 	return &applications{
 		directory: directory, admitter: ports.Admitter, publisher: ports.Publisher,
 		produceTimeout: cfg.ProduceTimeout, admitTimeout: cfg.AdmitTimeout,
-		outcomes: metrics.applications, logger: logger, warn: rate.Sometimes{Interval: 10 * time.Second},
+		outcomes: metrics.applications, funnel: ports.Funnel, logger: logger, warn: rate.Sometimes{Interval: 10 * time.Second},
 	}
 }
 
@@ -71,13 +72,18 @@ func (a *applications) longest() time.Duration {
 // a refusal, or a failure after which the client may ask again.
 func (a *applications) apply(ctx context.Context, code string, user domain.UserID) (int, winnerView, error) {
 	status, view, err := a.decide(ctx, code, user)
+	var outcome string
 	switch {
 	case err != nil:
-		a.outcomes.WithLabelValues(string(codeOf(err))).Inc()
+		outcome = string(codeOf(err))
 	case status == http.StatusOK:
-		a.outcomes.WithLabelValues("known").Inc()
+		outcome = string(domain.FunnelKnown)
 	default:
-		a.outcomes.WithLabelValues(view.Status).Inc()
+		outcome = view.Status
+	}
+	a.outcomes.WithLabelValues(outcome).Inc()
+	if _, known := a.directory.lookUp(code); known {
+		a.funnel.Count(code, domain.FunnelOutcome(outcome), 1)
 	}
 	return status, view, err
 }

@@ -11,6 +11,8 @@ import (
 const (
 	cursorFailEvents byte = 'f'
 	cursorCoupons    byte = 'c'
+	cursorActions    byte = 'a'
+	cursorBulk       byte = 'b'
 )
 
 // encodeCursor makes the text that continues a list after a position. Clients must not read anything into it.

@@ -26,6 +26,8 @@ type fakeLedger struct {
 	// reading is called by each reading of all campaigns, onCount by each count.
 	reading func(ctx context.Context)
 	onCount func()
+	// listing is called by each reading of a page of coupons.
+	listing func() error
 	// hangs makes the questions about one user and the counts last until their context ends.
 	hangs         bool
 	audited       []string
@@ -150,6 +152,11 @@ func (l *fakeLedger) Coupons(_ context.Context, campaign string, after int64, li
 	}
 	if campaign != "spring" {
 		return nil, 0, errUnknownCampaign
+	}
+	if l.listing != nil {
+		if err := l.listing(); err != nil {
+			return nil, 0, err
+		}
 	}
 	rest := l.coupons[after:]
 	if len(rest) <= limit {

@@ -40,6 +40,7 @@ type fixture struct {
 	cfg      Config
 	checks   []Check
 	pipeline func(context.Context) (PipelineView, error)
+	self     func() domain.Heartbeat
 	registry *prometheus.Registry
 	log      *logBuffer
 	server   *Server
@@ -61,7 +62,7 @@ func (b *fixture) ports() Ports {
 		Admitter: b.gate, GateReader: b.gate, Publisher: b.queue, CampaignReader: b.ledger, CampaignWriter: b.ledger,
 		CouponReader: b.ledger, FailEventReader: b.ledger, FailEventOperator: b.ledger, LedgerCounter: b.ledger,
 		FunnelReader: b.operated, CouponFinder: b.operated, CouponRevoker: b.operated, BulkReader: b.operated,
-		BulkRunner: b.operated, Heartbeats: b.operated, ActionLog: b.operated, Funnel: b.operated,
+		BulkRunner: b.operated, Heartbeats: b.operated, ActionLog: b.operated, Funnel: b.operated, Self: b.self,
 		SettingStore: b.ledger, Checks: b.checks, Pipeline: b.pipeline, Auditor: b.ledger, Gatherer: b.registry,
 	}
 }
@@ -158,3 +159,10 @@ func (l *logBuffer) String() string {
 }
 
 var _ io.Writer = (*logBuffer)(nil)
+
+func mustJSON(t *testing.T, value any) string {
+	t.Helper()
+	text, err := json.Marshal(value)
+	require.NoError(t, err)
+	return string(text)
+}

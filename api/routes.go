@@ -40,6 +40,7 @@ func (s *Server) operationsRoutes() []route {
 // adminRoutes all stand behind the operators' tokens.
 func (s *Server) adminRoutes() []route {
 	return []route{
+		{http.MethodGet, "/operator", s.adminSelf},
 		{http.MethodGet, "/campaigns", s.adminCampaigns},
 		{http.MethodPost, "/campaigns", s.adminCreateCampaign},
 		{http.MethodGet, "/campaigns/:code", s.adminCampaign},
@@ -47,15 +48,34 @@ func (s *Server) adminRoutes() []route {
 		{http.MethodPost, "/campaigns/:code/pause", s.adminSetState(domain.CampaignPaused)},
 		{http.MethodPost, "/campaigns/:code/resume", s.adminSetState(domain.CampaignOpen)},
 		{http.MethodPost, "/campaigns/:code/end", s.adminSetState(domain.CampaignEnded)},
+		{http.MethodGet, "/campaigns/:code/funnel", s.adminFunnel},
+		{http.MethodGet, "/campaigns/:code/curve", s.adminCurve},
+		{http.MethodPost, "/campaigns/:code/coupons/:user_id/revoke", s.adminRevokeCoupon},
 		{http.MethodGet, "/coupons", s.adminCoupons},
+		{http.MethodGet, "/users/:user_id", s.adminUser},
 		{http.MethodGet, "/fail-events", s.adminFailEvents},
+		{http.MethodGet, "/fail-event-counts", s.adminCountFailEvents},
 		{http.MethodGet, "/fail-events/:id", s.adminFailEvent},
 		{http.MethodPost, "/fail-events/:id/retry", s.adminRetryFailEvent},
 		{http.MethodPost, "/fail-events/:id/discard", s.adminDiscardFailEvent},
+		{http.MethodGet, "/bulk-jobs", s.adminBulkJobs},
+		{http.MethodPost, "/bulk-jobs", s.adminStartBulk},
+		{http.MethodGet, "/bulk-jobs/:id", s.adminBulkJob},
+		{http.MethodPost, "/bulk-jobs/:id/resume", s.adminResumeBulk},
 		{http.MethodGet, "/pipeline", s.adminPipeline},
 		{http.MethodPatch, "/pipeline", s.adminChangePipeline},
 		{http.MethodPost, "/retryer/run", s.adminRunRetryer},
 		{http.MethodGet, "/audit", s.adminLastAudits},
+		{http.MethodGet, "/actions", s.adminActions},
+	}
+}
+
+// longAdminRoutes are operators' calls that are bounded by times of their own.
+func (s *Server) longAdminRoutes() []route {
+	return []route{
+		{http.MethodPost, "/audit", s.adminRunAudit},
+		{http.MethodGet, "/coupons.csv", s.adminExportCoupons},
+		{http.MethodGet, "/fail-events.csv", s.adminExportFailEvents},
 	}
 }
 
@@ -82,7 +102,9 @@ func (s *Server) newEngine() (*gin.Engine, error) {
 		engine.Handle(r.method, r.path, r.handle)
 	}
 	operators := engine.Group("/v1/admin", s.requireOperator)
-	operators.POST("/audit", s.adminRunAudit) // bounded by a time of its own
+	for _, r := range s.longAdminRoutes() {
+		operators.Handle(r.method, r.path, r.handle)
+	}
 	admin := operators.Group("", limitTime)
 	for _, r := range s.adminRoutes() {
 		admin.Handle(r.method, r.path, r.handle)

@@ -39,8 +39,13 @@ type Server struct {
 	metrics      *metrics
 	operators    *operators
 
-	stop    context.CancelFunc
-	running sync.WaitGroup
+	// bulkPlaces and exports hold one entry for each bulk job, and each export, under way in this process.
+	bulkPlaces, exports chan struct{}
+
+	// background ends with the server.
+	background context.Context
+	stop       context.CancelFunc
+	running    sync.WaitGroup
 }
 
 // New makes a server and starts to load the campaigns in the background, unless it is for operations only; Close ends
@@ -58,9 +63,10 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
 		cfg: cfg, ports: ports, logger: logger, metrics: measured, stop: stop,
-		directory: newDirectory(ctx, ports.CampaignReader, logger),
-		figures:   newFigures(ctx, ports.GateReader, ports.LedgerCounter),
-		operators: newOperators(cfg.AdminToken, cfg.Tokens),
+		directory:  newDirectory(ctx, ports.CampaignReader, logger),
+		figures:    newFigures(ctx, ports.GateReader, ports.LedgerCounter),
+		operators:  newOperators(cfg.AdminToken, cfg.Tokens),
+		bulkPlaces: make(chan struct{}, maxBulkAtOnce), exports: make(chan struct{}, maxExports), background: ctx,
 	}
 	s.readiness = newCached(ctx, s.checkReadiness)
 	s.applications = newApplications(cfg, ports, s.directory, measured, logger)
