@@ -33,8 +33,10 @@ type batch struct {
 
 func newBatch(deliveries []domain.Delivery) *batch {
 	b := &batch{items: make([]*item, len(deliveries))}
+	all := make([]item, len(deliveries))
 	for i, delivery := range deliveries {
-		b.items[i] = &item{delivery: delivery, winner: delivery.Winner, admitted: !delivery.External}
+		all[i] = item{delivery: delivery, winner: delivery.Winner, admitted: !delivery.External}
+		b.items[i] = &all[i]
 	}
 	return b
 }

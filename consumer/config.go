@@ -12,8 +12,11 @@ import (
 
 // Limits of the configuration.
 const (
-	// MaxBatchSize is how many records a batch may hold at most.
+	// MaxBatchSize is how many rows one transaction may store at most.
 	MaxBatchSize = 1000
+	// transactionsPerPoll is how many full transactions one poll gives work for at most. Their offsets are committed
+	// together: a commit of offsets takes as long as the storing of some hundred rows.
+	transactionsPerPoll = 4
 	// MaxLinger bounds how long a batch waits for company.
 	MaxLinger = 5 * time.Second
 )
@@ -23,7 +26,7 @@ type Config struct {
 	// DefaultCampaign is the code of the campaign for which records from outside apply. Without it each of them
 	// becomes a fail event.
 	DefaultCampaign string
-	// BatchSize is how many records are stored together at most, 1..MaxBatchSize; 500.
+	// BatchSize is how many rows one transaction stores at most, 1..MaxBatchSize; 500.
 	BatchSize int
 	// Linger is how long a batch waits for more records once it has one; 50 ms.
 	Linger time.Duration

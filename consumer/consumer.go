@@ -57,7 +57,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		ports:    ports,
 		metrics:  metrics,
 		logger:   logger,
-		throttle: newThrottle(cfg.RowsPerSecond, cfg.BatchSize, metrics.throttleWait),
+		throttle: newThrottle(cfg.RowsPerSecond, transactionsPerPoll*cfg.BatchSize, metrics.throttleWait),
 		brake:    newBrake(cfg.MinBackoff, cfg.MaxBackoff, metrics, logger),
 	}, nil
 }

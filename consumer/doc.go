@@ -10,7 +10,8 @@
 //  3. Records from outside ask the gate for a slot. A crash leaves winners with a pending entry: the relay puts
 //     them on the topic, and the redelivered record gets the same slot again.
 //  4. Wait for the throttle.
-//  5. Store the rows, one transaction a campaign. A crash leaves rows which the redelivery finds already stored.
+//  5. Store the rows, in transactions of one campaign and a bounded number of rows, two at a time. A crash leaves rows
+//     which the redelivery finds already stored.
 //  6. Bring what was not stored to its end: by the gate (another epoch), or as a fail event (refused, slot taken).
 //     The fail event is written before the gate is told of a contradiction. A crash between the two leaves a gate
 //     that still holds the wrong slot: the redelivery, or the retryer's attempt, meets the same conflict and tells it.

@@ -21,7 +21,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		rowsStored: prometheus.NewCounter(opts("rows_stored_total", "New coupon rows.")),
 		batchSize: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: prefix + "batch_records", Help: "Records in a batch.", Buckets: prometheus.ExponentialBuckets(1, 2, 11),
+			Name: prefix + "batch_records", Help: "Records in a batch.", Buckets: prometheus.ExponentialBuckets(1, 2, 13),
 		}),
 		outcomes: prometheus.NewCounterVec(opts("outcomes_total",
 			"What the ledger answered for the rows it was given."), []string{"outcome"}),

@@ -2,6 +2,8 @@ package consumer
 
 import (
 	"context"
+	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -9,6 +11,10 @@ import (
 )
 
 const (
+	// transactionsAtOnce is how many transactions of one batch are under way: while the database works on one, this
+	// process and the network work on the next. Where they get in each other's way, as with another process's, the
+	// ledger tries the one again that was undone.
+	transactionsAtOnce = 2
 	// maxRounds bounds how often a row is stored again within one try because the gate was rebuilt meanwhile.
 	maxRounds = 3
 	// maxGateCalls is how many items of a batch ask the gate at the same time; it decides on them together.
@@ -35,20 +41,31 @@ func (c *Consumer) admitExternal(ctx context.Context, items []*item) error {
 	return nil
 }
 
-// store brings all items to their end, one transaction a campaign. A closed gate holds up only its own campaign;
-// any other failure ends the try.
+// store brings all items to their end, in transactions of one campaign and at most BatchSize rows each, several at a
+// time. A closed gate holds up only its own campaign; any other failure ends the try.
 func (c *Consumer) store(ctx context.Context, items []*item) error {
-	var closed error
-	for _, group := range byCampaign(items) {
-		err := c.storeCampaign(ctx, group)
-		if err != nil && domain.CodeOf(err) != domain.CodeGateClosed {
-			return err
-		}
-		if err != nil {
-			closed = err
+	var closed atomic.Pointer[error]
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(transactionsAtOnce)
+	for _, ofCampaign := range byCampaign(items) {
+		for some := range slices.Chunk(ofCampaign, c.cfg.BatchSize) {
+			group.Go(func() error {
+				err := c.storeCampaign(groupCtx, some)
+				if domain.CodeOf(err) == domain.CodeGateClosed {
+					closed.Store(&err)
+					return nil
+				}
+				return err
+			})
 		}
 	}
-	return closed
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if err := closed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // storeCampaign stores the items of one campaign, and again those for which the gate gave a slot of a newer epoch.
@@ -75,13 +92,15 @@ func (c *Consumer) storeRows(
 	ctx context.Context, campaign string, winners []domain.Winner,
 ) ([]domain.StoreResult, error) {
 	results, err := c.ports.Coupons.StoreCoupons(ctx, campaign, winners)
+	counts := map[domain.StoreOutcome]int{}
 	for _, result := range results {
-		c.metrics.outcomes.WithLabelValues(outcomeName(result.Outcome)).Inc()
-		if result.Outcome == domain.Stored {
-			c.rowsStored.Add(1)
-			c.metrics.rowsStored.Inc()
-		}
+		counts[result.Outcome]++
 	}
+	for outcome, count := range counts {
+		c.metrics.outcomes.WithLabelValues(outcomeName(outcome)).Add(float64(count))
+	}
+	c.rowsStored.Add(int64(counts[domain.Stored]))
+	c.metrics.rowsStored.Add(float64(counts[domain.Stored]))
 	return results, err
 }
 

@@ -52,7 +52,7 @@ func TestWithoutALimitNothingWaits(t *testing.T) {
 		w.campaigns[sale].quota = 10_000
 		w.fill(2000)
 		assert.Equal(t, 2000, rowsWithin(t, w, Config{}, time.Millisecond))
-		assert.Equal(t, 500, w.biggest, "and no batch is bigger than the batch size")
+		assert.Equal(t, 500, w.biggest, "and no transaction is bigger than the batch size")
 	})
 }
 

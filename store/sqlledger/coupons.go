@@ -1,13 +1,11 @@
 package sqlledger
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"firstcome/domain"
 )
@@ -80,18 +78,18 @@ func holdCampaign(tx *gorm.DB, code, strength string) (campaign campaignRow, exi
 func (l *Ledger) storeRows(
 	tx *gorm.DB, campaign campaignRow, winners []domain.Winner, care caution,
 ) ([]domain.StoreResult, error) {
-	known := newKnownRows()
+	known := newKnownRows(len(winners))
 	if care.lookFirst() {
 		if err := readKnown(tx, campaign, winners, known); err != nil {
 			return nil, err
 		}
 	}
 	results := settle(campaign, winners, known)
-	rows := couponsOf(campaign, winners, results, l.now())
+	rows := freshCoupons(winners, results)
 	if !care.lookFirst() && len(rows) < len(winners) {
 		return nil, errConflict
 	}
-	return results, insertCoupons(tx, rows)
+	return results, l.insertCoupons(tx, campaign, rows)
 }
 
 // readKnown reads the rows of these users and of these slots.
@@ -113,36 +111,6 @@ func readKnown(tx *gorm.DB, campaign campaignRow, winners []domain.Winner, known
 	}
 	return nil
 }
-
-// insertCoupons inserts the rows in the order of their slots, so that writers meet in the same order and seldom
-// deadlock. errConflict: a row was passed over because its user or its slot has a row.
-func insertCoupons(tx *gorm.DB, rows []couponRow) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	for _, row := range rows {
-		if row.UserID < 1 || !holdsTime(row.AdmittedAt) {
-			return domain.Wrap(domain.CodeRowRefused, errImpossible, messageRefused)
-		}
-	}
-	slices.SortFunc(rows, func(a, b couponRow) int {
-		return cmp.Or(cmp.Compare(a.Slot.Int64, b.Slot.Int64), cmp.Compare(a.UserID, b.UserID))
-	})
-	inserted := tx.Clauses(clause.OnConflict{DoNothing: true}).Select(issuedColumns).Create(&rows)
-	if inserted.Error != nil {
-		return inserted.Error
-	}
-	if inserted.RowsAffected < int64(len(rows)) {
-		return errConflict
-	}
-	return nil
-}
-
-// issuedColumns are those of a coupon that is issued; the others are NULL.
-var issuedColumns = []string{"campaign_id", "user_id", "slot", "admitted_at", "issued_at"}
-
-// errImpossible is about rows that SQLite would take and MySQL not.
-var errImpossible = errors.New("the user ID is not positive, or the time of admission lies outside the years 1000 to 9999")
 
 // FindCoupon gives a user's coupon, a revoked one too. CodeNotFound.
 func (l *Ledger) FindCoupon(ctx context.Context, campaign string, user domain.UserID) (domain.Coupon, error) {

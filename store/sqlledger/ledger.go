@@ -83,7 +83,9 @@ type backend struct {
 	// everything before the page, or every row of another campaign.
 	byIndex func(table, index string) string
 	// inserted names what an insert would have put into a column, where it met a row with the same key.
-	inserted  func(column string) string
+	inserted func(column string) string
+	// passOver ends an insert whose rows are passed over where they conflict with a row that is there.
+	passOver  string
 	oneWriter bool
 	// lockName names the lock that makes migrations wait for each other; empty where none is needed.
 	lockName string

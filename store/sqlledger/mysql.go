@@ -39,6 +39,7 @@ func mysqlBackend(config Config, logger *slog.Logger) (backend, error) {
 		dialector:        mysqlDialector,
 		migrations:       migrations,
 		inserted:         func(column string) string { return "VALUES(" + column + ")" },
+		passOver:         " ON DUPLICATE KEY UPDATE id = id",
 		byIndex:          func(table, index string) string { return table + " FORCE INDEX (" + index + ")" },
 		lockName:         "firstcome_migration_" + hex.EncodeToString(digest[:8]),
 	}, nil

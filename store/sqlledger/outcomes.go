@@ -1,11 +1,6 @@
 package sqlledger
 
-import (
-	"database/sql"
-	"time"
-
-	"firstcome/domain"
-)
+import "firstcome/domain"
 
 // knownRows is what a transaction has read of the coupons that a batch touches.
 type knownRows struct {
@@ -15,8 +10,9 @@ type knownRows struct {
 	taken map[domain.Slot]bool
 }
 
-func newKnownRows() knownRows {
-	return knownRows{slotOf: map[domain.UserID]domain.Slot{}, taken: map[domain.Slot]bool{}}
+// newKnownRows has room for a batch of this size.
+func newKnownRows(size int) knownRows {
+	return knownRows{slotOf: make(map[domain.UserID]domain.Slot, size), taken: make(map[domain.Slot]bool, size)}
 }
 
 func (k knownRows) add(user domain.UserID, slot domain.Slot) {
@@ -67,19 +63,4 @@ func leavesRow(outcome domain.StoreOutcome) bool {
 		return true
 	}
 	return false
-}
-
-// couponsOf makes the rows of the winners that are to be stored.
-func couponsOf(campaign campaignRow, winners []domain.Winner, results []domain.StoreResult, now time.Time) []couponRow {
-	rows := make([]couponRow, 0, len(winners))
-	for i, winner := range winners {
-		if results[i].Outcome != domain.Stored {
-			continue
-		}
-		rows = append(rows, couponRow{
-			CampaignID: campaign.ID, UserID: int64(winner.UserID), Slot: optionalSlot(winner.Slot),
-			AdmittedAt: storedTime(winner.AdmittedAt), IssuedAt: sql.NullTime{Time: now, Valid: true},
-		})
-	}
-	return rows
 }

@@ -15,14 +15,14 @@ import (
 func TestAnyBatchLeavesOneCouponAUserAndASlot(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		campaign := campaignRow{Quota: rapid.Int64Range(1, 5).Draw(t, "quota"), Epoch: 2}
-		known := newKnownRows()
+		known := newKnownRows(0)
 		for user := domain.UserID(1); user <= 6; user++ {
 			slot := domain.Slot(rapid.Int64Range(-8, 6).Draw(t, "slot of a row"))
 			if slot == domain.NoSlot || slot > 0 && !known.taken[slot] {
 				known.add(user, slot)
 			}
 		}
-		before := newKnownRows()
+		before := newKnownRows(0)
 		for user, slot := range known.slotOf {
 			before.add(user, slot)
 		}
