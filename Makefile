@@ -5,11 +5,12 @@ FUZZTIME ?= 10s
 SEED ?= 0
 RUNS ?= 3
 MINUTES ?= 2
+BENCH ?=
 SERVERS := docker/servers.sh
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build run loadtest test test-real chaos fuzz lint fmt fmt-check vet up down compose-check clean
+.PHONY: help build run loadtest test test-real chaos bench fuzz lint fmt fmt-check vet up down compose-check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +32,9 @@ test-real: ## all tests, on real Redis, Kafka, MySQL and MariaDB; starts what is
 
 chaos: ## break everything, in RUNS (3) runs of MINUTES (2) that begin with SEED (a random one), and check every promise
 	go run ./chaos -seed $(SEED) -runs $(RUNS) -minutes $(MINUTES)
+
+bench: build ## measure everything on real servers of its own (10 minutes), and write docs/performance.md; BENCH="-rounds 1" and so on
+	bench/run.sh $(BENCH)
 
 fuzz: ## each fuzz test for FUZZTIME (10s)
 	@for package in $$(go list ./...); do \
