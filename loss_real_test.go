@@ -242,15 +242,6 @@ func TestAfterEachLossOfRedisTheGateOpensByItselfAndNobodyIsForgotten(t *testing
 	s.deleteFreeSlots(lossy, campaign)
 }
 
-// auditWhenAtRest waits until nothing is on its way any more, and requires that the audit finds no difference.
-func (s *system) auditWhenAtRest(campaign string) {
-	s.t.Helper()
-	s.eventually("everything is at rest", func() bool { return s.audit(campaign, false).Settled })
-	result := s.audit(campaign, false)
-	require.Empty(s.t, result.Error)
-	require.Empty(s.t, result.Differences)
-}
-
 // deleteFreeSlots: a slot is free only while nobody applies, so its loss comes after the sale.
 func (s *system) deleteFreeSlots(lossy *lossyRedis, campaign string) {
 	s.t.Helper()

@@ -4,6 +4,7 @@ package storetest
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"os"
 	"os/exec"
@@ -19,9 +20,8 @@ import (
 type RedisServer struct {
 	Addr string
 	// Folder is where it keeps its files.
-	Folder   string
-	settings []string
-	process  *exec.Cmd
+	Folder  string
+	process *exec.Cmd
 }
 
 const serverPatience = 30 * time.Second
@@ -29,7 +29,7 @@ const serverPatience = 30 * time.Second
 // StartRedis starts a server on a free port, which keeps nothing unless the settings say so. It ends with the test.
 func StartRedis(t *testing.T, settings ...string) *RedisServer {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s := &RedisServer{Addr: listener.Addr().String(), Folder: t.TempDir()}
 	require.NoError(t, listener.Close())
@@ -54,7 +54,7 @@ func (s *RedisServer) Start(t *testing.T, settings ...string) {
 	}
 	command = append(command, "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", s.Folder)
 	command = append(command, settings...)
-	s.process = exec.Command(command[0], command[1:]...)
+	s.process = exec.CommandContext(context.Background(), command[0], command[1:]...) // Stop ends it
 	s.process.Stderr = os.Stderr
 	require.NoError(t, s.process.Start())
 	require.Eventually(t, func() bool { return s.say("PING") == "+PONG" }, serverPatience, 10*time.Millisecond)
@@ -62,7 +62,7 @@ func (s *RedisServer) Start(t *testing.T, settings ...string) {
 
 // say sends one command and gives the first line of the answer, "" when there is none.
 func (s *RedisServer) say(command string) string {
-	connection, err := net.DialTimeout("tcp", s.Addr, time.Second)
+	connection, err := new(net.Dialer).DialContext(context.Background(), "tcp", s.Addr)
 	if err != nil {
 		return ""
 	}
