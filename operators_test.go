@@ -15,6 +15,7 @@ import (
 
 	"firstcome/domain"
 	"firstcome/store/kafkaqueue"
+	"firstcome/store/sqlledger"
 )
 
 // seed gives the seed of a randomised test, and prints it: FIRSTCOME_TEST_SEED repeats a run.
@@ -37,6 +38,7 @@ type office struct {
 	random    *rand.Rand
 	campaign  string
 	publisher *kafkaqueue.Publisher
+	ledger    *sqlledger.Ledger
 	// strangers are users who come by forged records and not by an application.
 	strangers int64
 	did       map[string]int
@@ -101,8 +103,10 @@ func (o *office) revoke() {
 		return
 	}
 	o.crowd.giveUp(user)
-	o.env.execSQL(o.t, `UPDATE coupon SET revoked_slot = slot, slot = NULL, revoked_at = issued_at WHERE user_id = ?
-		AND slot IS NOT NULL AND campaign_id = (SELECT id FROM campaign WHERE code = ?)`, user, o.campaign)
+	_, err := o.ledger.RevokeCoupon(o.t.Context(), o.campaign, domain.UserID(user), "a test", "the test")
+	if domain.CodeOf(err) != domain.CodeUnavailable { // then it had no effect
+		require.NoError(o.t, err)
+	}
 }
 
 // refuseUntilDead has the database refuse a winner's row until the fail event is dead, and then discards or retries it.
@@ -205,10 +209,13 @@ func TestNoPromiseBreaksWhateverOperatorsDoDuringASale(t *testing.T) {
 	publisher, err := kafkaqueue.OpenPublisher(env.config.kafkaConfig(env.at), prometheus.NewRegistry(), env.config.logger())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = publisher.Close() })
+	ledger, err := openLedger(env.config, env.at, instruments{registry: prometheus.NewRegistry(), logger: env.config.logger()})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = ledger.Close() })
 	crowd := newCrowd(t, campaign, s, other)
 	office := &office{
 		system: s, crowd: crowd, random: rand.New(rand.NewPCG(number, 0)), //nolint:gosec // a test's dice
-		campaign: campaign, publisher: publisher, did: map[string]int{},
+		campaign: campaign, publisher: publisher, ledger: ledger, did: map[string]int{},
 	}
 	crowd.start(3)
 	office.work(12 * time.Second)

@@ -106,8 +106,9 @@ type LedgerRebuild interface {
 
 // RevocationLedger lists revocations that the gate was not told of yet.
 type RevocationLedger interface {
-	// UnreleasedCoupons gives up to limit revoked coupons whose slot was not yet released.
-	UnreleasedCoupons(ctx context.Context, limit int) ([]Coupon, error)
+	// UnreleasedCoupons gives up to limit revoked coupons whose slot was not yet released, those of some campaigns left
+	// out.
+	UnreleasedCoupons(ctx context.Context, limit int, except ...string) ([]Coupon, error)
 	// MarkReleased notes that the gate was told. Doing it twice is harmless.
 	MarkReleased(ctx context.Context, campaign string, user UserID) error
 }

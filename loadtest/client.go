@@ -77,9 +77,10 @@ func (c *client) campaign(ctx context.Context, code string) (campaignStatus, err
 
 // couponRow is one coupon as operators see it; a revoked one has no slot any more.
 type couponRow struct {
-	UserID      number `json:"user_id"`
-	Slot        number `json:"slot"`
-	RevokedSlot number `json:"revoked_slot"`
+	UserID      number    `json:"user_id"`
+	Slot        number    `json:"slot"`
+	RevokedSlot number    `json:"revoked_slot"`
+	AdmittedAt  time.Time `json:"admitted_at"`
 }
 
 func (r couponRow) coupon() domain.Coupon {
@@ -87,6 +88,7 @@ func (r couponRow) coupon() domain.Coupon {
 		UserID:      domain.UserID(r.UserID),
 		Slot:        domain.Slot(r.Slot),
 		RevokedSlot: domain.Slot(r.RevokedSlot),
+		AdmittedAt:  r.AdmittedAt,
 	}
 }
 

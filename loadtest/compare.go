@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"firstcome/domain"
 )
@@ -35,6 +36,8 @@ const (
 	SlotGap DifferenceKind = "slot-gap"
 	// FalseSoldOut: users were told that everything was given away although slots are left.
 	FalseSoldOut DifferenceKind = "false-sold-out"
+	// OutOfOrder: a user has a lower slot than one who was admitted earlier.
+	OutOfOrder DifferenceKind = "out-of-order"
 	// WrongUser: a user got the answer of another.
 	WrongUser DifferenceKind = "wrong-user"
 )
@@ -59,8 +62,8 @@ type Facts struct {
 	Exclusive bool
 	// Answers has at most one answer for each user.
 	Answers []Answer
-	// Coupons are all of the campaign's, those of other users and revoked ones too. Of each, only UserID, Slot and
-	// RevokedSlot count.
+	// Coupons are all of the campaign's, those of other users and revoked ones too. Of each, only UserID, Slot,
+	// RevokedSlot and AdmittedAt count.
 	Coupons []domain.Coupon
 	// FailEvents are all of the campaign's; resolved ones are passed over.
 	FailEvents []domain.FailEvent
@@ -86,6 +89,7 @@ func Compare(facts Facts) Comparison {
 	c.checkQuota()
 	c.checkGaps()
 	c.checkSoldOut()
+	c.checkOrder()
 	return c.result
 }
 
@@ -266,12 +270,12 @@ func (c *comparer) checkSoldOut() {
 	if !c.facts.Exclusive || len(c.freed) > 0 {
 		return
 	}
+	if !c.allCertain() {
+		return
+	}
 	refused := 0
 	for _, answer := range c.facts.Answers {
-		switch {
-		case answer.Outcome == Unknown, answer.Outcome == Reserved, answer.Retries > 0:
-			return
-		case answer.Code == domain.CodeSoldOut:
+		if answer.Code == domain.CodeSoldOut {
 			refused++
 		}
 	}
@@ -281,3 +285,34 @@ func (c *comparer) checkSoldOut() {
 			refused, left, c.facts.Quota)
 	}
 }
+
+// allCertain says that each user was answered at once and for good, so that no slot can have been handed out twice.
+func (c *comparer) allCertain() bool {
+	return !slices.ContainsFunc(c.facts.Answers, func(answer Answer) bool {
+		return answer.Outcome == Unknown || answer.Outcome == Reserved || answer.Retries > 0
+	})
+}
+
+// allNamed says that each winner was told a slot: who was told none was admitted while the gate was being rebuilt.
+func (c *comparer) allNamed() bool {
+	return !slices.ContainsFunc(c.facts.Answers, func(answer Answer) bool {
+		return answer.Outcome == Accepted && answer.Slot == domain.NoSlot
+	})
+}
+
+// checkOrder reports who got a lower slot than somebody who was admitted earlier. A slot that was free again meanwhile
+// goes to a later user rightly: what lets one become free is excepted as for sold-out.
+func (c *comparer) checkOrder() {
+	if !c.facts.Exclusive || len(c.freed) > 0 || len(c.held) > 0 || !c.allCertain() || !c.allNamed() {
+		return
+	}
+	inOrder := slices.SortedFunc(slices.Values(c.facts.Coupons), func(a, b domain.Coupon) int { return cmp.Compare(a.Slot, b.Slot) })
+	for i := 1; i < len(inOrder); i++ {
+		if before, after := inOrder[i-1], inOrder[i]; after.AdmittedAt.Before(before.AdmittedAt) {
+			c.report(OutOfOrder, after.UserID, after.Slot, "user %d was admitted to slot %d at %s, and user %d to slot %d later, at %s",
+				after.UserID, after.Slot, moment(after.AdmittedAt), before.UserID, before.Slot, moment(before.AdmittedAt))
+		}
+	}
+}
+
+func moment(at time.Time) string { return at.UTC().Format("15:04:05.000") }

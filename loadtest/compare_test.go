@@ -30,6 +30,10 @@ func coupon(user domain.UserID, slot domain.Slot) domain.Coupon {
 	return domain.Coupon{UserID: user, Slot: slot}
 }
 
+func admitted(user domain.UserID, slot domain.Slot, second int64) domain.Coupon {
+	return domain.Coupon{UserID: user, Slot: slot, AdmittedAt: time.Unix(second, 0)}
+}
+
 func revoked(user domain.UserID, slot domain.Slot) domain.Coupon {
 	return domain.Coupon{UserID: user, RevokedSlot: slot, RevokedAt: time.Unix(1, 0)}
 }
@@ -53,6 +57,21 @@ func TestCompareFindsEachBrokenPromiseAndNothingElse(t *testing.T) {
 			Quota: 2, Exclusive: true,
 			Answers: []Answer{accepted(1, 2), accepted(2, 1), soldOut(3)},
 			Coupons: []domain.Coupon{coupon(2, 1), coupon(1, 2)},
+		}},
+		"admitted in another order than that of the slots": {
+			facts: Facts{
+				Quota: 3, Exclusive: true, Answers: []Answer{accepted(1, 1), accepted(2, 2), accepted(3, 3)},
+				Coupons: []domain.Coupon{admitted(1, 1, 5), admitted(3, 3, 7), admitted(2, 2, 4)},
+			},
+			want: []DifferenceKind{OutOfOrder},
+		},
+		"a slot that was free again goes to a later user": {facts: Facts{
+			Quota: 3, Exclusive: true, Answers: []Answer{accepted(1, 1), accepted(2, 2), accepted(3, 1)},
+			Coupons: []domain.Coupon{revoked(1, 1), admitted(2, 2, 4), admitted(3, 1, 5)},
+		}},
+		"an answer was lost, and so may a slot be": {facts: Facts{
+			Quota: 2, Exclusive: true, Answers: []Answer{unknown(1), accepted(2, 2)},
+			Coupons: []domain.Coupon{admitted(1, 1, 5), admitted(2, 2, 4)},
 		}},
 		"accepted and lost": {
 			facts: Facts{Quota: 2, Answers: []Answer{accepted(1, 1)}},

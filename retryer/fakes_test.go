@@ -295,10 +295,13 @@ func (w *world) FailClaimed(_ context.Context, event domain.FailEvent, failure d
 	})
 }
 
-func (w *world) UnreleasedCoupons(_ context.Context, limit int) ([]domain.Coupon, error) {
+func (w *world) UnreleasedCoupons(_ context.Context, limit int, except ...string) ([]domain.Coupon, error) {
 	return call(w, "unreleased", "", func() ([]domain.Coupon, error) {
 		var coupons []domain.Coupon
 		for _, code := range slices.Sorted(maps.Keys(w.ledger)) {
+			if slices.Contains(except, code) {
+				continue
+			}
 			for user, coupon := range w.ledger[code].coupons {
 				if coupon.Slot == domain.NoSlot && !w.ledger[code].released[user] && len(coupons) < limit {
 					coupons = append(coupons, coupon)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 )
 
 const (
@@ -16,11 +18,11 @@ const (
 //  1. Mark the user revoked in the gate and free the slot. A crash leaves it to be done again, which is harmless.
 //  2. Note in the ledger that the gate was told.
 //
-// After a campaign's first failure the rest of its coupons wait for the next sweep.
+// After a campaign's first failure the rest of its coupons wait for the next sweep; they keep nobody else's waiting.
 func (r *Retryer) releaseRevoked(ctx context.Context) error {
 	failed := map[string]error{}
 	for range maxReleasePages {
-		coupons, err := r.ports.Revocations.UnreleasedCoupons(ctx, releasePage)
+		coupons, err := r.ports.Revocations.UnreleasedCoupons(ctx, releasePage, slices.Sorted(maps.Keys(failed))...)
 		if err != nil {
 			return err
 		}
@@ -40,7 +42,7 @@ func (r *Retryer) releaseRevoked(ctx context.Context) error {
 			released++
 		}
 		r.metrics.released.Add(float64(released))
-		if released == 0 || len(coupons) < releasePage {
+		if len(coupons) < releasePage {
 			break
 		}
 	}

@@ -129,8 +129,10 @@ func TestRevokedCouponsAreReleasedAndThenNoted(t *testing.T) {
 
 func TestAClosedGateKeepsNoOtherCampaignsCouponsFromBeingReleased(t *testing.T) {
 	w, r := opened(t, "a", "b")
+	for user := domain.UserID(1); user <= releasePage+10; user++ {
+		w.revoke("a", user, domain.Slot(user)) // more than a page, and all of it before the other campaign's
+	}
 	for user := domain.UserID(1); user <= 10; user++ {
-		w.revoke("a", user, domain.Slot(user))
 		w.revoke("b", user, domain.Slot(user))
 	}
 	w.before = func(call, campaign string) error {

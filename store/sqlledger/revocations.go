@@ -10,15 +10,20 @@ import (
 	"firstcome/domain"
 )
 
-// UnreleasedCoupons gives up to limit revoked coupons whose slot was not yet released, oldest first.
-func (l *Ledger) UnreleasedCoupons(ctx context.Context, limit int) ([]domain.Coupon, error) {
+// UnreleasedCoupons gives up to limit revoked coupons whose slot was not yet released, oldest first, those of some
+// campaigns left out.
+func (l *Ledger) UnreleasedCoupons(ctx context.Context, limit int, except ...string) ([]domain.Coupon, error) {
 	if err := checkPage(limit, 0); err != nil {
 		return nil, err
 	}
 	var rows []couponRow
 	var campaigns []campaignRow
 	err := l.read(ctx, "unreleased_coupons", func(db *gorm.DB) error {
-		err := db.Where("released_at IS NULL AND revoked_at IS NOT NULL").Order("revoked_at, id").Limit(limit).Find(&rows).Error
+		unreleased := db.Where("released_at IS NULL AND revoked_at IS NOT NULL")
+		if len(except) > 0 {
+			unreleased = unreleased.Where("campaign_id NOT IN (?)", db.Model(&campaignRow{}).Select("id").Where("code IN ?", except))
+		}
+		err := unreleased.Order("revoked_at, id").Limit(limit).Find(&rows).Error
 		if err != nil || len(rows) == 0 {
 			return err
 		}

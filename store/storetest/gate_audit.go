@@ -64,7 +64,7 @@ func testGateVisits(t *testing.T, s *sale) {
 }
 
 func testGatePutBack(t *testing.T, s *sale) {
-	s.openWith(t, 10, holder(1, 1), holder(2, domain.NoSlot), holder(3, domain.SlotOwed))
+	s.openWith(t, 10, holder(1, 1), holder(2, domain.NoSlot), holder(3, domain.SlotOwed), holder(5, 5), holder(6, 6))
 	winner := domain.Winner{Campaign: s.campaign.Code, UserID: 1, Slot: 1, Epoch: s.campaign.Epoch}
 	for name, wrong := range map[string]domain.Winner{
 		"another epoch": {Campaign: winner.Campaign, UserID: 1, Slot: 1, Epoch: winner.Epoch + 1},
@@ -86,4 +86,30 @@ func testGatePutBack(t *testing.T, s *sale) {
 	require.Len(t, entries, 1)
 	winner.AdmittedAt = holder(1, 1).AdmittedAt.UTC()
 	assert.Equal(t, []domain.Winner{winner}, entries[0].Winners, "the record will say when the user was admitted")
+
+	inQueue := func(user domain.UserID) bool {
+		found, err := s.Lookup(t.Context(), s.campaign.Code, user)
+		require.NoError(t, err)
+		assert.Equal(t, found.InQueue, s.admit(t, user).InQueue)
+		return found.InQueue
+	}
+	winner.UserID, winner.Slot = 6, 6
+	done, err = s.PutBack(t.Context(), winner)
+	require.NoError(t, err)
+	require.True(t, done)
+	assert.False(t, inQueue(1), "the record is not in Kafka before it was sent again")
+	assert.False(t, inQueue(6))
+	entries = s.pending(t)
+	require.Len(t, entries, 2)
+	require.NoError(t, s.Acknowledge(t.Context(), s.campaign.Code, s.campaign.Epoch, []string{entries[1].ID}))
+	assert.False(t, inQueue(1), "the other one is still to be sent")
+	require.NoError(t, s.Acknowledge(t.Context(), s.campaign.Code, s.campaign.Epoch, []string{entries[0].ID}))
+	assert.True(t, inQueue(1))
+	assert.True(t, inQueue(6))
+
+	done, err = s.PutBack(t.Context(), winner)
+	require.NoError(t, err)
+	require.True(t, done)
+	assert.False(t, inQueue(6))
+	assert.True(t, inQueue(5), "admitted before whom is put back now")
 }

@@ -178,6 +178,12 @@ func testReleased(t *testing.T, ledger Ledger) {
 	unreleased, err := ledger.UnreleasedCoupons(t.Context(), 2)
 	require.NoError(t, err)
 	require.Len(t, unreleased, 2, "the limit is kept")
+	unreleased, err = ledger.UnreleasedCoupons(t.Context(), 10, "spring")
+	require.NoError(t, err)
+	require.Empty(t, unreleased, "left out")
+	unreleased, err = ledger.UnreleasedCoupons(t.Context(), 10, "autumn", "ghost")
+	require.NoError(t, err)
+	require.Len(t, unreleased, 3, "only others are left out")
 	for range 2 {
 		for _, user := range []domain.UserID{11, 12} {
 			require.NoError(t, ledger.MarkReleased(t.Context(), "spring", user))

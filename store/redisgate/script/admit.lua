@@ -94,7 +94,7 @@ for i = 1, #users do
 end
 
 local oldest = ''
-if any_known then oldest = oldest_pending_ms() end
+if any_known then oldest = oldest_pending_ms(gate) end
 
 local entry = ''
 if #winners > 0 then

@@ -40,11 +40,21 @@ local function call_in_chunks(command, key, arguments)
   end
 end
 
--- The milliseconds of the oldest pending entry, '' when there is none.
-local function oldest_pending_ms()
+-- The milliseconds of the oldest pending entry; nil when there is none.
+local function oldest_entry_ms()
   local entries = redis.call('XRANGE', PENDING, '-', '+', 'COUNT', 1)
-  if not entries[1] then return '' end
-  return string.match(entries[1][1], '^(%d+)')
+  return entries[1] and tonumber(string.match(entries[1][1], '^(%d+)'))
+end
+
+-- Whoever was admitted before this is in Kafka; '' when everybody is. An entry's winners were admitted at the time of its
+-- ID or later, but for those that were put back: while such an entry may be pending, the earliest of them counts.
+local function oldest_pending_ms(gate)
+  local oldest = oldest_entry_ms()
+  if not oldest then return '' end
+  if gate.put_back_at_ms and oldest <= gate.put_back_at_ms then
+    oldest = math.min(oldest, gate.put_back_from_ms or 0)
+  end
+  return string.format('%d', oldest)
 end
 
 local function sold_out(gate)
@@ -54,10 +64,11 @@ end
 -- The fields of meta as numbers; a field that is missing or no number stays nil.
 local function read_meta(gate)
   local meta = redis.call('HMGET', META, 'epoch', 'run_id', 'quota', 'starts_at_ms', 'ends_at_ms', 'state',
-    'revoked', 'owed', 'reopen_at_ms')
+    'revoked', 'owed', 'reopen_at_ms', 'put_back_at_ms', 'put_back_from_ms')
   gate.epoch, gate.run_id, gate.quota = number_of(meta[1]), meta[2], number_of(meta[3])
   gate.starts_at_ms, gate.ends_at_ms, gate.state = number_of(meta[4]), number_of(meta[5]), meta[6]
   gate.revoked, gate.owed, gate.reopen_at_ms = number_of(meta[7]), number_of(meta[8]), number_of(meta[9])
+  gate.put_back_at_ms, gate.put_back_from_ms = number_of(meta[10]), number_of(meta[11])
 end
 
 -- What the other keys hold, each only if it is of its type. False: one of them is of a wrong type.

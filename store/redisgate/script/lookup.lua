@@ -6,4 +6,4 @@
 -- Kafka yet could be told that it is.
 local gate, why = read_gate(tonumber(ARGV[1]), tonumber(ARGV[2]))
 if why then return { 'CLOSED', why } end
-return { 'OK', gate.epoch, gate.count, redis.call('HGET', USERS, ARGV[3]) or '', oldest_pending_ms() }
+return { 'OK', gate.epoch, gate.count, redis.call('HGET', USERS, ARGV[3]) or '', oldest_pending_ms(gate) }
