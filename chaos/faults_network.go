@@ -17,6 +17,7 @@ var networkFaults = []fault{
 	{lasting("black hole", 500*time.Millisecond, 14*time.Second, linkNames()...), toxic("timeout", func(step) string {
 		return `"timeout": 0`
 	})},
+	{lasting("answers lost", 500*time.Millisecond, 8*time.Second, linkNames()...), loseAnswers},
 	{lasting("reset", 200*time.Millisecond, 4*time.Second, linkNames()...), toxic("reset_peer", func(s step) string {
 		return fmt.Sprintf(`"timeout": %d`, s.between(0, 200))
 	})},
@@ -30,8 +31,15 @@ func toxic(name string, attributes func(step) string) func(context.Context, *wor
 	return func(_ context.Context, w *world, s step) (healing, error) {
 		link := w.links.byName[s.Target]
 		heal := func(ctx context.Context) error { link.proxy.Toxics.ResetToxics(ctx); return nil }
-		return heal, link.disturb(name, attributes(s))
+		return heal, link.disturb(name, attributes(s), requests, answers)
 	}
+}
+
+// loseAnswers lets every request arrive and be carried out, and no answer come back.
+func loseAnswers(_ context.Context, w *world, s step) (healing, error) {
+	link := w.links.byName[s.Target]
+	heal := func(ctx context.Context) error { link.proxy.Toxics.ResetToxics(ctx); return nil }
+	return heal, link.disturb("timeout", `"timeout": 0`, answers)
 }
 
 func refuseConnections(_ context.Context, w *world, s step) (healing, error) {

@@ -62,21 +62,20 @@ func throttle(ctx context.Context, w *world, s step) (healing, error) {
 	}, w.operator.throttle(ctx, s.between(1, 100))
 }
 
-// revokeCoupons is the one transaction of which a revocation consists; the retryers tell Redis.
+// revokeCoupons takes a few coupons back; the retryers tell Redis.
 func revokeCoupons(ctx context.Context, w *world, s step) (healing, error) {
 	rows, err := w.readRows(ctx)
 	if err != nil {
 		return nil, err
 	}
+	const most = 5
 	revoked := 0
-	for i := s.between(0, 20); i < len(rows) && revoked < 5; i += 1 + len(rows)/5 {
+	for i := s.between(0, 20); i < len(rows) && revoked < most; i += 1 + len(rows)/most {
 		if rows[i].revoked {
 			continue
 		}
 		w.giveUp(rows[i].user)
-		_, err := w.database.ExecContext(ctx, `UPDATE coupon SET revoked_slot = slot, slot = NULL, revoked_at = UTC_TIMESTAMP(6)
-			WHERE user_id = ? AND slot IS NOT NULL`, rows[i].user)
-		if err != nil {
+		if err := w.operator.revoke(ctx, rows[i].user); err != nil {
 			return nil, err
 		}
 		revoked++

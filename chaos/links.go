@@ -43,9 +43,15 @@ func (l *links) close() {
 	}
 }
 
-// disturb adds a toxic in both directions; its attributes are JSON.
-func (l *link) disturb(kind, attributes string) error {
-	for _, direction := range []string{"upstream", "downstream"} {
+// Directions of what passes a link, as seen from who opened the connection.
+const (
+	requests = "upstream"
+	answers  = "downstream"
+)
+
+// disturb adds a toxic in some directions; its attributes are JSON.
+func (l *link) disturb(kind, attributes string, directions ...string) error {
+	for _, direction := range directions {
 		text := fmt.Sprintf(`{"name": %q, "type": %q, "stream": %q, "attributes": {%s}}`, direction, kind, direction, attributes)
 		if _, err := l.proxy.Toxics.AddToxicJson(strings.NewReader(text)); err != nil {
 			return fmt.Errorf("link %s: %w", l.name, err)

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"firstcome/domain"
 )
 
 const operatorToken = "token-of-the-operators"
@@ -137,6 +139,11 @@ func (o *operator) lag(ctx context.Context) (int64, error) {
 		lag += partition.Lag
 	}
 	return lag, err
+}
+
+func (o *operator) revoke(ctx context.Context, user domain.UserID) error {
+	path := fmt.Sprintf("/v1/admin/campaigns/%s/coupons/%d/revoke", campaignCode, user)
+	return o.call(ctx, http.MethodPost, path, map[string]any{"reason": "chaos"}, nil)
 }
 
 func (o *operator) retryEvent(ctx context.Context, id int64) error {
