@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"firstcome/api"
+	"firstcome/consumer"
 	"firstcome/domain"
 )
 
@@ -61,7 +62,7 @@ type Config struct {
 	CORSOrigins     []string      `env:"CORS_ORIGINS" help:"web origins that may call the API, or *"`
 	TrustedProxies  []string      `env:"TRUSTED_PROXIES" help:"proxies whose X-Forwarded-For is believed"`
 
-	RowsPerSecond float64       `env:"ROWS_PER_SECOND" envDefault:"5000" help:"rows stored a second, all consumers together; 0 sets no limit"`
+	RowsPerSecond consumer.Rate `env:"ROWS_PER_SECOND" envDefault:"5000" help:"rows stored a second, all consumers together; 0 sets no limit, auto follows the database"`
 	BatchSize     int           `env:"BATCH_SIZE" envDefault:"500" help:"rows of one insert at the most"`
 	Linger        time.Duration `env:"LINGER" envDefault:"20ms" help:"how long a batch waits to be filled"`
 
@@ -183,7 +184,7 @@ type limit struct {
 func (c *Config) limits() []limit {
 	return []limit{
 		{"BATCH_SIZE", between(c.BatchSize, 1, domain.MaxPage), "1 to 1000"},
-		{"ROWS_PER_SECOND", between(c.RowsPerSecond, 0, 1e6), "0 to 1000000"},
+		{"ROWS_PER_SECOND", between(c.RowsPerSecond.PerSecond, 0, 1e6), "0 to 1000000, or auto"},
 		{"KAFKA_PARTITIONS", between(c.KafkaPartitions, 1, 1000), "1 to 1000"},
 		{"MYSQL_MAX_CONNECTIONS", between(c.MySQLMaxConnections, 2, 1000), "2 to 1000"},
 		{"MAX_ATTEMPTS", between(c.MaxAttempts, 1, 1000), "1 to 1000"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"firstcome/domain"
@@ -30,9 +29,9 @@ type Config struct {
 	BatchSize int
 	// Linger is how long a batch waits for more records once it has one; 50 ms.
 	Linger time.Duration
-	// RowsPerSecond limits the rows stored by all consumers together, 0 for no limit. The setting
+	// RowsPerSecond limits the rows stored by all consumers together; its zero value is no limit. The setting
 	// domain.SettingRowsPerSecond replaces it while running.
-	RowsPerSecond float64
+	RowsPerSecond Rate
 	// MinBackoff and MaxBackoff bound the wait between two tries while a store is away; 50 ms and 2 s.
 	MinBackoff, MaxBackoff time.Duration
 	// StopGrace is how long a batch under way may still use the stores after the consumer was told to stop; 3 s.
@@ -95,17 +94,13 @@ func (c Config) check() error {
 	if c.Linger < 0 || c.Linger > MaxLinger {
 		return fmt.Errorf("linger must be 0 to %v, not %v", MaxLinger, c.Linger)
 	}
-	if !validRate(c.RowsPerSecond) {
+	if !c.RowsPerSecond.valid() {
 		return fmt.Errorf("rows per second must be 0 (no limit) or more, not %v", c.RowsPerSecond)
 	}
 	if c.MinBackoff < 0 || c.MaxBackoff < c.MinBackoff {
 		return fmt.Errorf("backoff must go from 0 or more up, not from %v to %v", c.MinBackoff, c.MaxBackoff)
 	}
 	return nil
-}
-
-func validRate(rowsPerSecond float64) bool {
-	return rowsPerSecond >= 0 && !math.IsInf(rowsPerSecond, 0)
 }
 
 func (p Ports) check() error {

@@ -18,9 +18,9 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"batch size":       {BatchSize: MaxBatchSize + 1},
 		"negative batch":   {BatchSize: -1},
 		"linger":           {Linger: MaxLinger + 1},
-		"rate":             {RowsPerSecond: -1},
-		"rate, no number":  {RowsPerSecond: math.NaN()},
-		"rate, infinite":   {RowsPerSecond: math.Inf(1)},
+		"rate":             {RowsPerSecond: Rate{PerSecond: -1}},
+		"rate, no number":  {RowsPerSecond: Rate{PerSecond: math.NaN()}},
+		"rate, infinite":   {RowsPerSecond: Rate{PerSecond: math.Inf(1)}},
 		"backoff":          {MinBackoff: time.Second, MaxBackoff: time.Millisecond},
 		"default campaign": {DefaultCampaign: "No Code"},
 	} {

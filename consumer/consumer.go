@@ -20,9 +20,11 @@ type Consumer struct {
 	metrics  *metrics
 	logger   *slog.Logger
 	throttle *throttle
+	pace     *pacemaker
 	brake    *brake
 
 	running    atomic.Bool
+	auto       atomic.Bool
 	rowsStored atomic.Int64
 }
 
@@ -57,7 +59,8 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		ports:    ports,
 		metrics:  metrics,
 		logger:   logger,
-		throttle: newThrottle(cfg.RowsPerSecond, transactionsPerPoll*cfg.BatchSize, metrics.throttleWait),
+		pace:     newPacemaker(),
+		throttle: newThrottle(cfg.RowsPerSecond.PerSecond, transactionsPerPoll*cfg.BatchSize, metrics.throttleWait),
 		brake:    newBrake(cfg.MinBackoff, cfg.MaxBackoff, metrics, logger),
 	}, nil
 }
@@ -80,6 +83,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	c.running.Store(true)
 	defer c.running.Store(false)
 	var group errgroup.Group
+	c.setRate(c.cfg.RowsPerSecond)
 	c.readSetting(ctx)
 	group.Go(func() error { c.watchSetting(ctx); return nil })
 	for ctx.Err() == nil {
@@ -173,13 +177,33 @@ func (c *Consumer) readSetting(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	rowsPerSecond, err := parseRate(text, c.cfg.RowsPerSecond)
-	if err != nil {
-		c.logger.Warn("setting ignored", "setting", domain.SettingRowsPerSecond, "value", text, "error", err)
-		return
+	rate := c.cfg.RowsPerSecond
+	if text != "" {
+		if rate, err = ParseRate(text); err != nil {
+			c.logger.Warn("setting ignored", "setting", domain.SettingRowsPerSecond, "value", text, "error", err)
+			return
+		}
 	}
-	if c.throttle.setTotal(rowsPerSecond) {
-		c.logger.Info("throttle changed", "rows_per_second", rowsPerSecond)
+	c.setRate(rate)
+}
+
+// setRate brings a rate into force; the automatic one goes on where it was.
+func (c *Consumer) setRate(rate Rate) {
+	c.auto.Store(rate.Auto)
+	perSecond := rate.PerSecond
+	if rate.Auto {
+		perSecond = c.pace.rate()
+	}
+	if c.throttle.setTotal(perSecond) {
+		c.logger.Info("throttle changed", "rows_per_second", rate)
+	}
+}
+
+// adapt takes one step of the automatic rate, if that is in force.
+func (c *Consumer) adapt() {
+	rate := c.pace.decide(c.throttle.allowed(autoEvery))
+	if c.auto.Load() && c.throttle.setTotal(rate) {
+		c.logger.Debug("throttle adapted", "rows_per_second", rate)
 	}
 }
 
@@ -196,6 +220,7 @@ func (c *Consumer) watchSetting(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			c.adapt()
 			c.readSetting(ctx)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -91,7 +92,13 @@ func (c *Consumer) storeCampaign(ctx context.Context, items []*item) error {
 func (c *Consumer) storeRows(
 	ctx context.Context, campaign string, winners []domain.Winner,
 ) ([]domain.StoreResult, error) {
+	started := time.Now()
 	results, err := c.ports.Coupons.StoreCoupons(ctx, campaign, winners)
+	if err == nil {
+		c.pace.stored(len(winners), time.Since(started))
+	} else if domain.IsTransient(err) {
+		c.pace.failed()
+	}
 	counts := map[domain.StoreOutcome]int{}
 	for _, result := range results {
 		counts[result.Outcome]++

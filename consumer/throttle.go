@@ -2,9 +2,7 @@ package consumer
 
 import (
 	"context"
-	"fmt"
 	"math"
-	"strconv"
 	"sync"
 	"time"
 
@@ -89,6 +87,13 @@ func (t *throttle) rowsPerSecond() float64 {
 	return t.total
 }
 
+// allowed is how many rows this process may store in such a time.
+func (t *throttle) allowed(d time.Duration) float64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return float64(t.limit()) * d.Seconds()
+}
+
 // bite is how many records the next batch may hold.
 func (t *throttle) bite() int {
 	t.mu.Lock()
@@ -132,16 +137,4 @@ func (t *throttle) waitOnce(ctx context.Context, rows int) (int, error) {
 		reservation.Cancel()
 		return 0, ctx.Err()
 	}
-}
-
-// parseRate reads the setting; an empty one means the configured rate.
-func parseRate(text string, configured float64) (float64, error) {
-	if text == "" {
-		return configured, nil
-	}
-	value, err := strconv.ParseFloat(text, 64)
-	if err != nil || !validRate(value) {
-		return 0, fmt.Errorf("%q is no number of rows per second, 0 or more", text)
-	}
-	return value, nil
 }
