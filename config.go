@@ -30,6 +30,7 @@ type Config struct {
 	HTTPAddr    string   `env:"HTTP_ADDR" help:"address to listen on, host:port"`
 	DataDir     string   `env:"DATA_DIR" envDefault:"data" help:"folder of dev's data"`
 	AdminToken  string   `env:"ADMIN_TOKEN" secret:"true" help:"bearer token of the operators' calls"`
+	ConsoleKey  string   `env:"CONSOLE_KEY" secret:"true" help:"signs the console's sessions; the same for all processes behind one address"`
 	AdminTokens []string `env:"ADMIN_TOKENS" secret:"true" help:"operators' own tokens, as lines that 'firstcome token create' prints"`
 	Roles       []string `env:"ROLES" envDefault:"api,consumer,retryer" help:"what serve runs in this process"`
 	LogLevel    string   `env:"LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`

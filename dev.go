@@ -177,6 +177,8 @@ func (p *program) prepareDev(ctx context.Context, at addresses) error {
 func greet(out io.Writer, listening net.Addr, config Config, token string) {
 	_, _ = fmt.Fprintf(out, `firstcome %s listens on http://%s
   campaign     %s (its first start gave it %d coupons)
+  console      http://%s/console/ (log in with the token below)
+  for users    http://%s/c/%s
   admin token  %s
   data         %s (kill -9 and start again: nothing that was answered is lost; a power cut may lose the last moments)
 
@@ -184,5 +186,6 @@ Try it:
   curl -i -H 'Content-Type: application/json' -d '{"user_id": 42}' http://%s/apply-coupon
 
 To outgrow it, set FIRSTCOME_REDIS_ADDRS, FIRSTCOME_KAFKA_BROKERS and FIRSTCOME_MYSQL_DSN, and run "firstcome serve".
-`, version, listening, config.DefaultCampaign, devCampaignQuota, token, config.DataDir, listening)
+`, version, listening, config.DefaultCampaign, devCampaignQuota,
+		listening, listening, config.DefaultCampaign, token, config.DataDir, listening)
 }

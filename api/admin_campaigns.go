@@ -121,27 +121,42 @@ func gateOf(report domain.GateReport, at time.Time) *gateView {
 // gate opens with its first rebuild, which a retryer does within a second or so; until then it answers gate-closed.
 func (s *Server) adminCreateCampaign(c *gin.Context) {
 	var change domain.CampaignChange
-	campaign := domain.Campaign{StartsAt: time.Now().UTC().Truncate(time.Millisecond), EndsAt: domain.NoEnd, State: domain.CampaignOpen}
+	campaign := newCampaign("")
 	fields := campaignFields(&change)
 	fields["code"] = &campaign.Code
 	if err := s.readObject(c, fields); err != nil {
 		s.refuse(c, err)
 		return
 	}
-	campaign, err := campaign.Apply(inMilliseconds(change))
+	created, err := s.createCampaign(c, campaign, change)
 	if err != nil {
 		s.refuse(c, err)
 		return
+	}
+	c.Header("Location", "/v1/admin/campaigns/"+created.Code)
+	c.JSON(http.StatusCreated, viewCampaign(created))
+}
+
+// createCampaign stores a campaign with what is stated of it, for the API and the console.
+func (s *Server) createCampaign(c *gin.Context, campaign domain.Campaign, stated domain.CampaignChange) (domain.Campaign, error) {
+	campaign, err := campaign.Apply(inMilliseconds(stated))
+	if err != nil {
+		return campaign, err
 	}
 	created, err := s.ports.CampaignWriter.CreateCampaign(c.Request.Context(), campaign, actorOf(c))
 	if err != nil {
-		s.refuse(c, err)
-		return
+		return campaign, err
 	}
 	s.directory.put(created)
 	s.record(c, "campaign created", "campaign", created.Code)
-	c.Header("Location", "/v1/admin/campaigns/"+created.Code)
-	c.JSON(http.StatusCreated, viewCampaign(created))
+	return created, nil
+}
+
+// newCampaign is a campaign of which nothing but the code is stated: it starts now, never ends and is open.
+func newCampaign(code string) domain.Campaign {
+	return domain.Campaign{
+		Code: code, StartsAt: time.Now().UTC().Truncate(time.Millisecond), EndsAt: domain.NoEnd, State: domain.CampaignOpen,
+	}
 }
 
 func campaignFields(change *domain.CampaignChange) map[string]any {
@@ -162,36 +177,44 @@ func (s *Server) adminChangeCampaign(c *gin.Context) {
 		s.refuse(c, domain.Invalid("body", "the body names nothing to change"))
 		return
 	}
-	s.changeCampaign(c, change)
+	s.answerChange(c, change)
 }
 
 // adminSetState answers POST /v1/admin/campaigns/{code}/pause, /resume and /end, which need no body.
 func (s *Server) adminSetState(state domain.CampaignState) gin.HandlerFunc {
-	return func(c *gin.Context) { s.changeCampaign(c, domain.CampaignChange{State: &state}) }
+	return func(c *gin.Context) { s.answerChange(c, domain.CampaignChange{State: &state}) }
 }
 
-func (s *Server) changeCampaign(c *gin.Context, change domain.CampaignChange) {
-	if err := s.refuseQuotaInUse(c, change); err != nil {
-		s.refuse(c, err)
-		return
-	}
-	changed, err := s.ports.CampaignWriter.ChangeCampaign(c.Request.Context(), c.Param("code"), inMilliseconds(change), actorOf(c))
+func (s *Server) answerChange(c *gin.Context, change domain.CampaignChange) {
+	changed, err := s.changeCampaign(c, c.Param("code"), change)
 	if err != nil {
 		s.refuse(c, err)
 		return
 	}
+	c.JSON(http.StatusOK, viewCampaign(changed))
+}
+
+// changeCampaign changes a campaign, for the API and the console.
+func (s *Server) changeCampaign(c *gin.Context, code string, change domain.CampaignChange) (domain.Campaign, error) {
+	if err := s.refuseQuotaInUse(c, code, change); err != nil {
+		return domain.Campaign{}, err
+	}
+	changed, err := s.ports.CampaignWriter.ChangeCampaign(c.Request.Context(), code, inMilliseconds(change), actorOf(c))
+	if err != nil {
+		return domain.Campaign{}, err
+	}
 	s.directory.put(changed)
 	s.record(c, "campaign changed", "campaign", changed.Code)
-	c.JSON(http.StatusOK, viewCampaign(changed))
+	return changed, nil
 }
 
 // refuseQuotaInUse tells an operator at once what the rebuild would find: a quota can't go below the slots in use. The
 // rebuild has the last word, as the gate may be closed now or hand out more slots meanwhile.
-func (s *Server) refuseQuotaInUse(c *gin.Context, change domain.CampaignChange) error {
+func (s *Server) refuseQuotaInUse(c *gin.Context, code string, change domain.CampaignChange) error {
 	if change.Quota == nil {
 		return nil
 	}
-	report, err := s.ports.GateReader.Inspect(c.Request.Context(), c.Param("code"))
+	report, err := s.ports.GateReader.Inspect(c.Request.Context(), code)
 	if err != nil {
 		return nil //nolint:nilerr // without the gate's numbers the rebuild alone decides
 	}

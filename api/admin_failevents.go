@@ -73,6 +73,13 @@ type attemptView struct {
 	Actor      string     `json:"actor"`
 }
 
+func viewAttempt(a domain.FailEventAttempt) attemptView {
+	return attemptView{
+		Number: a.Number, StartedAt: a.StartedAt.UTC(), FinishedAt: instant(a.FinishedAt),
+		Outcome: a.Outcome, Error: a.ErrorMessage, Actor: a.Actor,
+	}
+}
+
 // failEventFilters are the parameters that select fail events.
 var failEventFilters = []string{"status", "reason", "campaign", "user_id", "from", "until", "text"}
 
@@ -204,10 +211,7 @@ func (s *Server) adminFailEvent(c *gin.Context) {
 		RawText: printable(event.Raw), History: make([]attemptView, len(attempts)),
 	}
 	for i, a := range attempts {
-		detail.History[i] = attemptView{
-			Number: a.Number, StartedAt: a.StartedAt.UTC(), FinishedAt: instant(a.FinishedAt),
-			Outcome: a.Outcome, Error: a.ErrorMessage, Actor: a.Actor,
-		}
+		detail.History[i] = viewAttempt(a)
 	}
 	c.JSON(http.StatusOK, detail)
 }

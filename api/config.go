@@ -21,6 +21,9 @@ type Config struct {
 	// operator's call is refused.
 	AdminToken string
 	Tokens     []OperatorToken
+	// ConsoleKey signs the console's sessions. All processes behind one address need the same; without one, a session
+	// ends with the process, and holds for it alone.
+	ConsoleKey string
 	// CORSOrigins are the origins whose pages may call, such as "https://shop.example", or "*" alone for all.
 	CORSOrigins []string
 	// ProduceTimeout is how long an applicant waits for Kafka before the answer is "reserved" (3 s).

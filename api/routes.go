@@ -101,6 +101,8 @@ func (s *Server) newEngine() (*gin.Engine, error) {
 	for _, r := range s.applicantRoutes() {
 		engine.Handle(r.method, r.path, r.handle)
 	}
+	s.mountApplicantPage(engine)
+	s.console.mount(engine)
 	operators := engine.Group("/v1/admin", s.requireOperator)
 	for _, r := range s.longAdminRoutes() {
 		operators.Handle(r.method, r.path, r.handle)

@@ -37,6 +37,7 @@ type Server struct {
 	figures      *figures
 	readiness    *cached[readiness]
 	metrics      *metrics
+	console      *console
 	operators    *operators
 
 	// bulkPlaces and exports hold one entry for each bulk job, and each export, under way in this process.
@@ -69,6 +70,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		bulkPlaces: make(chan struct{}, maxBulkAtOnce), exports: make(chan struct{}, maxExports), background: ctx,
 	}
 	s.readiness = newCached(ctx, s.checkReadiness)
+	s.console = newConsole(ctx, s)
 	s.applications = newApplications(cfg, ports, s.directory, measured, logger)
 	if s.engine, err = s.newEngine(); err != nil {
 		stop()
@@ -76,6 +78,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 	}
 	if !cfg.OperationsOnly {
 		s.running.Go(func() { s.directory.run(ctx) })
+		s.running.Go(func() { s.console.lags.run(ctx) })
 	}
 	return s, nil
 }
@@ -87,6 +90,7 @@ func (s *Server) Handler() http.Handler { return s.engine }
 // touched. Closing twice is harmless.
 func (s *Server) Close() {
 	s.stop()
+	s.console.live.close()
 	s.running.Wait()
 }
 
@@ -104,6 +108,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 	}
+	server.RegisterOnShutdown(s.console.live.close)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(limitConnections(listener, s.cfg.MaxConnections)) }()
 	select {

@@ -1,0 +1,268 @@
+package api
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"firstcome/domain"
+)
+
+// maxWatched bounds how many campaigns the stores are asked about for one overview; those that are not over come first.
+const maxWatched = 50
+
+// overview is what the first page shows, and what is sent to whoever watches it.
+type overview struct {
+	At        time.Time
+	Campaigns []campaignFigures
+	// More counts the campaigns that were left out.
+	More      int
+	Pipeline  pipelineState
+	Readiness readiness
+	Audits    []domain.AuditResult
+	// FunnelError and AuditError say that the ledger could not be asked.
+	FunnelError, AuditError string
+	// Unaudited says that no process can audit.
+	Alerts []alert
+}
+
+// campaignFigures are the figures of one campaign. Those that a store that is away would have told are -1.
+type campaignFigures struct {
+	domain.Campaign
+	Phase string
+	// Applied counts answers to applications, Refused those of them that were refused or failed.
+	Applied, Refused int64
+	// Admitted counts the winners whom the gate knows, Accepted the new winners who were told "accepted".
+	Admitted, Accepted int64
+	// Issued counts coupons, Delayed the winners whose record is tried again, Dead those who wait for an operator.
+	Issued, Delayed, Dead int64
+	Remaining             int64
+	// AppliedRate and IssuedRate are per second, over the last seconds; -1 while they are not known.
+	AppliedRate, IssuedRate float64
+	// GateClosed says why nobody is admitted; GateError that the gate could not be asked, CountsError the ledger.
+	GateClosed, GateError, CountsError string
+}
+
+// unknown stands for a figure that could not be had.
+const unknown = -1
+
+// phaseOf says in one word what a campaign does now.
+func phaseOf(campaign domain.Campaign, at time.Time) string {
+	switch {
+	case campaign.State == domain.CampaignEnded || !at.Before(campaign.EndsAt):
+		return "ended"
+	case campaign.State == domain.CampaignPaused:
+		return "paused"
+	case at.Before(campaign.StartsAt):
+		return "scheduled"
+	}
+	return "open"
+}
+
+// segment is a part of a campaign's quota, in thousandths.
+type segment struct {
+	Kind         string
+	Start, Width int64
+}
+
+const segmentTotal = 1000
+
+// Segments share the quota out among what became of it; what is left over is drawn as the rest.
+func (f campaignFigures) Segments() []segment {
+	parts := []struct {
+		kind  string
+		count int64
+	}{{"issued", f.Issued}, {"moving", f.Moving()}, {"delayed", f.Delayed}, {"dead", f.Dead}}
+	var segments []segment
+	start := int64(0)
+	for _, part := range parts {
+		if part.count <= 0 || f.Quota <= 0 {
+			continue
+		}
+		width := min(max(part.count*segmentTotal/f.Quota, 2), segmentTotal-start) // what is there is seen
+		segments = append(segments, segment{Kind: part.kind, Start: start, Width: width})
+		start += width
+	}
+	return segments
+}
+
+// Moving counts the winners who have neither a coupon nor a fail event: their records are on the way.
+func (f campaignFigures) Moving() int64 {
+	if f.Admitted == unknown || f.Issued == unknown {
+		return unknown
+	}
+	return max(f.Admitted-f.Issued-f.Delayed-f.Dead, 0)
+}
+
+// loadOverview asks all stores, and leaves out what one that is away would have told.
+func (k *console) loadOverview(ctx context.Context) overview {
+	s := k.server
+	found := overview{At: now()}
+	found.Readiness, _, _ = s.readiness.get(ctx)
+	found.Pipeline = k.pipelineState(ctx)
+	if s.ports.Auditor != nil {
+		audits, err := s.ports.Auditor.LastAudits(ctx, "")
+		if found.Audits = audits; err != nil {
+			found.AuditError = harmless(err)
+		}
+	}
+	campaigns := s.directory.all(ctx)
+	slices.SortStableFunc(campaigns, func(a, b domain.Campaign) int { return order(a, found.At) - order(b, found.At) })
+	if found.More = len(campaigns) - maxWatched; found.More > 0 {
+		campaigns = campaigns[:maxWatched]
+	}
+	found.More = max(found.More, 0)
+	totals, err := s.ports.FunnelReader.FunnelTotals(ctx)
+	if err != nil {
+		found.FunnelError = harmless(err)
+	}
+	found.Campaigns = k.askAll(ctx, campaigns, found.At)
+	for i := range found.Campaigns {
+		addFunnel(&found.Campaigns[i], totals, err != nil)
+	}
+	k.rates.rate(&found)
+	found.Alerts = alertsOf(found)
+	return found
+}
+
+// order puts what goes on first and what is over last.
+func order(campaign domain.Campaign, at time.Time) int {
+	return slices.Index([]string{"open", "paused", "scheduled", "ended"}, phaseOf(campaign, at))
+}
+
+// askAll asks the gate and the ledger about each campaign, a few at a time.
+func (k *console) askAll(ctx context.Context, campaigns []domain.Campaign, at time.Time) []campaignFigures {
+	figures := make([]campaignFigures, len(campaigns))
+	var asked sync.WaitGroup
+	places := make(chan struct{}, 8)
+	for i, campaign := range campaigns {
+		asked.Go(func() {
+			places <- struct{}{}
+			defer func() { <-places }()
+			figures[i] = k.askOne(ctx, campaign, at)
+		})
+	}
+	asked.Wait()
+	return figures
+}
+
+func (k *console) askOne(ctx context.Context, campaign domain.Campaign, at time.Time) campaignFigures {
+	figures := campaignFigures{Campaign: campaign, Phase: phaseOf(campaign, at), AppliedRate: unknown, IssuedRate: unknown}
+	figures.Admitted, figures.Remaining, figures.Issued = unknown, unknown, unknown
+	found, _, err := k.server.figures.of(ctx, campaign.Code)
+	if err != nil {
+		figures.GateError, figures.CountsError = harmless(err), harmless(err)
+		return figures
+	}
+	if found.countsErr == nil {
+		figures.Issued, figures.Dead = found.counts.Issued, found.counts.Dead
+		figures.Delayed = found.counts.Delayed - found.counts.Dead
+	} else {
+		figures.CountsError = harmless(found.countsErr)
+	}
+	switch {
+	case found.reportErr != nil:
+		figures.GateError = harmless(found.reportErr)
+	case found.report.Closed != "":
+		figures.GateClosed = found.report.Closed
+	default:
+		figures.Admitted, figures.Remaining = found.report.Winners, found.report.Remaining()
+	}
+	return figures
+}
+
+// addFunnel adds what was counted of answers.
+func addFunnel(figures *campaignFigures, totals []domain.FunnelCount, away bool) {
+	if away {
+		figures.Applied, figures.Refused, figures.Accepted = unknown, unknown, unknown
+		return
+	}
+	for _, total := range totals {
+		if total.Campaign != figures.Code || total.Outcome == domain.FunnelIssued {
+			continue
+		}
+		figures.Applied += total.Count
+		switch {
+		case domain.IsFunnelRefusal(total.Outcome):
+			figures.Refused += total.Count
+		case total.Outcome == domain.FunnelAccepted:
+			figures.Accepted += total.Count
+		}
+	}
+}
+
+// rateWindow is over how long a rate is taken: the counts come in every few seconds.
+const rateWindow = 10 * time.Second
+
+// rates remembers the counts of the last seconds.
+type rates struct {
+	mu   sync.Mutex
+	seen map[string][]countAt
+}
+
+type countAt struct {
+	at              time.Time
+	applied, issued int64
+}
+
+// rate fills in the rates of the campaigns, and forgets those that are gone.
+func (r *rates) rate(found *overview) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	kept := make(map[string][]countAt, len(found.Campaigns))
+	for i := range found.Campaigns {
+		figures := &found.Campaigns[i]
+		if figures.Applied == unknown || figures.Issued == unknown {
+			continue
+		}
+		newest := countAt{at: found.At, applied: figures.Applied, issued: figures.Issued}
+		counts := append(within(r.seen[figures.Code], found.At), newest)
+		kept[figures.Code] = counts
+		if seconds := newest.at.Sub(counts[0].at).Seconds(); seconds >= 1 {
+			figures.AppliedRate = max(float64(newest.applied-counts[0].applied)/seconds, 0)
+			figures.IssuedRate = max(float64(newest.issued-counts[0].issued)/seconds, 0)
+		}
+	}
+	r.seen = kept
+}
+
+func within(counts []countAt, at time.Time) []countAt {
+	first := slices.IndexFunc(counts, func(count countAt) bool { return at.Sub(count.at) <= rateWindow })
+	if first < 0 {
+		return nil
+	}
+	return slices.Clone(counts[first:])
+}
+
+// all gives the campaigns, in the order of their codes; none when they were never read and can't be read now.
+func (d *directory) all(ctx context.Context) []domain.Campaign {
+	if !d.loaded() {
+		_ = d.refresh(ctx) // what depends on it says that the ledger is away
+	}
+	known := d.current.Load()
+	if known == nil {
+		return nil
+	}
+	campaigns := make([]domain.Campaign, 0, len(*known))
+	for _, campaign := range *known {
+		campaigns = append(campaigns, campaign)
+	}
+	slices.SortFunc(campaigns, func(a, b domain.Campaign) int { return strings.Compare(a.Code, b.Code) })
+	return campaigns
+}
+
+// figuresOf gives the figures of one campaign, which may be among those that an overview leaves out.
+func (k *console) figuresOf(ctx context.Context, found overview, campaign domain.Campaign) campaignFigures {
+	at := slices.IndexFunc(found.Campaigns, func(figures campaignFigures) bool { return figures.Code == campaign.Code })
+	if at >= 0 {
+		figures := found.Campaigns[at]
+		figures.Campaign, figures.Phase = campaign, phaseOf(campaign, now()) // as it was changed a moment ago
+		return figures
+	}
+	figures := k.askOne(ctx, campaign, now())
+	totals, err := k.server.ports.FunnelReader.FunnelTotals(ctx)
+	addFunnel(&figures, totals, err != nil)
+	return figures
+}
