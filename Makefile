@@ -10,7 +10,7 @@ SERVERS := docker/servers.sh
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build run loadtest test test-real chaos bench fuzz lint fmt fmt-check vet up down compose-check clean
+.PHONY: help build run loadtest test test-real chaos bench fuzz lint fmt fmt-check vet up down compose-check k6-check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +86,13 @@ compose-check: ## check docker/compose.yaml, where Docker's compose plugin is in
 		echo "docker/compose.yaml is valid"; \
 	else \
 		echo "no compose plugin here: docker/compose.yaml is not checked"; \
+	fi
+
+k6-check: ## check the syntax of the k6 script, where Node is installed
+	@if node --version >/dev/null 2>&1; then \
+		node --check --input-type=module - < loadtest/k6/apply.js && echo "loadtest/k6/apply.js has no syntax errors"; \
+	else \
+		echo "no Node here: loadtest/k6/apply.js is not checked"; \
 	fi
 
 clean: ## delete what was built (not the data)

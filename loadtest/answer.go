@@ -48,7 +48,8 @@ type Answer struct {
 	Slot domain.Slot
 	// AnsweredFor is the user that the body names; 0 when it names none.
 	AnsweredFor domain.UserID
-	// Latency is of the last request alone, without the waits between retries.
+	// Latency is of the last request alone, without the waits between retries. In the open loop that of a first request
+	// counts from the moment at which it was to be sent.
 	Latency time.Duration
 	// Retries is how often the application was sent again.
 	Retries int

@@ -16,15 +16,13 @@ func BenchmarkClosedLoop(b *testing.B) {
 	}))
 	defer server.Close()
 	cfg := Config{BaseURL: server.URL, Users: b.N, Concurrency: 64}.withDefaults()
-	transport := newTransport(cfg.Concurrency)
-	defer transport.CloseIdleConnections()
-	sender, err := newApplicant(cfg, "welcome", transport, newRecorder())
+	sender, err := newApplicant(cfg, "welcome", newRecorder())
 	if err != nil {
 		b.Fatal(err)
 	}
 	users := shuffledUsers(cfg)
 	b.ReportAllocs()
 	b.ResetTimer()
-	closedLoop(b.Context(), sender, users, cfg.Concurrency)
+	send(b.Context(), sender, users, cfg)
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
 }

@@ -12,18 +12,9 @@ import (
 	"firstcome/domain"
 )
 
-// newTransport keeps one connection open for each application under way and goes to no proxy, so that the load
-// arrives where BaseURL says.
-func newTransport(concurrency int) *http.Transport {
-	return &http.Transport{
-		Proxy:               nil,
-		MaxConnsPerHost:     concurrency,
-		MaxIdleConns:        concurrency,
-		MaxIdleConnsPerHost: concurrency,
-		IdleConnTimeout:     time.Minute,
-		TLSHandshakeTimeout: 10 * time.Second,
-		DisableCompression:  true,
-	}
+// newTransport goes to no proxy, as the load doesn't.
+func newTransport() *http.Transport {
+	return &http.Transport{Proxy: nil, IdleConnTimeout: time.Minute, TLSHandshakeTimeout: 10 * time.Second, DisableCompression: true}
 }
 
 // client speaks to the parts of the API that are not under load: campaigns, coupons and fail events.

@@ -16,6 +16,10 @@ const (
 	MaxUsers = 10_000_000
 	// MaxConcurrency bounds the connections of one run.
 	MaxConcurrency = 10_000
+	// MaxRate bounds the arrivals a second of the open loop.
+	MaxRate = 1e6
+	// MaxLength bounds the time over which users of the open loop come.
+	MaxLength = 24 * time.Hour
 )
 
 // Config says what a run does. A field that is 0 or empty takes the default that its comment states.
@@ -37,8 +41,17 @@ type Config struct {
 	// FirstUserID is the lowest user ID, the others follow it; default 1. Generators that share a campaign need ranges
 	// of their own, else one is surprised by the coupons of another.
 	FirstUserID int64
-	// Concurrency is how many applications are under way at any time; default 32.
+	// Concurrency is how many applications are under way at the most, each on a connection of its own; default 32, in
+	// the open loop 1000.
 	Concurrency int
+	// Rate makes the loop an open one: so many users come a second, whether or not those before them were answered. 0 is
+	// the closed loop.
+	Rate float64
+	// Ramp is how long the rate rises, evenly, from nothing to Rate.
+	Ramp time.Duration
+	// BurstUsers of the users come all at once at BurstAt, counted from the start, beside those who come at the rate.
+	BurstUsers int
+	BurstAt    time.Duration
 	// Seed decides the order of the users; default a random one, which is printed.
 	Seed uint64
 	// RequestTimeout bounds one request; default 10 s. An application that is not answered in time counts as unknown.
@@ -64,6 +77,9 @@ func (c Config) withDefaults() Config {
 	c.Quota = orDefault(c.Quota, 100)
 	c.Users = orDefault(c.Users, 1000)
 	c.FirstUserID = orDefault(c.FirstUserID, 1)
+	if c.Rate > 0 {
+		c.Concurrency = orDefault(c.Concurrency, 1000)
+	}
 	c.Concurrency = orDefault(c.Concurrency, 32)
 	c.RequestTimeout = orDefault(c.RequestTimeout, 10*time.Second)
 	c.MaxRetries = orDefault(c.MaxRetries, 10)
@@ -91,7 +107,29 @@ func (c Config) check() error {
 			return err
 		}
 	}
-	return c.checkNumbers()
+	if err := c.checkNumbers(); err != nil {
+		return err
+	}
+	return c.checkArrivals()
+}
+
+// checkArrivals looks at the open loop's settings, which mean nothing without a rate.
+func (c Config) checkArrivals() error {
+	switch {
+	case !(c.Rate >= 0 && c.Rate <= MaxRate):
+		return domain.Invalid("rate", "rate must be 0 to %.0f a second", MaxRate)
+	case c.Rate == 0 && (c.Ramp != 0 || c.BurstUsers != 0 || c.BurstAt != 0):
+		return domain.Invalid("rate", "ramp and burst need a rate")
+	case c.Ramp < 0 || c.Ramp > MaxLength || c.BurstAt < 0 || c.BurstAt > MaxLength:
+		return domain.Invalid("ramp", "ramp and the time of the burst must be 0 to %s", MaxLength)
+	case c.BurstUsers < 0 || c.BurstUsers > c.Users:
+		return domain.Invalid("burst_users", "burst_users must be 0 to the number of users, %d", c.Users)
+	case c.BurstAt > 0 && c.BurstUsers == 0:
+		return domain.Invalid("burst_users", "a burst needs users")
+	case c.Rate > 0 && float64(c.Users)/c.Rate > (MaxLength-c.Ramp).Seconds():
+		return domain.Invalid("rate", "%d users would come for longer than %s", c.Users, MaxLength)
+	}
+	return nil
 }
 
 func (c Config) checkNumbers() error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -20,6 +21,9 @@ func TestARunThatMakesNoSenseIsRefusedByField(t *testing.T) {
 		"first_user_id":   {FirstUserID: math.MaxInt64 - 10},
 		"concurrency":     {Concurrency: MaxConcurrency + 1},
 		"max_retries":     {MaxRetries: -1},
+		"rate":            {Ramp: time.Second},
+		"ramp":            {Rate: 1, Ramp: -1},
+		"burst_users":     {Rate: 1, BurstUsers: 1001},
 		"request_timeout": {RequestTimeout: -1},
 		"open_timeout":    {OpenTimeout: -1},
 		"settle_timeout":  {SettleTimeout: -1},

@@ -1,9 +1,10 @@
 // Package loadtest sends one application for each of many users to a running firstcome and checks, user by user,
 // that what was promised is what was issued. It speaks HTTP only, and so measures what an applicant meets.
 //
-// The generator is a closed loop: a fixed number of applications is under way, and the next one starts when one is
-// answered. A slow server is therefore asked less often, and the latencies say nothing about a crowd that does not
-// wait for its turn.
+// The generator is a closed loop or an open one (loop.go). In the closed loop a fixed number of applications is under
+// way, and the next one starts when one is answered: a slow server is asked less often, and the latencies say nothing
+// about a crowd that does not wait for its turn. In the open loop users come at given times, whatever the server does,
+// and latencies count from those times.
 package loadtest
 
 import (
@@ -11,9 +12,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net/http"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"firstcome/domain"
@@ -40,20 +38,19 @@ func Run(ctx context.Context, cfg Config, out io.Writer) (Report, error) {
 		return Report{}, err
 	}
 	cfg.Seed = orDefault(cfg.Seed, rand.Uint64())
-	transport := newTransport(cfg.Concurrency)
+	transport := newTransport()
 	defer transport.CloseIdleConnections()
-	r := &run{cfg: cfg, out: out, transport: transport, client: newClient(cfg, transport)}
+	r := &run{cfg: cfg, out: out, client: newClient(cfg, transport)}
 	err := r.do(ctx)
 	return r.report, err
 }
 
 type run struct {
-	cfg       Config
-	out       io.Writer
-	transport *http.Transport
-	client    *client
-	report    Report
-	answers   []Answer
+	cfg     Config
+	out     io.Writer
+	client  *client
+	report  Report
+	answers []Answer
 }
 
 func (r *run) do(ctx context.Context) error {
@@ -77,6 +74,7 @@ func (r *run) prepare(ctx context.Context) error {
 	code := orDefault(r.cfg.Campaign, newCampaignCode(time.Now()))
 	r.report.Campaign, r.report.Seed = code, r.cfg.Seed
 	r.report.Users, r.report.Concurrency = r.cfg.Users, r.cfg.Concurrency
+	r.report.Rate, r.report.Ramp, r.report.BurstAt, r.report.BurstUsers = r.cfg.Rate, r.cfg.Ramp, r.cfg.BurstAt, r.cfg.BurstUsers
 	err := r.client.createCampaign(ctx, code, r.cfg.Quota)
 	exists := r.cfg.Campaign != "" && domain.CodeOf(err) == domain.CodeConflict
 	if err != nil && !exists {
@@ -106,20 +104,21 @@ func newCampaignCode(now time.Time) string {
 // load sends the applications and measures them.
 func (r *run) load(ctx context.Context) error {
 	measured := newRecorder()
-	sender, err := newApplicant(r.cfg, r.report.Campaign, r.transport, measured)
+	sender, err := newApplicant(r.cfg, r.report.Campaign, measured)
 	if err != nil {
 		return err
 	}
 	if r.cfg.Progress {
 		shown, interval := displayFor(r.out, r.cfg.Users)
-		defer watch(shown, interval, measured.answered.Load)()
+		defer watch(shown, interval, measured.progress)()
 	}
 	users := shuffledUsers(r.cfg)
 	began := time.Now()
-	r.answers = closedLoop(ctx, sender, users, r.cfg.Concurrency)
+	r.answers = send(ctx, sender, users, r.cfg)
 	r.report.Elapsed = time.Since(began)
 	r.report.Answers, r.report.Retried = tally(r.answers), measured.retries
 	r.report.Requests, r.report.Latency = measured.requests, measured.percentiles()
+	r.report.Intervals, r.report.Latest = measured.finish(), time.Duration(measured.latest.Load())
 	r.report.PerSecond = float64(measured.requests) / r.report.Elapsed.Seconds()
 	return ctx.Err()
 }
@@ -133,29 +132,6 @@ func shuffledUsers(cfg Config) []domain.UserID {
 	random := rand.New(rand.NewPCG(cfg.Seed, 0))
 	random.Shuffle(len(users), func(i, j int) { users[i], users[j] = users[j], users[i] })
 	return users
-}
-
-// closedLoop lets concurrency workers apply for the users, each for the next one as soon as it has an answer, and
-// gives the answers in the order of users. When the context ends, the rest of the users stay NotSent.
-func closedLoop(ctx context.Context, sender *applicant, users []domain.UserID, concurrency int) []Answer {
-	answers := make([]Answer, len(users))
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(concurrency, len(users)) {
-		workers.Go(func() {
-			own := new(scratch)
-			for ctx.Err() == nil {
-				index := int(next.Add(1)) - 1
-				if index >= len(users) {
-					return
-				}
-				answers[index] = sender.apply(ctx, users[index], own)
-				sender.recorder.answered.Add(1)
-			}
-		})
-	}
-	workers.Wait()
-	return answers
 }
 
 // compare waits until nothing is on its way any more, and then holds the promises against the coupons.

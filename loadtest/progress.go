@@ -3,7 +3,11 @@ package loadtest
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,16 +21,16 @@ const (
 	lineInterval = 2 * time.Second
 )
 
-// display shows how many of total users are done with.
+// display shows how many of all users are done with, and how fast.
 type display interface {
-	show(done int64)
-	// end shows the last number and leaves the output at the start of a line.
-	end(done int64)
+	show(now progress)
+	// end shows the last numbers and leaves the output at the start of a line.
+	end(now progress)
 }
 
 // watch shows the progress at each interval until stop is called, which shows it once more and waits until the
 // output is the caller's again.
-func watch(shown display, interval time.Duration, done func() int64) (stop func()) {
+func watch(shown display, interval time.Duration, read func() progress) (stop func()) {
 	finish := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -35,9 +39,9 @@ func watch(shown display, interval time.Duration, done func() int64) (stop func(
 		for {
 			select {
 			case <-ticker.C:
-				shown.show(done())
+				shown.show(read())
 			case <-finish:
-				shown.end(done())
+				shown.end(read())
 				return
 			}
 		}
@@ -56,6 +60,20 @@ func displayFor(out io.Writer, total int) (display, time.Duration) {
 	return lineDisplay{out: out, total: total}, lineInterval
 }
 
+// figures are the rate, the slowest of a hundred, and how often each status came.
+func (p progress) figures() string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%.0f/s  p99 %s ms", p.perSecond, inMilliseconds(p.p99))
+	for _, status := range slices.Sorted(maps.Keys(p.statuses)) {
+		name := strconv.Itoa(status)
+		if status == 0 {
+			name = "none"
+		}
+		fmt.Fprintf(&text, "  %s: %d", name, p.statuses[status])
+	}
+	return text.String()
+}
+
 type barDisplay struct {
 	out io.Writer
 	bar *progressbar.ProgressBar
@@ -65,17 +83,19 @@ func newBarDisplay(out io.Writer, total int) barDisplay {
 	return barDisplay{out: out, bar: progressbar.NewOptions(total,
 		progressbar.OptionSetWriter(out),
 		progressbar.OptionSetDescription("applying"),
-		progressbar.OptionSetItsString("users"),
+		progressbar.OptionSetWidth(20),
 		progressbar.OptionShowCount(),
-		progressbar.OptionShowIts(),
 	)}
 }
 
 // show ignores what the bar reports: it is decoration, and the run goes on without it.
-func (d barDisplay) show(done int64) { _ = d.bar.Set64(done) }
+func (d barDisplay) show(now progress) {
+	d.bar.Describe(now.figures())
+	_ = d.bar.Set64(now.done)
+}
 
-func (d barDisplay) end(done int64) {
-	_ = d.bar.Set64(done)
+func (d barDisplay) end(now progress) {
+	d.show(now)
 	_, _ = fmt.Fprintln(d.out)
 }
 
@@ -84,8 +104,8 @@ type lineDisplay struct {
 	total int
 }
 
-func (d lineDisplay) show(done int64) {
-	_, _ = fmt.Fprintf(d.out, "%d of %d users answered\n", done, d.total)
+func (d lineDisplay) show(now progress) {
+	_, _ = fmt.Fprintf(d.out, "%d of %d users answered  %s\n", now.done, d.total, now.figures())
 }
 
-func (d lineDisplay) end(done int64) { d.show(done) }
+func (d lineDisplay) end(now progress) { d.show(now) }

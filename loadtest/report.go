@@ -15,6 +15,14 @@ type Report struct {
 	Quota       int64
 	Seed        uint64
 	Concurrency int
+	// Rate is 0 for the closed loop; the others are those of Config.
+	Rate       float64
+	Ramp       time.Duration
+	BurstAt    time.Duration
+	BurstUsers int
+	// Latest is by how much an application of the open loop was sent later than it was to be, at the most. The generator
+	// was held up by the server, or is too slow for this rate itself.
+	Latest time.Duration
 	// Users applied, or were to: Answers counts them by their last answer ("202 accepted", "409 sold-out",
 	// "unknown (timeout)"). Those who were not asked because the run was stopped are missing there.
 	Users   int
@@ -26,6 +34,8 @@ type Report struct {
 	Elapsed   time.Duration
 	PerSecond float64
 	Latency   Latency
+	// Intervals are the seconds of the run in which anything was answered.
+	Intervals []Interval
 	// Settled is true once the campaign had settled and Comparison was made; SettledAfter is how long after the last
 	// answer that was seen, never less than a second, because a status may be that old.
 	Settled      bool
@@ -46,14 +56,32 @@ func (r Report) Print(out io.Writer) {
 func (r Report) printAnswers(out io.Writer) {
 	var text bytes.Buffer
 	fmt.Fprintf(&text, "campaign     %s, quota %d\n", r.Campaign, r.Quota)
-	fmt.Fprintf(&text, "users        %d, %d at a time, order by seed %d\n", r.Users, r.Concurrency, r.Seed)
+	fmt.Fprintf(&text, "users        %d, %s, order by seed %d\n", r.Users, r.loop(), r.Seed)
 	printCounts(&text, "answers", r.Answers)
 	printCounts(&text, "sent again", r.Retried)
 	fmt.Fprintf(&text, "throughput   %d requests in %.2f s, %.0f per second\n",
 		r.Requests, r.Elapsed.Seconds(), r.PerSecond)
-	fmt.Fprintf(&text, "latency_ms   p50 %s  p90 %s  p99 %s  max %s\n", inMilliseconds(r.Latency.P50),
-		inMilliseconds(r.Latency.P90), inMilliseconds(r.Latency.P99), inMilliseconds(r.Latency.Max))
+	fmt.Fprintf(&text, "latency_ms   p50 %s  p90 %s  p99 %s  p99.9 %s  max %s\n", inMilliseconds(r.Latency.P50),
+		inMilliseconds(r.Latency.P90), inMilliseconds(r.Latency.P99), inMilliseconds(r.Latency.P999), inMilliseconds(r.Latency.Max))
+	if r.Rate > 0 {
+		fmt.Fprintf(&text, "sent late    by %s ms at the most; latencies count from the time that was planned\n", inMilliseconds(r.Latest))
+	}
 	_, _ = out.Write(text.Bytes())
+}
+
+// loop says how the users came.
+func (r Report) loop() string {
+	if r.Rate == 0 {
+		return fmt.Sprintf("%d at a time", r.Concurrency)
+	}
+	text := fmt.Sprintf("%.6g/s", r.Rate)
+	if r.Ramp > 0 {
+		text += fmt.Sprintf(" after %s of ramp", r.Ramp)
+	}
+	if r.BurstUsers > 0 {
+		text += fmt.Sprintf(", %d at once at %s", r.BurstUsers, r.BurstAt)
+	}
+	return text + fmt.Sprintf(", on up to %d connections", r.Concurrency)
 }
 
 // printCounts writes one line for each label, in the order of the labels, so by HTTP status.

@@ -30,7 +30,7 @@ func TestPrintStatesMillisecondsAndCounts(t *testing.T) {
 		Campaign: "welcome", Quota: 100, Seed: 7, Users: 3, Concurrency: 2, Requests: 4, PerSecond: 8,
 		Elapsed: 500 * time.Millisecond, Answers: map[string]int{"409 sold-out": 2, "202 accepted": 1},
 		Latency: Latency{
-			P50: 1500 * time.Microsecond, P90: 2 * time.Millisecond, P99: 3 * time.Millisecond, Max: 1234 * time.Millisecond,
+			P50: 1500 * time.Microsecond, P90: 2 * time.Millisecond, P99: 3 * time.Millisecond, P999: 4 * time.Millisecond, Max: 1234 * time.Millisecond,
 		},
 	}
 	var out bytes.Buffer
@@ -40,15 +40,15 @@ users        3, 2 at a time, order by seed 7
 answers             1  202 accepted
                     2  409 sold-out
 throughput   4 requests in 0.50 s, 8 per second
-latency_ms   p50 1.50  p90 2.00  p99 3.00  max 1234.00
+latency_ms   p50 1.50  p90 2.00  p99 3.00  p99.9 4.00  max 1234.00
 settled      no: promises and coupons were not compared
 `, out.String())
 }
 
 func TestTheRecorderTakesLatenciesOutOfItsRange(t *testing.T) {
 	measured := newRecorder()
-	measured.record(Answer{Latency: -time.Second})
-	measured.record(Answer{Latency: 24 * time.Hour})
+	measured.record(Answer{Latency: -time.Second}, time.Now())
+	measured.record(Answer{Latency: 24 * time.Hour}, time.Now())
 	assert.EqualValues(t, 2, measured.requests)
 	assert.InDelta(t, 10*time.Minute, measured.percentiles().Max, float64(time.Second))
 }
@@ -68,8 +68,9 @@ func TestABrokenOutputEndsNoRun(t *testing.T) {
 
 func TestTheBarShowsTheNumberAndEndsItsLine(t *testing.T) {
 	var out bytes.Buffer
-	stop := watch(newBarDisplay(&out, 200), time.Hour, func() int64 { return 150 })
+	stop := watch(newBarDisplay(&out, 200), time.Hour, func() progress { return progress{done: 150, statuses: map[int]int64{202: 150}} })
 	stop()
 	assert.Contains(t, out.String(), "150/200")
+	assert.Contains(t, out.String(), "202: 150")
 	assert.True(t, strings.HasSuffix(out.String(), "\n"), "what is printed next must not continue the bar")
 }
