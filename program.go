@@ -36,6 +36,7 @@ type program struct {
 	auditor *retryer.Retryer
 	// funnel counts what becomes of applications, for operators.
 	funnel *funnel.Counters
+	heart  *heart
 }
 
 // newRegistry gives a registry that also reports on the process and the Go runtime.
@@ -52,6 +53,7 @@ func newProgram(config Config, at addresses) (*program, error) {
 	if p.stores, err = openStores(config, at, p.tools); err != nil {
 		return nil, err
 	}
+	p.heart = newHeart()
 	p.funnel = funnel.New(p.stores.ledger, p.tools.logger)
 	if err = p.makeRoles(); err != nil {
 		return nil, errors.Join(err, p.stores.close())
@@ -96,6 +98,7 @@ func (p *program) Run(ctx context.Context, listener net.Listener) error {
 
 	roles := &errgroup.Group{}
 	roles.Go(func() error { p.funnel.Run(background); return nil })
+	roles.Go(func() error { p.beat(background); return nil })
 	p.startRole(roles, roleConsumer, func() error { return p.consumer.Run(background) }, stopServing)
 	p.startRole(roles, roleRetryer, func() error { return p.retryer.Run(background) }, stopServing)
 

@@ -36,7 +36,7 @@ func (p *program) apiPorts() api.Ports {
 	ports.CouponFinder, ports.CouponRevoker = ledger, ledger
 	ports.FunnelReader, ports.Funnel = ledger, p.funnel
 	ports.Heartbeats, ports.ActionLog = ledger, ledger
-	ports.Pipeline, ports.Auditor = p.pipeline, p.auditor
+	ports.Pipeline, ports.Auditor, ports.Self = p.pipeline, p.auditor, p.heartbeat
 	return ports
 }
 
@@ -77,7 +77,7 @@ func (p *program) consumerConfig() consumer.Config {
 func (p *program) consumerPorts() consumer.Ports {
 	return consumer.Ports{
 		Source: p.stores.source, Coupons: p.stores.ledger, Gate: p.stores.gate, Mender: p.stores.gate,
-		Settings: p.stores.ledger, Campaigns: p.stores.ledger,
+		Settings: p.stores.ledger, Campaigns: p.stores.ledger, Funnel: p.funnel,
 	}
 }
 
@@ -94,6 +94,7 @@ func (p *program) retryerPorts() retryer.Ports {
 		Campaigns: ledger, Claimer: ledger, Settler: ledger, LedgerRebuild: ledger, Revocations: ledger,
 		Gate: gate, GateReader: gate, Mender: gate, Pending: gate, GateRebuild: gate,
 		Publisher: p.stores.publisher, Tail: p.stores.tail,
+		Settings: ledger, Funnel: p.funnel,
 		Audit: retryer.AuditPorts{Gate: gate, Restorer: gate, Ledger: ledger, Store: ledger},
 	}
 }

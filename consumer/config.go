@@ -48,6 +48,13 @@ type Ports struct {
 	Settings SettingReader
 	// Campaigns may be nil: a default campaign that does not exist then looks like a closed gate, and pauses the consumer.
 	Campaigns CampaignFinder
+	// Funnel may be nil; else it is told of the coupons that are new.
+	Funnel FunnelCounter
+}
+
+// FunnelCounter counts, in memory, what becomes of applications.
+type FunnelCounter interface {
+	Count(campaign string, outcome domain.FunnelOutcome, n int64)
 }
 
 // Disputer is told of contradictions between the gate and the ledger; part of domain.GateMender.

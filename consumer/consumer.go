@@ -22,6 +22,7 @@ type Consumer struct {
 	throttle *throttle
 	pace     *pacemaker
 	brake    *brake
+	hold     hold
 
 	running    atomic.Bool
 	auto       atomic.Bool
@@ -67,7 +68,10 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 
 // State may be called at any time.
 func (c *Consumer) State() State {
-	paused, since := c.brake.state()
+	paused, since := c.hold.state()
+	if paused == "" {
+		paused, since = c.brake.state()
+	}
 	return State{
 		Running:       c.running.Load(),
 		Paused:        paused,
@@ -130,6 +134,9 @@ func (c *Consumer) finish(ctx context.Context, b *batch) error {
 // try goes through the steps 2 to 8 with what is not done yet. What waits for a closed gate does not keep the
 // rest from being stored. It waits under ctx and works under work, which lives a little longer.
 func (c *Consumer) try(ctx, work context.Context, b *batch) error {
+	if err := c.hold.wait(ctx); err != nil {
+		return err
+	}
 	if err := c.recordUnparsable(work, b.unparsable()); err != nil {
 		return err
 	}
@@ -165,7 +172,7 @@ func outlive(ctx context.Context, grace time.Duration) (context.Context, context
 	return work, func() { stop(); cancel() }
 }
 
-// readSetting takes over the limit that operators set, if the ledger can be asked; else the last one stays.
+// readSetting takes over what operators set, the limit and the hold, if the ledger can be asked; else the last stays.
 func (c *Consumer) readSetting(ctx context.Context) {
 	c.throttle.setShare(c.ports.Source.Share())
 	if c.ports.Settings == nil {
@@ -173,6 +180,9 @@ func (c *Consumer) readSetting(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, settingTimeout)
 	defer cancel()
+	if held, err := c.ports.Settings.Setting(ctx, domain.SettingConsumers); err == nil && c.hold.set(held == domain.ConsumersPaused) {
+		c.logger.Info("an operator has paused the consumers, or let them run again", "setting", held)
+	}
 	text, err := c.ports.Settings.Setting(ctx, domain.SettingRowsPerSecond)
 	if err != nil {
 		return

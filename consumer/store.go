@@ -108,6 +108,9 @@ func (c *Consumer) storeRows(
 	}
 	c.rowsStored.Add(int64(counts[domain.Stored]))
 	c.metrics.rowsStored.Add(float64(counts[domain.Stored]))
+	if c.ports.Funnel != nil {
+		c.ports.Funnel.Count(campaign, domain.FunnelIssued, int64(counts[domain.Stored]))
+	}
 	return results, err
 }
 

@@ -1,6 +1,7 @@
 package retryer
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -117,6 +118,19 @@ type Ports struct {
 	Tail      domain.TailReader
 	// Audit is what an audit needs besides.
 	Audit AuditPorts
+	// Settings may be nil: then no operator can have the jobs run at once. Funnel may be nil as well.
+	Settings SettingReader
+	Funnel   FunnelCounter
+}
+
+// SettingReader reads what operators change while running; part of domain.SettingStore.
+type SettingReader interface {
+	Setting(ctx context.Context, name string) (string, error)
+}
+
+// FunnelCounter counts, in memory, what becomes of applications.
+type FunnelCounter interface {
+	Count(campaign string, outcome domain.FunnelOutcome, n int64)
 }
 
 // AuditPorts are what an audit needs besides the other ports.

@@ -28,6 +28,9 @@ type Retryer struct {
 	// unsettled are claimed events whose attempt could not be ended because the ledger went away.
 	unsettledMu sync.Mutex
 	unsettled   []domain.FailEvent
+	// states are how the jobs do, by name.
+	statesMu sync.Mutex
+	states   map[string]domain.JobState
 	// auditing is held by the one audit that this process may run at a time.
 	auditing sync.Mutex
 }
@@ -53,6 +56,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		logger:  logger,
 		watch:   newWatch(cfg.RebuildPatience),
 		slots:   newRebuildSlots(cfg.ConcurrentRebuilds),
+		states:  map[string]domain.JobState{},
 	}, nil
 }
 
@@ -80,8 +84,17 @@ func (r *Retryer) jobs() []job {
 // Run runs the jobs until the context ends, waits for those under way, and returns nil.
 func (r *Retryer) Run(ctx context.Context) error {
 	scheduler := newScheduler(r.logger)
+	var wanted []cron.Job
 	for _, j := range r.jobs() {
-		scheduler.Schedule(interval(j.every), r.runner(ctx, j))
+		r.noteNext(j, time.Now())
+		entry := scheduler.Schedule(interval(j.every), r.runner(ctx, j))
+		if j.name != "audit" { // takes long, and has a call of its own
+			wanted = append(wanted, scheduler.Entry(entry).WrappedJob)
+		}
+	}
+	if r.ports.Settings != nil {
+		look := r.requests(wanted)
+		scheduler.Schedule(interval(requestEvery), cron.FuncJob(func() { look(ctx) }))
 	}
 	scheduler.Start()
 	<-ctx.Done()
@@ -113,9 +126,11 @@ func (r *Retryer) runner(ctx context.Context, j job) cron.Job {
 			return
 		}
 		result := "panic"
+		r.noteNext(j, time.Now())
 		defer func() { r.metrics.jobs.WithLabelValues(j.name, result).Inc() }()
 		err := j.run(ctx)
 		result = resultOf(err)
+		r.noteEnd(j, time.Now(), err)
 		mu.Lock()
 		defer mu.Unlock()
 		switch {

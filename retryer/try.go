@@ -39,6 +39,9 @@ func (t *try) store(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
+		if result.Outcome == domain.Stored && t.ports.Funnel != nil {
+			t.ports.Funnel.Count(t.winner.Campaign, domain.FunnelIssued, 1)
+		}
 		if result.Outcome != domain.OtherEpoch || t.winner.Slot < 1 {
 			return t.conclude(result.Outcome)
 		}

@@ -109,7 +109,7 @@ func (s selection) ranges(db *gorm.DB) []*gorm.DB {
 	byIndex := s.ledger.backend.byIndex
 	switch {
 	case s.filter.UserID != 0:
-		return []*gorm.DB{s.conditions(db.Table(byIndex("fail_event", "fail_event_user"))).Where(s.cells())}
+		return []*gorm.DB{s.cells(s.conditions(db.Table(byIndex("fail_event", "fail_event_user"))))}
 	case s.filter.Status != "" || s.filter.Reason != "" || s.idle:
 		return s.cellRanges(db)
 	case s.filter.Campaign != "":
@@ -155,16 +155,15 @@ func (s selection) reasons() []domain.FailReason {
 	return []domain.FailReason{s.filter.Reason}
 }
 
-// cells are conditions on status and reason for a query that does not read their index.
-func (s selection) cells() map[string]any {
-	cells := map[string]any{}
+// cells are the conditions on status and reason for a query that does not read their index.
+func (s selection) cells(query *gorm.DB) *gorm.DB {
 	if s.filter.Status != "" || s.idle {
-		cells["status"] = s.statuses()
+		query = query.Where("status IN ?", s.statuses())
 	}
 	if s.filter.Reason != "" {
-		cells["reason"] = s.filter.Reason
+		query = query.Where("reason = ?", s.filter.Reason)
 	}
-	return cells
+	return query
 }
 
 // conditions are all but those on status and reason.

@@ -52,7 +52,7 @@ func RunLedger(t *testing.T, open func(t *testing.T) Ledger) {
 	t.Helper()
 	for _, group := range []map[string]func(*testing.T, Ledger){
 		ledgerCampaignTests, ledgerCouponTests, ledgerFailEventTests, ledgerClaimTests, ledgerOperatorTests,
-		ledgerReaderTests, ledgerConcurrencyTests, ledgerAuditTests,
+		ledgerReaderTests, ledgerConcurrencyTests, ledgerAuditTests, ledgerOperationTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) { test(t, open(t)) })
