@@ -22,6 +22,7 @@ func (s *Server) applicantRoutes() []route {
 		{http.MethodPost, "/v1/campaigns/:code/apply", s.apply},
 		{http.MethodGet, "/v1/campaigns/:code", s.campaign},
 		{http.MethodGet, "/v1/campaigns/:code/coupons/:user_id", s.coupon},
+		{http.MethodGet, "/openapi.yaml", s.openAPIDocument},
 	}
 }
 
