@@ -10,7 +10,7 @@ SERVERS := docker/servers.sh
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build run loadtest test test-real chaos bench fuzz lint fmt fmt-check vet up down compose-check k6-check clean
+.PHONY: help build run loadtest test test-real schemathesis chaos bench fuzz lint fmt fmt-check vet up down compose-check k6-check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: ## all tests that need nothing but Go, with the race detector
 
 test-real: ## all tests, on real Redis, Kafka, MySQL and MariaDB; starts what isn't running
 	$(SERVERS) with go test -race -tags realservers -count=1 -p 1 -timeout 20m ./...
+
+schemathesis: ## hold the answers of a `make run` of its own against openapi.yaml; installs schemathesis into .tools
+	docker/schemathesis.sh
 
 chaos: ## break everything, in RUNS (3) runs of MINUTES (2) that begin with SEED (a random one), and check every promise
 	go run ./chaos -seed $(SEED) -runs $(RUNS) -minutes $(MINUTES)
