@@ -19,7 +19,7 @@ func TestShortRunsFindNoDifference(t *testing.T) {
 	require.NoError(t, err)
 
 	for name, plan := range map[string][]round{
-		"seed_1": newPlan(1, 25*time.Second, kindsOf(faults)),
+		"seed_1": newPlan(1, 20*time.Second, kindsOf(faults)),
 		// Redis has lost nothing, and must not forget whom Kafka has lost.
 		"kafka_loses_and_redis_restarts": {
 			{Steps: []step{{Fault: "retention passes the committed offset", Target: kafkaServer, At: time.Second, For: 2 * time.Second}}},
