@@ -36,6 +36,8 @@ type Config struct {
 	LogLevel    string   `env:"LOG_LEVEL" envDefault:"info" help:"debug, info, warn or error"`
 	LogFormat   string   `env:"LOG_FORMAT" envDefault:"text" help:"text or json"`
 
+	ProfileAddr string `env:"PROFILE_ADDR" help:"address for Go's profiler, host:port; none unless set, and never one that others reach"`
+
 	RedisAddrs        []string      `env:"REDIS_ADDRS" help:"one address, or several nodes of a Redis Cluster"`
 	RedisUsername     string        `env:"REDIS_USERNAME" help:"user name at Redis"`
 	RedisPassword     string        `env:"REDIS_PASSWORD" secret:"true" help:"password at Redis"`

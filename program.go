@@ -101,6 +101,7 @@ func (p *program) Run(ctx context.Context, listener net.Listener) error {
 	roles.Go(func() error { p.beat(background); return nil })
 	p.startRole(roles, roleConsumer, func() error { return p.consumer.Run(background) }, stopServing)
 	p.startRole(roles, roleRetryer, func() error { return p.retryer.Run(background) }, stopServing)
+	p.start(roles, "profiler", func() error { return serveProfiles(background, p.config.ProfileAddr) }, stopServing)
 
 	finished := make(chan error, 1)
 	go func() {
@@ -112,14 +113,17 @@ func (p *program) Run(ctx context.Context, listener net.Listener) error {
 }
 
 func (p *program) startRole(roles *errgroup.Group, role string, run func() error, onFailure func()) {
-	if !p.config.hasRole(role) {
-		return
+	if p.config.hasRole(role) {
+		p.start(roles, role, run, onFailure)
 	}
+}
+
+func (p *program) start(roles *errgroup.Group, name string, run func() error, onFailure func()) {
 	roles.Go(func() error {
 		err := run()
 		if err != nil {
 			onFailure()
-			return fmt.Errorf("%s: %w", role, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
 		return nil
 	})

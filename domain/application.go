@@ -24,6 +24,15 @@ type Admission struct {
 	EntrySize int
 }
 
+// Decision is the gate's answer for one user of a batch: the admission, or the refusal.
+type Decision struct {
+	Admission
+	Err error
+}
+
+// MaxBatch is how many users the gate decides in one step, during which it serves nobody else: a few milliseconds.
+const MaxBatch = 2048
+
 // GateReport is what the gate holds for one campaign, as its own script read it in one step.
 type GateReport struct {
 	// Closed says why nobody is admitted ("missing", "run-id", "count", ...); empty when the gate is open.

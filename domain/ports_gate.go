@@ -26,6 +26,17 @@ type Admitter interface {
 	Confirm(ctx context.Context, admission Admission) error
 }
 
+// BatchAdmitter is Admitter for the many who apply at the same time.
+type BatchAdmitter interface {
+	// AdmitAll is Admit for up to MaxBatch users of one campaign, in their order and in one step, and sets one decision
+	// for each. The new winners among them share one pending entry and one epoch. An error is everybody's: CodeGateClosed.
+	AdmitAll(ctx context.Context, campaign string, users []UserID, decisions []Decision) error
+	// HonourAll is Honour for many, as AdmitAll is Admit.
+	HonourAll(ctx context.Context, campaign string, users []UserID, decisions []Decision) error
+	// Acknowledge is PendingReader's; without entries it only compares the epoch. CodeEpochChanged, CodeGateClosed.
+	Acknowledge(ctx context.Context, campaign string, epoch int64, entryIDs []string) error
+}
+
 // GateReader tells what the gate holds, changing nothing.
 type GateReader interface {
 	// Lookup gives a known user's admission, with slot NoSlot for a revoked one. CodeNotFound: the user is not
@@ -53,7 +64,8 @@ type PendingReader interface {
 	// Pending gives up to limit entries, oldest first, that come after the entry ID (“” starts at the oldest).
 	// It works on a closed gate too; a missing stream is an empty one.
 	Pending(ctx context.Context, campaign, after string, limit int) ([]PendingEntry, error)
-	// Acknowledge removes entries whose winners are all in Kafka, if the gate is at this epoch. CodeEpochChanged.
+	// Acknowledge removes entries whose winners are all in Kafka, if the gate is at this epoch. CodeEpochChanged,
+	// CodeGateClosed: nothing is removed, and a rebuild reads the entries.
 	Acknowledge(ctx context.Context, campaign string, epoch int64, entryIDs []string) error
 }
 

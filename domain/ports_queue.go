@@ -12,6 +12,10 @@ type Publisher interface {
 	Publish(ctx context.Context, winner Winner) error
 	// PublishAll is Publish for many; nil only when every one of them was acknowledged.
 	PublishAll(ctx context.Context, winners []Winner) error
+	// PublishEach is Publish for many who must not wait for each other longer than needed: settled is told, by their
+	// places in winners, of those that were acknowledged (nil) and of those that were not (CodeOutcomeUnknown), group by
+	// group as the brokers answer, each of them once. It returns after the last call of settled.
+	PublishEach(ctx context.Context, winners []Winner, settled func(places []int, err error))
 }
 
 // Source gives the consumer its records, in the order of each partition, at least once.

@@ -57,6 +57,16 @@ func (c *calls) begin() bool {
 	return !c.closed
 }
 
+// retire lets what is under way end, within the limit, and closes.
+func (c *calls) retire(limit time.Duration) {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	finishes(limit, c.pending.Wait)
+	_ = c.client.Close() // fails what is still under way
+	c.pending.Wait()
+}
+
 // close closes the client, which ends its connections, and waits for the calls that were left.
 func (c *calls) close() {
 	c.mu.Lock()

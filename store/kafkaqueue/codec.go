@@ -24,24 +24,44 @@ const admittedAtLayout = "2006-01-02T15:04:05.000000Z"
 // maxQuotedBytes bounds what of a wrong value is quoted in a message.
 const maxQuotedBytes = 64
 
-// encode makes the record of a winner: key and value are the user ID as decimal text, the rest is in headers.
-func encode(topic string, winner domain.Winner) *sarama.ProducerMessage {
-	user := sarama.StringEncoder(winner.UserID.String())
-	return &sarama.ProducerMessage{
-		Topic: topic,
-		Key:   user,
-		Value: user,
-		Headers: []sarama.RecordHeader{
-			header(headerCampaign, winner.Campaign),
-			header(headerSlot, strconv.FormatInt(int64(winner.Slot), 10)),
-			header(headerAdmittedAt, winner.AdmittedAt.UTC().Format(admittedAtLayout)),
-			header(headerEpoch, strconv.FormatInt(winner.Epoch, 10)),
-		},
-	}
-}
+var (
+	nameCampaign   = []byte(headerCampaign)
+	nameSlot       = []byte(headerSlot)
+	nameAdmittedAt = []byte(headerAdmittedAt)
+	nameEpoch      = []byte(headerEpoch)
+)
 
-func header(name, value string) sarama.RecordHeader {
-	return sarama.RecordHeader{Key: []byte(name), Value: []byte(value)}
+// recordHeaders is how many headers each of our records has; recordText is about how much text stands in one.
+const (
+	recordHeaders = 4
+	recordText    = 96
+)
+
+// encode makes the records of winners, in few pieces of memory: key and value are the user ID as decimal text, the rest
+// is in headers.
+func encode(winners []domain.Winner) []sarama.Record {
+	records := make([]sarama.Record, len(winners))
+	headers := make([]sarama.RecordHeader, 0, recordHeaders*len(winners))
+	named := make([]*sarama.RecordHeader, 0, recordHeaders*len(winners))
+	text := make([]byte, 0, recordText*len(winners))
+	for i := range winners {
+		winner, record := &winners[i], &records[i]
+		start := len(text)
+		text = strconv.AppendInt(text, int64(winner.UserID), 10)
+		record.Key = text[start:len(text):len(text)]
+		record.Value = record.Key
+		add := func(name, longer []byte) {
+			headers = append(headers, sarama.RecordHeader{Key: name, Value: longer[len(text):len(longer):len(longer)]})
+			named = append(named, &headers[len(headers)-1])
+			text = longer
+		}
+		add(nameCampaign, append(text, winner.Campaign...))
+		add(nameSlot, strconv.AppendInt(text, int64(winner.Slot), 10))
+		add(nameAdmittedAt, winner.AdmittedAt.UTC().AppendFormat(text, admittedAtLayout))
+		add(nameEpoch, strconv.AppendInt(text, winner.Epoch, 10))
+		record.Headers = named[len(named)-recordHeaders:]
+	}
+	return records
 }
 
 // decode reads a record. It never fails: what can't be read becomes a delivery with a Problem.

@@ -12,14 +12,14 @@ import (
 	"firstcome/domain"
 )
 
-// sent gives a message as a consumer receives it.
-func sent(t require.TestingT, message *sarama.ProducerMessage) (value []byte, headers []*sarama.RecordHeader) {
-	value, err := message.Value.Encode()
-	require.NoError(t, err)
-	for i := range message.Headers {
-		headers = append(headers, &message.Headers[i])
-	}
-	return value, headers
+// sent gives a winner's record as a consumer receives it.
+func sent(winner domain.Winner) (value []byte, headers []*sarama.RecordHeader) {
+	record := encode([]domain.Winner{winner})[0]
+	return record.Value, record.Headers
+}
+
+func header(name, value string) sarama.RecordHeader {
+	return sarama.RecordHeader{Key: []byte(name), Value: []byte(value)}
 }
 
 func TestEveryWinnerSurvivesItsRecord(t *testing.T) {
@@ -31,7 +31,7 @@ func TestEveryWinnerSurvivesItsRecord(t *testing.T) {
 			AdmittedAt: time.UnixMicro(rapid.Int64Range(0, domain.NoEnd.UnixMicro()).Draw(t, "admitted")).UTC(),
 			Epoch:      rapid.Int64Min(0).Draw(t, "epoch"),
 		}
-		value, headers := sent(t, encode("topic", winner))
+		value, headers := sent(winner)
 		delivery := decode(domain.RecordPosition{}, value, headers)
 		require.NoError(t, delivery.Problem)
 		require.Equal(t, winner, delivery.Winner)
@@ -39,14 +39,24 @@ func TestEveryWinnerSurvivesItsRecord(t *testing.T) {
 	})
 }
 
+func TestRecordsMadeTogetherAreThoseMadeAlone(t *testing.T) {
+	together := winners(100)
+	for i, record := range encode(together) {
+		alone := encode(together[i : i+1])[0]
+		require.Equal(t, alone, record)
+		require.Equal(t, record.Key, record.Value)
+		require.Equal(t, together[i].UserID.String(), string(record.Key))
+	}
+}
+
 func TestAdmissionTimeIsWrittenInUTC(t *testing.T) {
 	at := time.Date(2030, 1, 1, 2, 0, 0, 1500, time.FixedZone("east", 2*60*60))
-	message := encode("topic", domain.Winner{Campaign: "a", UserID: 1, Slot: 1, AdmittedAt: at})
-	require.Equal(t, "2030-01-01T00:00:00.000001Z", string(message.Headers[2].Value))
+	_, headers := sent(domain.Winner{Campaign: "a", UserID: 1, Slot: 1, AdmittedAt: at})
+	require.Equal(t, "2030-01-01T00:00:00.000001Z", string(headers[2].Value))
 }
 
 func TestARepeatedHeaderIsAProblem(t *testing.T) {
-	value, headers := sent(t, encode("topic", domain.Winner{Campaign: "a", UserID: 1, Slot: 1, AdmittedAt: time.Unix(0, 0)}))
+	value, headers := sent(domain.Winner{Campaign: "a", UserID: 1, Slot: 1, AdmittedAt: time.Unix(0, 0)})
 	repeated := header(headerSlot, "2")
 	require.Error(t, decode(domain.RecordPosition{}, value, append(headers, &repeated)).Problem, "which slot would it be?")
 }
@@ -85,7 +95,7 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		require.NoError(t, domain.CheckCampaignCode(delivery.Winner.Campaign))
-		again, headersAgain := sent(t, encode("topic", delivery.Winner))
+		again, headersAgain := sent(delivery.Winner)
 		require.Equal(t, delivery.Winner, decode(domain.RecordPosition{}, again, headersAgain).Winner)
 	})
 }

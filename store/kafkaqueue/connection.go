@@ -4,24 +4,24 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"github.com/IBM/sarama"
 )
 
-// connection is one sarama producer with its client, until it breaks or is retired.
+// connection is one sarama client by which records are sent, until it breaks or is retired.
+//
+// Records go out as whole requests, one a broker, and not through sarama's AsyncProducer: that passes each record from
+// goroutine to goroutine five times, which cost more than all the rest of the way of a winner. What it does besides
+// (partitions, leaders, sending again) is done here and in Publisher for a batch at once.
 type connection struct {
-	client   sarama.Client
-	producer sarama.AsyncProducer
+	topic       string
+	client      sarama.Client
+	partitioner sarama.Partitioner
+	calls       *calls
 	// broken is closed when it no longer reaches Kafka; why holds the error then.
 	broken     chan struct{}
 	breaksOnce sync.Once
 	why        error
-	// retired is closed when nothing more may be sent. Senders hold the lock for reading, because sarama panics when
-	// a record comes after the producer's end.
-	retired chan struct{}
-	senders sync.RWMutex
 }
 
 var errRetired = errors.New("the connection is retired")
@@ -38,67 +38,146 @@ func connect(ctx context.Context, cfg Config) (*connection, error) {
 		calls.close()
 		return nil, err
 	}
-	producer, err := sarama.NewAsyncProducerFromClient(client)
-	if err != nil {
-		calls.close()
-		return nil, err
-	}
 	return &connection{
-		client: client, producer: producer, broken: make(chan struct{}), retired: make(chan struct{}),
+		topic: cfg.Topic, client: client, partitioner: client.Config().Producer.Partitioner(cfg.Topic), calls: calls,
+		broken: make(chan struct{}),
 	}, nil
 }
 
-// send hands a record to the producer. errRetired: it was not taken, and another connection may take it.
-func (c *connection) send(ctx context.Context, message *sarama.ProducerMessage) error {
-	c.senders.RLock()
-	defer c.senders.RUnlock()
-	select {
-	case <-c.retired:
-		return errRetired
-	default:
-	}
-	select {
-	case c.producer.Input() <- message:
-		return nil
-	case <-c.retired:
-		return errRetired
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+// parcel is some of the records of one call that are sent together.
+type parcel struct {
+	records []sarama.Record
+	// places says which of the records are meant.
+	places []int
+	// leadersMoved says that the leaders of partitions are to be asked for anew.
+	leadersMoved bool
+	// answered is told of each place once, from any goroutine, and must not block.
+	answered func(places []int, err error)
 }
 
-// collect tells settle of every record's end, from two goroutines; the channel is closed when the last one is settled.
-func (c *connection) collect(settle func(*receipt, error)) <-chan struct{} {
-	var collectors sync.WaitGroup
-	collectors.Go(func() {
-		for message := range c.producer.Successes() {
-			settleMessage(settle, message, nil)
-		}
-	})
-	collectors.Go(func() {
-		for failed := range c.producer.Errors() {
-			settleMessage(settle, failed.Msg, failed.Err)
-			c.judge(failed.Err)
-		}
-	})
-	finished := make(chan struct{})
+// send sends a parcel in the background. errRetired: it was not taken, and another connection may take it.
+func (c *connection) send(p parcel) error {
+	if !c.calls.begin() {
+		return errRetired
+	}
 	go func() {
-		collectors.Wait()
-		close(finished)
+		defer c.calls.pending.Done()
+		c.sort(p, func(broker *sarama.Broker, out *outgoing) { c.produce(broker, out, p.answered) })
 	}()
-	return finished
+	return nil
 }
 
-func settleMessage(settle func(*receipt, error), message *sarama.ProducerMessage, err error) {
-	if receipt, ours := message.Metadata.(*receipt); ours {
-		settle(receipt, err)
+// outgoing is a request to one broker, and the places of the records in it by their partition.
+type outgoing struct {
+	request *sarama.ProduceRequest
+	places  map[int32][]int
+}
+
+// sort makes one request for each broker that leads partitions of the parcel.
+func (c *connection) sort(p parcel, send func(*sarama.Broker, *outgoing)) {
+	if p.leadersMoved {
+		_ = c.client.RefreshMetadata(c.topic) // if it fails, the old leaders answer the same again
 	}
+	byPartition, err := c.partitions(p)
+	if err != nil {
+		c.judge(err)
+		p.answered(p.places, err)
+		return
+	}
+	requests := map[*sarama.Broker]*outgoing{}
+	for partition, places := range byPartition {
+		leader, err := c.client.Leader(c.topic, partition)
+		if err != nil {
+			c.judge(err)
+			p.answered(places, err)
+			continue
+		}
+		if requests[leader] == nil {
+			requests[leader] = &outgoing{c.newRequest(), map[int32][]int{}}
+		}
+		requests[leader].places[partition] = places
+		requests[leader].request.AddBatch(c.topic, partition, newBatch(p.records, places))
+	}
+	for leader, out := range requests {
+		send(leader, out)
+	}
+}
+
+// partitions gives the places of a parcel's records by the partition of each.
+func (c *connection) partitions(p parcel) (map[int32][]int, error) {
+	all, err := c.client.Partitions(c.topic)
+	if err != nil {
+		return nil, err
+	}
+	byPartition := make(map[int32][]int, len(all))
+	var key recordKey
+	message := &sarama.ProducerMessage{Key: &key}
+	for _, place := range p.places {
+		key = p.records[place].Key
+		partition, err := c.partitioner.Partition(message, int32(len(all)))
+		if err != nil {
+			return nil, err
+		}
+		byPartition[partition] = append(byPartition[partition], place)
+	}
+	return byPartition, nil
+}
+
+// recordKey is a key as the partitioner takes it; a pointer to it costs no memory for each record.
+type recordKey []byte
+
+func (k *recordKey) Encode() ([]byte, error) { return *k, nil }
+func (k *recordKey) Length() int             { return len(*k) }
+
+func (c *connection) produce(broker *sarama.Broker, out *outgoing, answered func([]int, error)) {
+	c.calls.pending.Add(1) // send holds it above 0
+	err := broker.AsyncProduce(out.request, func(response *sarama.ProduceResponse, err error) {
+		defer c.calls.pending.Done()
+		c.read(out, response, err, answered)
+	})
+	if err != nil {
+		defer c.calls.pending.Done()
+		c.read(out, nil, err, answered)
+	}
+}
+
+// read tells what a broker answered: first which records it took.
+func (c *connection) read(out *outgoing, response *sarama.ProduceResponse, err error, answered func([]int, error)) {
+	var taken []int
+	refused := map[error][]int{}
+	for partition, places := range out.places {
+		refusal := err
+		if refusal == nil {
+			refusal = partitionError(response.GetBlock(c.topic, partition))
+		}
+		if refusal == nil {
+			taken = append(taken, places...)
+		} else {
+			refused[refusal] = append(refused[refusal], places...)
+		}
+	}
+	if len(taken) > 0 {
+		answered(taken, nil)
+	}
+	for refusal, places := range refused {
+		c.judge(refusal)
+		answered(places, refusal)
+	}
+}
+
+func partitionError(block *sarama.ProduceResponseBlock) error {
+	switch {
+	case block == nil:
+		return sarama.ErrIncompleteResponse
+	case block.Err != sarama.ErrNoError:
+		return block.Err
+	}
+	return nil
 }
 
 // judge breaks the connection unless the error is an answer of Kafka's, or the record's own fault.
 func (c *connection) judge(err error) {
-	var configuration sarama.ConfigurationError
-	if isAnswer(err) || errors.As(err, &configuration) {
+	if isAnswer(err) || isOurs(err) {
 		return
 	}
 	c.breaksOnce.Do(func() {
@@ -114,51 +193,4 @@ func (c *connection) cause() error {
 	default:
 		return nil
 	}
-}
-
-// retire lets what is under way end, within the limit, and closes the client.
-func (c *connection) retire(collecting <-chan struct{}, limit time.Duration) {
-	close(c.retired)
-	c.senders.Lock()
-	c.producer.AsyncClose()
-	c.senders.Unlock()
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	select {
-	case <-collecting:
-	case <-timer.C:
-	}
-	// Closing its connections fails whatever is still under way, so the collectors come to their end.
-	_ = c.client.Close()
-	<-collecting
-}
-
-// receipt waits for the acknowledgements of the records of one PublishAll.
-type receipt struct {
-	started  time.Time
-	left     atomic.Int64
-	failed   atomic.Pointer[error]
-	complete chan struct{}
-}
-
-func newReceipt(records int) *receipt {
-	r := &receipt{started: time.Now(), complete: make(chan struct{})}
-	r.left.Store(int64(records))
-	return r
-}
-
-func (r *receipt) settle(err error) {
-	if err != nil {
-		r.failed.CompareAndSwap(nil, &err)
-	}
-	if r.left.Add(-1) == 0 {
-		close(r.complete)
-	}
-}
-
-func (r *receipt) failure() error {
-	if err := r.failed.Load(); err != nil {
-		return *err
-	}
-	return nil
 }

@@ -50,6 +50,30 @@ func isAnswer(err error) bool {
 	return errors.As(err, &code)
 }
 
+// passes says that a record which was answered by this error may be taken when it is sent again: a leader is being
+// elected, replicas are behind, or the connection is gone. That a record comes twice does no harm.
+func passes(err error) bool {
+	var code sarama.KError
+	if !errors.As(err, &code) {
+		return !isOurs(err)
+	}
+	switch code {
+	case sarama.ErrUnknownTopicOrPartition, sarama.ErrLeaderNotAvailable, sarama.ErrNotLeaderForPartition,
+		sarama.ErrRequestTimedOut, sarama.ErrBrokerNotAvailable, sarama.ErrReplicaNotAvailable, sarama.ErrNetworkException,
+		sarama.ErrNotEnoughReplicas, sarama.ErrNotEnoughReplicasAfterAppend, sarama.ErrKafkaStorageError,
+		sarama.ErrFencedLeaderEpoch, sarama.ErrUnknownLeaderEpoch, sarama.ErrInvalidMessage:
+		return true
+	}
+	return false
+}
+
+// isOurs says that a request could not even be made; neither another try nor another connection changes that.
+func isOurs(err error) bool {
+	var configuration sarama.ConfigurationError
+	var encoding sarama.PacketEncodingError
+	return errors.As(err, &configuration) || errors.As(err, &encoding) || errors.Is(err, sarama.ErrUnsupportedVersion)
+}
+
 // backoff doubles the wait from shortestBackoff to longestBackoff.
 type backoff struct{ next time.Duration }
 

@@ -2,26 +2,26 @@ package kafkaqueue
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"firstcome/domain"
 )
 
 // Publisher implements domain.Publisher. It may be used by any number of goroutines.
 //
-// It holds at most one connection (a sarama producer with its client). A connection that breaks is replaced by a new
-// one, because sarama's own circuit breakers would refuse every record for 10 s after Kafka is back.
+// It holds at most one connection. One that breaks is replaced by a new one, which asks for the leaders anew; what was
+// under way on it is sent again by the next.
 type Publisher struct {
 	cfg     Config
 	metrics publisherMetrics
 	logger  *slog.Logger
-	// slots holds one token for each record that waits for its acknowledgement.
-	slots chan struct{}
+	// slots has one place for each record that waits for its acknowledgement.
+	slots *semaphore.Weighted
 
 	mu sync.Mutex
 	// current is nil while there is no connection; changed is closed when that changes.
@@ -50,7 +50,7 @@ func OpenPublisher(cfg Config, registerer prometheus.Registerer, logger *slog.Lo
 	}
 	p := &Publisher{
 		cfg: cfg, metrics: metrics, logger: logger,
-		slots: make(chan struct{}, cfg.MaxInFlight), changed: make(chan struct{}), finished: make(chan struct{}),
+		slots: semaphore.NewWeighted(int64(cfg.MaxInFlight)), changed: make(chan struct{}), finished: make(chan struct{}),
 	}
 	p.stopped, p.stop = context.WithCancel(context.Background())
 	go p.run(p.stopped)
@@ -62,68 +62,15 @@ func (p *Publisher) Publish(ctx context.Context, winner domain.Winner) error {
 	return p.PublishAll(ctx, []domain.Winner{winner})
 }
 
-// PublishAll implements domain.Publisher. It waits no longer than PublishTimeout. An acknowledgement that comes later
-// is dropped: who got no answer sends the record again.
+// PublishAll implements domain.Publisher.
 func (p *Publisher) PublishAll(ctx context.Context, winners []domain.Winner) error {
-	if len(winners) == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.PublishTimeout)
-	defer cancel()
-	receipt := newReceipt(len(winners))
-	for _, winner := range winners {
-		if err := p.hand(ctx, winner, receipt); err != nil {
-			p.metrics.records.WithLabelValues(resultTimedOut).Add(float64(len(winners)))
-			return outcomeUnknown(err)
+	var failure error
+	p.PublishEach(ctx, winners, func(_ []int, err error) {
+		if failure == nil {
+			failure = err
 		}
-	}
-	select {
-	case <-receipt.complete:
-	case <-ctx.Done():
-		p.metrics.records.WithLabelValues(resultTimedOut).Add(float64(len(winners)))
-		return outcomeUnknown(ctx.Err())
-	}
-	p.metrics.ackSeconds.Observe(time.Since(receipt.started).Seconds())
-	if err := receipt.failure(); err != nil {
-		return outcomeUnknown(err)
-	}
-	return nil
-}
-
-func outcomeUnknown(err error) error {
-	return domain.Wrap(domain.CodeOutcomeUnknown, err, "Kafka did not acknowledge the record; it may or may not be on the topic")
-}
-
-var errClosed = errors.New("the publisher is closed")
-
-// hand gives one record to the current connection, waiting for a connection and for a free slot.
-func (p *Publisher) hand(ctx context.Context, winner domain.Winner, receipt *receipt) error {
-	message := encode(p.cfg.Topic, winner)
-	message.Metadata = receipt
-	for {
-		connection, err := p.connection(ctx)
-		if err != nil {
-			return err
-		}
-		select {
-		case p.slots <- struct{}{}:
-			p.metrics.inFlight.Inc()
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if err = connection.send(ctx, message); err == nil {
-			return nil
-		}
-		p.free()
-		if !errors.Is(err, errRetired) {
-			return err
-		}
-	}
-}
-
-func (p *Publisher) free() {
-	<-p.slots
-	p.metrics.inFlight.Dec()
+	})
+	return failure
 }
 
 // connection gives the current connection, as soon as there is one.
@@ -182,7 +129,6 @@ func (p *Publisher) connectOnce(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	started := time.Now()
-	collecting := connection.collect(p.settle)
 	p.setConnection(connection)
 	p.logger.Info("the publisher is connected to Kafka", "topic", p.cfg.Topic)
 	select {
@@ -191,19 +137,8 @@ func (p *Publisher) connectOnce(ctx context.Context) (time.Duration, error) {
 	}
 	p.setConnection(nil)
 	// What is under way on it may still succeed; the next connection doesn't wait for that.
-	p.retiring.Go(func() { connection.retire(collecting, p.cfg.closeTimeout) })
+	p.retiring.Go(func() { connection.calls.retire(p.cfg.closeTimeout) })
 	return time.Since(started), connection.cause()
-}
-
-// settle is told what became of one record.
-func (p *Publisher) settle(receipt *receipt, err error) {
-	p.free()
-	if err != nil {
-		p.metrics.records.WithLabelValues(resultFailed).Inc()
-	} else {
-		p.metrics.records.WithLabelValues(resultAcknowledged).Inc()
-	}
-	receipt.settle(err)
 }
 
 // Close waits for the acknowledgements of what is under way, for at most 5 s, and ends the connection.

@@ -32,41 +32,82 @@ func (g *Gate) Honour(ctx context.Context, campaign string, user domain.UserID) 
 	return g.honours.do(ctx, c, &c.honour, user)
 }
 
+// AdmitAll implements domain.BatchAdmitter.
+func (g *Gate) AdmitAll(ctx context.Context, campaign string, users []domain.UserID, decisions []domain.Decision) error {
+	return g.decideAll(ctx, modeAdmit, question{campaign, users, decisions})
+}
+
+// HonourAll implements domain.BatchAdmitter.
+func (g *Gate) HonourAll(ctx context.Context, campaign string, users []domain.UserID, decisions []domain.Decision) error {
+	return g.decideAll(ctx, modeHonour, question{campaign, users, decisions})
+}
+
+// question is a batch of users, and the place for the answers.
+type question struct {
+	campaign  string
+	users     []domain.UserID
+	decisions []domain.Decision
+}
+
+func (g *Gate) decideAll(ctx context.Context, mode any, asked question) error {
+	if len(asked.users) > domain.MaxBatch || len(asked.decisions) != len(asked.users) {
+		return errBatch
+	}
+	c, err := g.campaigns.find(asked.campaign)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, g.config.CallTimeout)
+	defer cancel()
+	return g.decide(ctx, c, mode, asked)
+}
+
 // admitCall is one application that waits.
 type admitCall = call[domain.UserID, domain.Admission]
 
-func (g *Gate) runAdmits(c *campaign, batch []*admitCall)  { g.decide(c, modeAdmit, batch) }
-func (g *Gate) runHonours(c *campaign, batch []*admitCall) { g.decide(c, modeHonour, batch) }
+func (g *Gate) runAdmits(c *campaign, batch []*admitCall)  { g.decideCalls(c, modeAdmit, batch) }
+func (g *Gate) runHonours(c *campaign, batch []*admitCall) { g.decideCalls(c, modeHonour, batch) }
 
-// decide has the script decide a batch. The call is bounded by CallTimeout alone: that one caller leaves must not undo
-// the answers of the others.
-func (g *Gate) decide(c *campaign, mode any, batch []*admitCall) {
-	g.metrics.batchSize.Observe(float64(len(batch)))
+// decideCalls is bounded by CallTimeout alone: that one caller leaves must not undo the answers of the others.
+func (g *Gate) decideCalls(c *campaign, mode any, batch []*admitCall) {
+	asked := question{c.code, make([]domain.UserID, len(batch)), make([]domain.Decision, len(batch))}
+	for i, one := range batch {
+		asked.users[i] = one.in
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), g.config.CallTimeout)
 	defer cancel()
+	err := g.decide(ctx, c, mode, asked)
+	for i, one := range batch {
+		if err != nil {
+			one.err = err
+		} else {
+			one.out, one.err = asked.decisions[i].Admission, asked.decisions[i].Err
+		}
+	}
+}
+
+// decide has the script decide a batch. An error is everybody's.
+func (g *Gate) decide(ctx context.Context, c *campaign, mode any, asked question) error {
+	g.metrics.batchSize.Observe(float64(len(asked.users)))
 	kept, _ := g.commands.Get().(*[]any)
 	args := admitScript.appendHead((*kept)[:0], &c.keys)
 	epoch, count := c.seen()
 	args = append(args, &epoch, &count, mode)
-	for _, asked := range batch {
-		args = append(args, (*int64)(&asked.in)) // a pointer: a boxed number would be allocated
+	for i := range asked.users {
+		args = append(args, (*int64)(&asked.users[i])) // a pointer: a boxed number would be allocated
 	}
 	answer, err := g.call(ctx, admitScript, args)
 	clear(args)
 	*kept = args
 	g.commands.Put(kept)
 	if err == nil {
-		err = g.handOut(c, answer, batch)
+		err = g.handOut(c, answer, asked)
 	}
-	if err != nil {
-		for _, asked := range batch {
-			asked.out, asked.err = domain.Admission{}, err
-		}
-	}
+	return err
 }
 
-// handOut gives each call of a batch its part of the answer; an error is everybody's.
-func (g *Gate) handOut(c *campaign, answer reply, batch []*admitCall) error {
+// handOut gives each user of a batch their part of the answer; an error is everybody's.
+func (g *Gate) handOut(c *campaign, answer reply, asked question) error {
 	if answer.text(0) == "CLOSED" {
 		return g.closed(c, answer.text(1))
 	}
@@ -76,22 +117,24 @@ func (g *Gate) handOut(c *campaign, answer reply, batch []*admitCall) error {
 	}
 	decided.campaign = c.code
 	rest := answer.text(6)
-	for _, asked := range batch {
+	var results [resultCount]int
+	for i, user := range asked.users {
 		var item string
 		item, rest, _ = strings.Cut(rest, ",")
+		decision := &asked.decisions[i]
 		var result int
-		if asked.out, result, asked.err = decided.read(asked.in, item); result < 0 {
+		if decision.Admission, result, decision.Err = decided.read(user, item); result < 0 {
 			return errUnreadable(item)
 		}
-		g.metrics.decisions[result].Inc()
-		if asked.out.New {
-			decided.newWinners++
+		results[result]++
+	}
+	for i := range asked.decisions {
+		if decision := &asked.decisions[i]; decision.New {
+			decision.EntryID, decision.EntrySize = decided.entryID, results[resultNew]
 		}
 	}
-	for _, asked := range batch {
-		if asked.out.New {
-			asked.out.EntryID, asked.out.EntrySize = decided.entryID, decided.newWinners
-		}
+	for result, times := range results {
+		g.metrics.decisions[result].Add(float64(times))
 	}
 	c.saw(decided.epoch, answer.number(2))
 	return nil
@@ -105,7 +148,6 @@ type decisions struct {
 	entryMS       int64
 	oldestMS      int64
 	anyPending    bool
-	newWinners    int
 	errNotStarted error
 }
 

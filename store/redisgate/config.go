@@ -7,6 +7,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"firstcome/domain"
 )
 
 // Config says where Redis is and how much may wait for it. A zero limit means its default.
@@ -31,9 +33,7 @@ type Config struct {
 const (
 	defaultCallTimeout = 300 * time.Millisecond
 	defaultMaxBatch    = 512
-	// maxBatchLimit keeps one script call, during which Redis serves nobody else, below a few milliseconds.
-	maxBatchLimit   = 2048
-	defaultMaxQueue = 16384
+	defaultMaxQueue    = 16384
 	// poolSize is per node: two calls of each kind a campaign are under way at most, and lookups come one by one.
 	poolSize = 64
 )
@@ -48,7 +48,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxBatch <= 0 {
 		c.MaxBatch = defaultMaxBatch
 	}
-	c.MaxBatch = min(c.MaxBatch, maxBatchLimit)
+	c.MaxBatch = min(c.MaxBatch, domain.MaxBatch)
 	if c.MaxQueue <= 0 {
 		c.MaxQueue = defaultMaxQueue
 	}

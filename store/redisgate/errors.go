@@ -38,6 +38,7 @@ var (
 		Code: domain.CodeEpochChanged, Message: "the gate was rebuilt since the admission",
 	}
 	errOvertaken = &domain.Error{Code: domain.CodeOvertaken, Message: "another rebuild of the gate has begun"}
+	errBatch     = &domain.Error{Code: domain.CodeInternal, Message: "a batch of users is too large, or lacks a place for each answer"}
 	errNotFound  = &domain.Error{Code: domain.CodeNotFound, Message: "the user has not been admitted"}
 )
 

@@ -14,7 +14,7 @@ import (
 )
 
 // Gate is the admission side of all campaigns on one Redis server or cluster. It implements domain.Admitter,
-// GateReader, GateMender, PendingReader and GateRebuilder, and may be used by any number of goroutines.
+// BatchAdmitter, GateReader, GateMender, PendingReader and GateRebuilder, and may be used by any number of goroutines.
 type Gate struct {
 	config  Config
 	client  redis.UniversalClient
@@ -33,6 +33,7 @@ type Gate struct {
 
 var (
 	_ domain.Admitter      = (*Gate)(nil)
+	_ domain.BatchAdmitter = (*Gate)(nil)
 	_ domain.GateReader    = (*Gate)(nil)
 	_ domain.GateMender    = (*Gate)(nil)
 	_ domain.PendingReader = (*Gate)(nil)

@@ -103,9 +103,9 @@ func entryMilliseconds(id string) (int64, bool) {
 	return ms, err == nil
 }
 
-// Acknowledge implements domain.PendingReader. CodeGateClosed: nothing is removed, and a rebuild reads the entries.
+// Acknowledge implements domain.PendingReader and domain.BatchAdmitter.
 func (g *Gate) Acknowledge(ctx context.Context, campaign string, epoch int64, entryIDs []string) error {
-	for len(entryIDs) > 0 {
+	for {
 		some := entryIDs[:min(len(entryIDs), pendingPage)]
 		entryIDs = entryIDs[len(some):]
 		argv := make([]any, 0, 2*len(some))
@@ -113,12 +113,13 @@ func (g *Gate) Acknowledge(ctx context.Context, campaign string, epoch int64, en
 			argv = append(argv, epoch, id)
 		}
 		answer, err := g.askOpen(ctx, confirmScript, campaign, argv...)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if answer.number(1) != epoch {
+		case answer.number(1) != epoch:
 			return errEpochChanged
+		case len(entryIDs) == 0:
+			return nil
 		}
 	}
-	return nil
 }
