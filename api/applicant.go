@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"sync"
 
@@ -26,15 +27,31 @@ func (s *Server) applyFor(c *gin.Context, code string) {
 		s.refuse(c, err)
 		return
 	}
-	status, view, err := s.applications.apply(c.Request.Context(), code, user)
-	if err != nil {
-		s.refuse(c, err)
+	given := s.decide(c.Request.Context(), code, user)
+	if given.err != nil {
+		s.refuse(c, given.err)
 		return
 	}
-	if status == http.StatusAccepted {
-		c.Writer.Header()["Location"] = []string{view.location()}
+	if given.status == http.StatusAccepted {
+		c.Writer.Header()["Location"] = []string{given.view.location()}
 	}
-	writeWinner(c, status, view)
+	writeWinner(c, given.status, &given.view)
+}
+
+// decide is steps 2 to 5 of an application, and counts what is answered. What was asked of a campaign that isn't there
+// is not kept by campaign.
+func (s *Server) decide(ctx context.Context, code string, user domain.UserID) answer {
+	known, err := s.directory.find(ctx, code)
+	if err != nil {
+		given := answer{err: err}
+		s.metrics.applications.count(given.outcome())
+		return given
+	}
+	given := s.applications.apply(ctx, known, user)
+	outcome := given.outcome()
+	s.metrics.applications.count(outcome)
+	s.ports.Funnel.Count(known.Code, outcome, 1)
+	return given
 }
 
 func (s *Server) readApplication(c *gin.Context) (domain.UserID, error) {
@@ -48,7 +65,7 @@ func (s *Server) readApplication(c *gin.Context) (domain.UserID, error) {
 	return decodeApply(body)
 }
 
-func writeWinner(c *gin.Context, status int, view winnerView) {
+func writeWinner(c *gin.Context, status int, view *winnerView) {
 	buffer := bodies.Get().(*[]byte)
 	defer bodies.Put(buffer)
 	*buffer = view.appendTo((*buffer)[:0])
@@ -64,20 +81,20 @@ func (s *Server) coupon(c *gin.Context) {
 		s.refuse(c, err)
 		return
 	}
-	writeWinner(c, http.StatusOK, view)
+	writeWinner(c, http.StatusOK, &view)
 }
 
 // campaign answers GET /v1/campaigns/{code}.
 func (s *Server) campaign(c *gin.Context) {
-	campaign, err := s.directory.find(c.Request.Context(), c.Param("code"))
+	known, err := s.directory.find(c.Request.Context(), c.Param("code"))
 	if err != nil {
 		s.refuse(c, err)
 		return
 	}
-	figures, at, err := s.figures.of(c.Request.Context(), campaign.Code)
+	figures, at, err := s.figures.of(c.Request.Context(), known.Code)
 	if err != nil {
 		s.refuse(c, err)
 		return
 	}
-	c.JSON(http.StatusOK, publicCampaign(campaign, figures, at))
+	c.JSON(http.StatusOK, publicCampaign(known.Campaign, figures, at))
 }

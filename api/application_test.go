@@ -140,7 +140,7 @@ func TestARebuiltGateIsAskedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := newFixture(t)
 			failures := c.failures
-			b.gate.confirm = func(context.Context, domain.Admission) error {
+			b.gate.confirm = func(context.Context, int64) error {
 				failures--
 				if failures >= 0 {
 					return epochChanged
@@ -171,7 +171,7 @@ func TestAnAcceptedUserIsToldNoSlotThatTheGateDidNotConfirm(t *testing.T) {
 		errAway(), context.DeadlineExceeded, errDriver,
 	} {
 		b := newFixture(t)
-		b.gate.confirm = func(context.Context, domain.Admission) error { return err }
+		b.gate.confirm = func(context.Context, int64) error { return err }
 		got := b.start().apply("42")
 		require.Equal(t, http.StatusAccepted, got.Code, "%v", err)
 		assert.Equal(t, "accepted", got.body["status"], "%v: the record is in Kafka", err)
@@ -181,7 +181,7 @@ func TestAnAcceptedUserIsToldNoSlotThatTheGateDidNotConfirm(t *testing.T) {
 
 func TestASecondPublicationThatFailsLeavesTheFirstPromise(t *testing.T) {
 	b := newFixture(t)
-	b.gate.confirm = func(context.Context, domain.Admission) error { return domain.Errorf(domain.CodeEpochChanged, "") }
+	b.gate.confirm = func(context.Context, int64) error { return domain.Errorf(domain.CodeEpochChanged, "") }
 	b.gate.honour = func(context.Context, domain.UserID) (domain.Admission, error) {
 		return domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 42, Slot: 5, Epoch: 2}, New: true}, nil
 	}

@@ -30,6 +30,12 @@ type Config struct {
 	ProduceTimeout time.Duration
 	// AdmitTimeout bounds each call to the gate (1 s).
 	AdmitTimeout time.Duration
+	// MaxBatch is how many applications for one campaign are decided together at most (512), MaxWaiting how many of all
+	// campaigns wait to be decided; further ones are refused (8192).
+	MaxBatch, MaxWaiting int
+	// GateCalls is how many batches of one campaign are at the gate at a time (1). While BatchesUnderWay of them are on
+	// their way to Kafka (4), the next one waits a moment to become larger.
+	GateCalls, BatchesUnderWay int
 	// MaxBodyBytes bounds the body of an application (4 KiB), MaxAdminBodyBytes that of an operator's call (64 KiB).
 	MaxBodyBytes, MaxAdminBodyBytes int64
 	// MaxConnections is how many connections are open at once; further ones wait in the listener's queue (10000).
@@ -47,7 +53,7 @@ type Config struct {
 
 // Ports are the stores and roles that the server reaches. All are required but Self, Checks, Pipeline and Auditor.
 type Ports struct {
-	Admitter          domain.Admitter
+	Admitter          domain.BatchAdmitter
 	GateReader        domain.GateReader
 	Publisher         domain.Publisher
 	CampaignReader    domain.CampaignReader
@@ -108,6 +114,10 @@ type PartitionLag struct {
 func (c Config) withDefaults() Config {
 	setDefault(&c.ProduceTimeout, 3*time.Second)
 	setDefault(&c.AdmitTimeout, time.Second)
+	setDefault(&c.MaxBatch, 512)
+	setDefault(&c.MaxWaiting, 8192)
+	setDefault(&c.GateCalls, 1)
+	setDefault(&c.BatchesUnderWay, 4)
 	setDefault(&c.MaxBodyBytes, 4<<10)
 	setDefault(&c.MaxAdminBodyBytes, 64<<10)
 	setDefault(&c.MaxConnections, 10_000)
@@ -129,6 +139,9 @@ func (c Config) check() error {
 	}
 	if min(c.ProduceTimeout, c.AdmitTimeout, c.ShutdownTimeout) < 0 {
 		return errors.New("a timeout must not be negative")
+	}
+	if min(c.MaxBatch, c.MaxWaiting, c.GateCalls, c.BatchesUnderWay) < 0 || c.MaxBatch > domain.MaxBatch {
+		return fmt.Errorf("the limits of batches must not be negative, and a batch not larger than %d", domain.MaxBatch)
 	}
 	if min(c.MaxBodyBytes, c.MaxAdminBodyBytes, int64(c.MaxConnections)) < 0 {
 		return errors.New("a limit must not be negative")

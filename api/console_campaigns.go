@@ -166,6 +166,6 @@ func (k *console) campaign(c *gin.Context) {
 		Title: "Applications a second", Address: "/console/campaigns/" + campaign.Code + "/curve", Every: funnelRefresh,
 		Says: "Counts come in every few seconds.",
 	}}
-	page.campaignFigures = k.figuresOf(ctx, found, campaign)
+	page.campaignFigures = k.figuresOf(ctx, found, campaign.Campaign)
 	k.render(c, http.StatusOK, "campaign", campaign.Code, page)
 }

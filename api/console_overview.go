@@ -247,7 +247,7 @@ func (d *directory) all(ctx context.Context) []domain.Campaign {
 	}
 	campaigns := make([]domain.Campaign, 0, len(*known))
 	for _, campaign := range *known {
-		campaigns = append(campaigns, campaign)
+		campaigns = append(campaigns, campaign.Campaign)
 	}
 	slices.SortFunc(campaigns, func(a, b domain.Campaign) int { return strings.Compare(a.Code, b.Code) })
 	return campaigns

@@ -146,8 +146,11 @@ func (k *console) findSlot(ctx context.Context, page *usersPage) error {
 	case "":
 		page.Asked, page.UserID = true, coupon.UserID.String()
 		campaign, err := k.server.directory.find(ctx, page.Campaign)
-		page.Places = []userPlace{*placeOf(campaign, couponWinner(coupon))}
-		return err
+		if err != nil {
+			return err
+		}
+		page.Places = []userPlace{*placeOf(campaign.Campaign, couponWinner(coupon))}
+		return nil
 	case domain.CodeNotFound:
 		page.Asked = true
 		return nil

@@ -29,8 +29,9 @@ type directory struct {
 	logger *slog.Logger
 	warn   rate.Sometimes
 	flight singleflight.Group
+	limits *lineLimits
 	// current is nil until the campaigns were read for the first time; the map in it is never changed.
-	current atomic.Pointer[map[string]domain.Campaign]
+	current atomic.Pointer[map[string]*knownCampaign]
 
 	mu sync.Mutex
 	// changes counts the calls of put: a reading that began before one of them is out of date and is thrown away.
@@ -39,38 +40,44 @@ type directory struct {
 	triedErr error
 }
 
-func newDirectory(base context.Context, reader domain.CampaignReader, logger *slog.Logger) *directory {
-	return &directory{base: base, reader: reader, logger: logger, warn: rate.Sometimes{Interval: 10 * time.Second}}
+// knownCampaign is a campaign as it was read last, and where those who apply for it wait.
+type knownCampaign struct {
+	domain.Campaign
+	line *line
+}
+
+func newDirectory(base context.Context, reader domain.CampaignReader, limits *lineLimits, logger *slog.Logger) *directory {
+	return &directory{
+		base: base, reader: reader, limits: limits, logger: logger, warn: rate.Sometimes{Interval: 10 * time.Second},
+	}
 }
 
 // find gives a campaign from memory. For a code that is not there the campaigns are read anew, at most once every
 // directoryPause and once for all who wait. CodeUnknownCampaign; CodeUnavailable: they could not be read, so nobody
 // knows whether there is such a campaign.
-func (d *directory) find(ctx context.Context, code string) (domain.Campaign, error) {
-	if campaign, ok := d.lookUp(code); ok {
-		return campaign, nil
+func (d *directory) find(ctx context.Context, code string) (*knownCampaign, error) {
+	if known := d.lookUp(code); known != nil {
+		return known, nil
 	}
 	if domain.CheckCampaignCode(code) != nil {
-		return domain.Campaign{}, errUnknownCampaign
+		return nil, errUnknownCampaign
 	}
 	if err := d.refresh(ctx); err != nil {
-		return domain.Campaign{}, domain.Wrap(domain.CodeUnavailable, err, "the campaigns can't be read right now")
+		return nil, domain.Wrap(domain.CodeUnavailable, err, "the campaigns can't be read right now")
 	}
-	if campaign, ok := d.lookUp(code); ok {
-		return campaign, nil
+	if known := d.lookUp(code); known != nil {
+		return known, nil
 	}
-	return domain.Campaign{}, errUnknownCampaign
+	return nil, errUnknownCampaign
 }
 
 var errUnknownCampaign = domain.Errorf(domain.CodeUnknownCampaign, "there is no such campaign")
 
-func (d *directory) lookUp(code string) (domain.Campaign, bool) {
-	campaigns := d.current.Load()
-	if campaigns == nil {
-		return domain.Campaign{}, false
+func (d *directory) lookUp(code string) *knownCampaign {
+	if campaigns := d.current.Load(); campaigns != nil {
+		return (*campaigns)[code]
 	}
-	campaign, ok := (*campaigns)[code]
-	return campaign, ok
+	return nil
 }
 
 func (d *directory) loaded() bool { return d.current.Load() != nil }
@@ -82,7 +89,7 @@ func (d *directory) put(campaign domain.Campaign) {
 	d.changes++
 	if before := d.current.Load(); before != nil {
 		after := maps.Clone(*before)
-		after[campaign.Code] = campaign
+		after[campaign.Code] = d.know(campaign, *before)
 		d.current.Store(&after)
 	}
 }
@@ -136,16 +143,28 @@ func (d *directory) read() error {
 	defer d.mu.Unlock()
 	d.triedErr = err
 	if err == nil && (changes == d.changes || d.current.Load() == nil) {
-		byCode := index(campaigns)
-		d.current.Store(&byCode)
+		d.learn(campaigns)
 	}
 	return err
 }
 
-func index(campaigns []domain.Campaign) map[string]domain.Campaign {
-	byCode := make(map[string]domain.Campaign, len(campaigns))
-	for _, campaign := range campaigns {
-		byCode[campaign.Code] = campaign
+// learn makes these the campaigns that are known.
+func (d *directory) learn(campaigns []domain.Campaign) {
+	var before map[string]*knownCampaign
+	if current := d.current.Load(); current != nil {
+		before = *current
 	}
-	return byCode
+	byCode := make(map[string]*knownCampaign, len(campaigns))
+	for _, campaign := range campaigns {
+		byCode[campaign.Code] = d.know(campaign, before)
+	}
+	d.current.Store(&byCode)
+}
+
+// know keeps the line of a campaign that was known before: there is only one at a time.
+func (d *directory) know(campaign domain.Campaign, before map[string]*knownCampaign) *knownCampaign {
+	if known := before[campaign.Code]; known != nil {
+		return &knownCampaign{campaign, known.line}
+	}
+	return &knownCampaign{campaign, newLine(d.limits)}
 }

@@ -137,9 +137,8 @@ func TestWhatAnOperatorChangedIsNotOverwrittenByAnOlderReading(t *testing.T) {
 			close(entered)
 			<-leave
 			return before
-		}), b.server.logger)
-		index := index(before)
-		d.current.Store(&index)
+		}), &lineLimits{}, b.server.logger)
+		d.learn(before)
 		go d.runOnce(t.Context())
 		<-entered
 		d.put(domain.Campaign{Code: "autumn"})

@@ -22,7 +22,7 @@ type fakeGate struct {
 	admitErr  error
 	lookupErr error
 	// confirm and honour stand in for the calls of that name when they are set; admitting is called before Admit decides.
-	confirm   func(ctx context.Context, admission domain.Admission) error
+	confirm   func(ctx context.Context, epoch int64) error
 	honour    func(ctx context.Context, user domain.UserID) (domain.Admission, error)
 	admitting func(ctx context.Context)
 
@@ -83,19 +83,40 @@ func (g *fakeGate) Honour(ctx context.Context, campaign string, user domain.User
 	return g.admit(campaign, user)
 }
 
-func (g *fakeGate) Confirm(ctx context.Context, admission domain.Admission) error {
+// Acknowledge takes the entry of every user whom a batch admitted together: the entry names their number.
+func (g *fakeGate) Acknowledge(ctx context.Context, _ string, epoch int64, entries []string) error {
 	g.note("confirm")
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if g.confirm != nil {
-		if err := g.confirm(ctx, admission); err != nil {
+		if err := g.confirm(ctx, epoch); err != nil {
 			return err
 		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.entries, admission.UserID)
+	for user := range g.entries {
+		if slices.Contains(entries, g.users[user].EntryID) {
+			delete(g.entries, user)
+		}
+	}
+	return nil
+}
+
+func (g *fakeGate) AdmitAll(ctx context.Context, campaign string, users []domain.UserID, decisions []domain.Decision) error {
+	for i, user := range users {
+		admission, err := g.Admit(ctx, campaign, user)
+		decisions[i] = domain.Decision{Admission: admission, Err: err}
+	}
+	return nil
+}
+
+func (g *fakeGate) HonourAll(ctx context.Context, campaign string, users []domain.UserID, decisions []domain.Decision) error {
+	for i, user := range users {
+		admission, err := g.Honour(ctx, campaign, user)
+		decisions[i] = domain.Decision{Admission: admission, Err: err}
+	}
 	return nil
 }
 
@@ -162,6 +183,12 @@ func (q *fakeQueue) PublishAll(ctx context.Context, winners []domain.Winner) err
 		}
 	}
 	return nil
+}
+
+func (q *fakeQueue) PublishEach(ctx context.Context, winners []domain.Winner, settled func(places []int, err error)) {
+	for i, winner := range winners {
+		settled([]int{i}, q.Publish(ctx, winner))
+	}
 }
 
 func (q *fakeQueue) winners() []domain.Winner {

@@ -2,18 +2,50 @@ package api
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"firstcome/domain"
 )
 
 type metrics struct {
 	requests     *prometheus.CounterVec
 	durations    *prometheus.HistogramVec
-	applications *prometheus.CounterVec
+	applications *outcomes
+	// routes holds the series of each route that was asked for. It is replaced when one is added.
+	mu     sync.Mutex
+	routes atomic.Pointer[map[routeKey]*routeMetrics]
+}
+
+// outcomes counts applications by what was answered. The series of the outcomes that there can be are looked up once.
+type outcomes struct {
+	vector *prometheus.CounterVec
+	known  map[domain.FunnelOutcome]prometheus.Counter
+}
+
+func newOutcomes(vector *prometheus.CounterVec) *outcomes {
+	o := &outcomes{vector: vector, known: map[domain.FunnelOutcome]prometheus.Counter{}}
+	for _, outcome := range domain.FunnelOutcomes() {
+		if outcome != domain.FunnelIssued { // what the consumer did is no answer to an application
+			o.known[outcome] = vector.WithLabelValues(string(outcome))
+		}
+	}
+	return o
+}
+
+func (o *outcomes) count(outcome domain.FunnelOutcome) {
+	counter, ok := o.known[outcome]
+	if !ok {
+		counter = o.vector.WithLabelValues(string(outcome))
+	}
+	counter.Inc()
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -27,12 +59,14 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Help:    "Time from the end of a request's header to its answer, by route.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 		}, []string{"method", "route"}),
-		applications: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "firstcome_applications_total",
-			Help: "Applications by what was answered: accepted, reserved, known (asked again), or the code of the refusal.",
-		}, []string{"outcome"}),
 	}
-	return m, errors.Join(registerer.Register(m.requests), registerer.Register(m.durations), registerer.Register(m.applications))
+	applications := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "firstcome_applications_total",
+		Help: "Applications by what was answered: accepted, reserved, known (asked again), or the code of the refusal.",
+	}, []string{"outcome"})
+	m.applications = newOutcomes(applications)
+	m.routes.Store(&map[routeKey]*routeMetrics{})
+	return m, errors.Join(registerer.Register(m.requests), registerer.Register(m.durations), registerer.Register(applications))
 }
 
 // observe counts and times every request. Labels come from the route table, never from the request, so that no client
@@ -44,21 +78,43 @@ func (m *metrics) observe(c *gin.Context) {
 	if route == "" {
 		method, route = "any", "unmatched"
 	}
-	m.requests.WithLabelValues(method, route, statusText(c.Writer.Status())).Inc()
-	m.durations.WithLabelValues(method, route).Observe(time.Since(start).Seconds())
+	series := m.of(routeKey{method, route})
+	series.requests(m, c.Writer.Status()).Inc()
+	series.durations.Observe(time.Since(start).Seconds())
 }
 
-// statusTexts spares the hot path the making of a text a request.
-var statusTexts = func() (texts [600]string) {
-	for status := range texts {
-		texts[status] = strconv.Itoa(status)
-	}
-	return texts
-}()
+// routeKey names a route; there are no more of them than stand in the tables of routes.
+type routeKey struct{ method, route string }
 
-func statusText(status int) string {
-	if status < 0 || status >= len(statusTexts) {
-		return statusTexts[http.StatusInternalServerError]
+// routeMetrics are the series of one route. Looking them up by their labels would cost more than counting does.
+type routeMetrics struct {
+	key       routeKey
+	durations prometheus.Observer
+	byStatus  [600]atomic.Pointer[prometheus.Counter]
+}
+
+func (m *metrics) of(key routeKey) *routeMetrics {
+	if found := (*m.routes.Load())[key]; found != nil {
+		return found
 	}
-	return statusTexts[status]
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	routes := maps.Clone(*m.routes.Load())
+	if routes[key] == nil {
+		routes[key] = &routeMetrics{key: key, durations: m.durations.WithLabelValues(key.method, key.route)}
+		m.routes.Store(&routes)
+	}
+	return routes[key]
+}
+
+func (r *routeMetrics) requests(m *metrics, status int) prometheus.Counter {
+	if status < 0 || status >= len(r.byStatus) {
+		status = http.StatusInternalServerError
+	}
+	if counter := r.byStatus[status].Load(); counter != nil {
+		return *counter
+	}
+	counter := m.requests.WithLabelValues(r.key.method, r.key.route, strconv.Itoa(status))
+	r.byStatus[status].Store(&counter)
+	return counter
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -24,15 +25,18 @@ const maxRetryAfter = time.Hour
 type problemKind struct {
 	status int
 	title  string
+	// name is the problem's type: problemPrefix and the code.
+	name string
 	// detail stands where the error has no message of its own. For a status of 500 and above it always stands there:
 	// what a store says about its troubles is for logs.
 	detail string
 	// retryAfter is what Retry-After says unless the error knows better; 0 leaves the header out.
 	retryAfter time.Duration
+	last       atomic.Pointer[writtenProblem]
 }
 
 // problems is the one place where codes become HTTP. A code that is not here is answered as CodeInternal.
-var problems = map[domain.Code]problemKind{
+var problems = map[domain.Code]*problemKind{
 	domain.CodeSoldOut:    {status: 409, title: "Sold out", detail: "All coupons of this campaign are taken."},
 	domain.CodeNotStarted: {status: 409, title: "Not started", detail: "The campaign has not started yet.", retryAfter: time.Second},
 	domain.CodePaused:     {status: 409, title: "Paused", detail: "The campaign is paused."},
@@ -69,6 +73,12 @@ var problems = map[domain.Code]problemKind{
 	domain.CodeInternal: {status: 500, title: "Internal error", detail: "The request failed through a fault of the server."},
 }
 
+func init() {
+	for code, kind := range problems {
+		kind.name = problemPrefix + string(code)
+	}
+}
+
 // problem is the body of a refusal (RFC 9457).
 type problem struct {
 	Type   string `json:"type"`
@@ -89,25 +99,44 @@ func (s *Server) refuse(c *gin.Context, err error) {
 	}
 	header := c.Writer.Header()
 	header["Content-Type"] = problemType
-	if wait := retryAfter(err, kind); wait != "" {
+	switch wait := retryAfter(err, kind); wait {
+	case "":
+	case oneSecond[0]:
+		header["Retry-After"] = oneSecond // what nearly all say
+	default:
 		header.Set("Retry-After", wait)
 	}
 	if kind.status == http.StatusUnauthorized {
 		header.Set("WWW-Authenticate", `Bearer realm="firstcome"`)
 	}
-	body, _ := json.Marshal(refusal) // strings and an int: this can't fail
 	c.Abort()
 	c.Writer.WriteHeader(kind.status)
-	_, _ = c.Writer.Write(body) // a client that has gone is no error of ours
+	_, _ = c.Writer.Write(kind.body(refusal)) // a client that has gone is no error of ours
 }
 
-func asProblem(err error) (problem, problemKind) {
+// writtenProblem is a problem and its JSON.
+type writtenProblem struct {
+	problem problem
+	json    []byte
+}
+
+// body gives a problem as JSON. At the height of a rush nearly all refusals are the same, so the last one is kept.
+func (k *problemKind) body(refusal problem) []byte {
+	if last := k.last.Load(); last != nil && last.problem == refusal {
+		return last.json
+	}
+	written, _ := json.Marshal(refusal) // strings and an int: this can't fail
+	k.last.Store(&writtenProblem{refusal, written})
+	return written
+}
+
+func asProblem(err error) (problem, *problemKind) {
 	code := codeOf(err)
 	kind, known := problems[code]
 	if !known {
 		code, kind = domain.CodeInternal, problems[domain.CodeInternal]
 	}
-	refusal := problem{Type: problemPrefix + string(code), Title: kind.title, Status: kind.status, Detail: kind.detail}
+	refusal := problem{Type: kind.name, Title: kind.title, Status: kind.status, Detail: kind.detail}
 	if coded, ok := errors.AsType[*domain.Error](err); ok && kind.status < http.StatusInternalServerError {
 		refusal.Field = coded.Field
 		if coded.Message != "" {
@@ -128,7 +157,7 @@ func codeOf(err error) domain.Code {
 }
 
 // retryAfter gives whole seconds, rounded up, 1 to maxRetryAfter; "" leaves the header out.
-func retryAfter(err error, kind problemKind) string {
+func retryAfter(err error, kind *problemKind) string {
 	if kind.retryAfter == 0 {
 		return ""
 	}
@@ -139,3 +168,6 @@ func retryAfter(err error, kind problemKind) string {
 	wait = min(max(wait, time.Second), maxRetryAfter)
 	return strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10)
 }
+
+// oneSecond spares a header value for each refusal.
+var oneSecond = []string{"1"}

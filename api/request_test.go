@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gin-gonic/gin"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -144,10 +145,13 @@ func TestAPanicIsAProblemAndTheServerGoesOn(t *testing.T) {
 }
 
 func TestAbortedHandlersReachTheServer(t *testing.T) {
-	b := newFixture(t)
-	b.queue.publish = func(_ context.Context, _ domain.Winner) error { panic(http.ErrAbortHandler) }
-	b.start()
-	assert.PanicsWithError(t, http.ErrAbortHandler.Error(), func() { b.apply("42") })
+	b := newFixture(t).start()
+	engine := gin.New()
+	engine.Use(b.server.recoverPanic)
+	engine.GET("/", func(*gin.Context) { panic(http.ErrAbortHandler) })
+	assert.PanicsWithError(t, http.ErrAbortHandler.Error(), func() {
+		engine.ServeHTTP(httptest.NewRecorder(), newRequest(http.MethodGet, "/", ""))
+	})
 }
 
 func TestStrangeAddressesMakeNoNewMetrics(t *testing.T) {

@@ -64,14 +64,14 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
 		cfg: cfg, ports: ports, logger: logger, metrics: measured, stop: stop,
-		directory:  newDirectory(ctx, ports.CampaignReader, logger),
 		figures:    newFigures(ctx, ports.GateReader, ports.LedgerCounter),
 		operators:  newOperators(cfg.AdminToken, cfg.Tokens),
 		bulkPlaces: make(chan struct{}, maxBulkAtOnce), exports: make(chan struct{}, maxExports), background: ctx,
 	}
 	s.readiness = newCached(ctx, s.checkReadiness)
+	s.applications = newApplications(cfg, ports, logger)
+	s.directory = newDirectory(ctx, ports.CampaignReader, &s.applications.limits, logger)
 	s.console = newConsole(ctx, s)
-	s.applications = newApplications(cfg, ports, s.directory, measured, logger)
 	if s.engine, err = s.newEngine(); err != nil {
 		stop()
 		return nil, err

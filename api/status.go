@@ -80,7 +80,7 @@ func couponWinner(coupon domain.Coupon) winnerView {
 
 func admittedWinner(admission domain.Admission) winnerView {
 	if admission.Slot == domain.NoSlot {
-		return viewOf(admission, statusRevoked)
+		return viewOf(&admission, statusRevoked)
 	}
-	return knownWinner(admission)
+	return knownWinner(&admission)
 }

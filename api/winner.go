@@ -29,7 +29,7 @@ type winnerView struct {
 }
 
 // viewOf tells about an admission without its slot. Who is owed a slot has a fail event that waits for one.
-func viewOf(admission domain.Admission, status string) winnerView {
+func viewOf(admission *domain.Admission, status string) winnerView {
 	return winnerView{
 		Campaign: admission.Campaign, UserID: admission.UserID, Status: status, AdmittedAt: admission.AdmittedAt,
 		Delayed: admission.Slot == domain.SlotOwed,
@@ -37,14 +37,14 @@ func viewOf(admission domain.Admission, status string) winnerView {
 }
 
 // withSlot tells about an admission whose record is in Kafka and whose slot holds.
-func withSlot(admission domain.Admission) winnerView {
+func withSlot(admission *domain.Admission) winnerView {
 	view := viewOf(admission, statusAccepted)
 	view.Slot = max(admission.Slot, domain.NoSlot)
 	return view
 }
 
 // appendTo writes the body. Codes of campaigns and statuses need no escaping (domain.CheckCampaignCode).
-func (v winnerView) appendTo(b []byte) []byte {
+func (v *winnerView) appendTo(b []byte) []byte {
 	b = append(b, `{"campaign":"`...)
 	b = append(b, v.Campaign...)
 	b = append(b, `","user_id":"`...)
@@ -75,6 +75,6 @@ func appendTime(b []byte, name string, at time.Time) []byte {
 }
 
 // location is where the status of a winner is asked for.
-func (v winnerView) location() string {
+func (v *winnerView) location() string {
 	return "/v1/campaigns/" + v.Campaign + "/coupons/" + v.UserID.String()
 }

@@ -603,6 +603,12 @@ func (w *world) PublishAll(_ context.Context, winners []domain.Winner) error {
 	})
 }
 
+func (w *world) PublishEach(ctx context.Context, winners []domain.Winner, settled func(places []int, err error)) {
+	for i, winner := range winners {
+		settled([]int{i}, w.Publish(ctx, winner))
+	}
+}
+
 func (w *world) ReadTail(_ context.Context, visit func(domain.Delivery) error) error {
 	topic, err := call(w, "tail", "", func() ([]domain.Delivery, error) { return slices.Clone(w.topic), nil })
 	if err != nil {
