@@ -11,6 +11,8 @@ if ! command -v wrk >/dev/null; then
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" apt-get install -y -qq wrk
 fi
+# A connection is a file, and there are thousands of them.
+ulimit -n 20000 2>/dev/null || true
 go build -trimpath -o bin/bench ./bench
 
 # shellcheck source=docker/separate.sh

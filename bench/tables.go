@@ -14,6 +14,7 @@ func tables(r *results) map[string]string {
 		"latency":    latencyTable(r),
 		"cost":       costTable(r),
 		"storing":    storingTable(r),
+		"overload":   overloadTable(r),
 	}
 }
 
@@ -145,4 +146,22 @@ func storingTable(r *results) string {
 		fmt.Fprintf(&text, "| %s | **%.1f** (%.1f–%.1f) |\n", name, found.Median/1000, found.Low/1000, found.High/1000)
 	}
 	return "| thousand rows a second | median (lowest–highest) |\n|---|---|\n" + text.String()
+}
+
+func overloadTable(r *results) string {
+	var text strings.Builder
+	for _, n := range []int{1000, overloadConnections} {
+		won := r.of(overloaded, n, perSecond)
+		if won.Rounds == 0 {
+			return ""
+		}
+		figure := func(read func(sample) float64) float64 { return r.of(overloaded, n, read).Median }
+		fmt.Fprintf(&text, "| %d | **%.1f** (%.1f–%.1f) | %.1f %% | %.3g / %.3g / %.3g | %.0f | %.0f |\n", n,
+			won.Median/1000, won.Low/1000, won.High/1000, 100*figure(func(s sample) float64 { return s.Other }),
+			figure(func(s sample) float64 { return s.LatencyMicros["50"] / 1000 }),
+			figure(func(s sample) float64 { return s.LatencyMicros["99"] / 1000 }),
+			figure(func(s sample) float64 { return s.LatencyMicros["99.9"] / 1000 }),
+			figure(func(s sample) float64 { return s.ResidentMiB }), figure(func(s sample) float64 { return s.More["recovery_ms"] }))
+	}
+	return "| connections | thousand winners a second | told to ask again | ms, p50 / p99 / p99.9 | MiB of the process | ms until a lone applicant is answered as before |\n|---|---|---|---|---|---|\n" + text.String()
 }
