@@ -7,13 +7,14 @@ RUNS ?= 3
 MINUTES ?= 2
 RESULTS ?=
 BENCH ?=
+GROWTH ?=
 SERVERS := docker/servers.sh
 # The chaos suite starts its servers without Docker, and mounts a small disk.
 CHAOS_TAG := $(shell test "$$(id -u)" = 0 && command -v apt-get >/dev/null && echo ,chaos)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build run loadtest test test-real schemathesis chaos bench fuzz lint fmt fmt-check vet up down compose-check k6-check clean
+.PHONY: help build run loadtest test test-real schemathesis chaos bench growth fuzz lint fmt fmt-check vet up down compose-check k6-check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +43,9 @@ chaos: ## break everything, in RUNS (3) runs of MINUTES (2) that begin with SEED
 
 bench: build ## measure everything on real servers of its own (10 minutes), and write docs/performance.md; BENCH="-rounds 1" and so on
 	bench/run.sh $(BENCH)
+
+growth: build ## measure how cost grows on real servers of its own (5 minutes), and write docs/growth.md; GROWTH="-only winners" and so on
+	bench/growth/run.sh $(GROWTH)
 
 fuzz: ## each fuzz test for FUZZTIME (10s)
 	@for package in $$(go list ./...); do \

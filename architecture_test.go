@@ -31,7 +31,8 @@ var layers = map[string][]string{
 	"loadtest/chart":   {},
 	"chaos":            {"domain"},
 	// The benchmark puts the same parts together in another way, to compare.
-	"bench": {"domain", "store/redisgate", "store/kafkaqueue", "store/sqlledger", "api", "loadtest", "loadtest/chart"},
+	"bench":        {"domain", "store/redisgate", "store/kafkaqueue", "store/sqlledger", "api", "loadtest", "loadtest/chart"},
+	"bench/growth": {"domain", "store/redisgate", "store/sqlledger"},
 	".": {
 		"domain", "store/redisgate", "store/kafkaqueue", "store/sqlledger", "store/embedded",
 		"api", "consumer", "retryer", "funnel", "loadtest",
@@ -43,16 +44,16 @@ var layers = map[string][]string{
 var homes = map[string][]string{
 	"github.com/gin-gonic/":          {"api", "bench"},
 	"github.com/robfig/cron/":        {"retryer"},
-	"github.com/redis/go-redis/":     {"store/redisgate", "chaos", "bench"},
+	"github.com/redis/go-redis/":     {"store/redisgate", "chaos", "bench", "bench/growth"},
 	"github.com/alicebob/miniredis/": {"store/embedded"},
-	"github.com/IBM/sarama":          {"store/kafkaqueue", "chaos", "bench"},
+	"github.com/IBM/sarama":          {"store/kafkaqueue", "chaos", "bench", "bench/growth"},
 	"github.com/twmb/franz-go":       {"store/embedded"},
 	"gorm.io/":                       {"store/sqlledger"},
 	"github.com/pressly/goose/":      {"store/sqlledger"},
-	"github.com/go-sql-driver/":      {"store/sqlledger", "chaos", "bench"},
+	"github.com/go-sql-driver/":      {"store/sqlledger", "chaos", "bench", "bench/growth"},
 	"github.com/glebarez/":           {"store/sqlledger"},
 	"github.com/Shopify/toxiproxy":   {"chaos"},
-	"database/sql":                   {"store/sqlledger", "chaos", "bench"},
+	"database/sql":                   {"store/sqlledger", "chaos", "bench", "bench/growth"},
 }
 
 func TestImportsGoOneWayAndEachDriverHasOneHome(t *testing.T) {
