@@ -38,6 +38,12 @@ test-real: ## all tests, on real Redis, Kafka, MySQL and MariaDB; starts what is
 schemathesis: ## hold the answers of a `make run` of its own against openapi.yaml; installs schemathesis into .tools
 	docker/schemathesis.sh
 
+# The pages in a real browser; SCREENSHOTS keeps pictures of each, light and dark, for a desk and for a phone.
+test-browser: ## an operator's day in headless Chromium, on real servers; installs Chromium by apt where it is missing
+	@command -v /usr/bin/chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
+	SCREENSHOTS=$(or $(SCREENSHOTS),$(CURDIR)/bin/console) $(SERVERS) with \
+		go test -tags "browser realservers" -run TestTheOperatorsDay -count=1 -timeout 5m .
+
 chaos: ## break everything, in RUNS (3) runs of MINUTES (2) that begin with SEED (a random one), and check every promise (RESULTS: a file that keeps each result)
 	go run ./chaos -seed $(SEED) -runs $(RUNS) -minutes $(MINUTES) -results "$(RESULTS)"
 
