@@ -76,7 +76,8 @@ lint: ## check the code with golangci-lint, as built for tests and as built for 
 		linter=.tools/golangci-lint; \
 	fi; \
 	"$$linter" run --allow-parallel-runners --build-tags realservers,chaos ./...; \
-	"$$linter" run --allow-parallel-runners --build-tags release --tests=false ./...
+	"$$linter" run --allow-parallel-runners --build-tags release --tests=false ./...; \
+	"$$linter" run --allow-parallel-runners --build-tags crashpoints --tests=false ./...
 
 fmt: ## format the code
 	gofmt -s -w .
@@ -88,6 +89,7 @@ fmt-check: ## fail where the code is not formatted
 vet: ## go vet with and without the tests on real servers; the release, which has no tests of its own, is built
 	go vet ./...
 	go vet -tags realservers,chaos ./...
+	go vet -tags crashpoints ./...
 	go build -tags release -o /dev/null .
 
 up: ## start the real servers, and print the settings that reach them

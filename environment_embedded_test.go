@@ -15,6 +15,9 @@ import (
 	"firstcome/store/embedded"
 )
 
+// dialectOfTests is the database's in these tests.
+const dialectOfTests = dialectSQLite
+
 // newEnvironment starts embedded servers for one test. The database can't be stopped, as it is a file; locking it
 // against writers is the outage that a file has.
 func newEnvironment(t *testing.T) *environment {
@@ -66,7 +69,7 @@ func (env *environment) addSQLite(t *testing.T, file string) {
 		require.NoError(t, lock.Close())
 	}
 	env.refuseUser = func(user int64) {
-		execute(database, fmt.Sprintf(`CREATE TRIGGER refuse_%d BEFORE INSERT ON coupon WHEN NEW.user_id = %d
+		execute(database, fmt.Sprintf(`CREATE TRIGGER refuse_%d BEFORE INSERT ON coupon WHEN NEW.user_id = %d AND NEW.slot IS NOT NULL
 			BEGIN SELECT RAISE(ABORT, 'this user is refused'); END`, user, user))
 	}
 	env.acceptUser = func(user int64) { execute(database, fmt.Sprintf("DROP TRIGGER refuse_%d", user)) }

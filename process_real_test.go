@@ -3,21 +3,10 @@
 package main
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
-
-// variables gives a process the environment's servers.
-func (env *environment) variables() []string {
-	return []string{
-		"FIRSTCOME_REDIS_ADDRS=" + strings.Join(env.at.redis, ","), "FIRSTCOME_KAFKA_BROKERS=" + strings.Join(env.at.kafka, ","),
-		"FIRSTCOME_MYSQL_DSN=" + env.at.dsn, "FIRSTCOME_KAFKA_TOPIC=" + env.config.KafkaTopic,
-		"FIRSTCOME_KAFKA_GROUP=" + env.config.KafkaGroup, "FIRSTCOME_KAFKA_PARTITIONS=4",
-		"FIRSTCOME_KAFKA_REPLICATION_FACTOR=1", "FIRSTCOME_LOG_LEVEL=error",
-	}
-}
 
 func migrateAsProcess(t *testing.T, variables []string) {
 	t.Helper()

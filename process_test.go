@@ -3,12 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -18,30 +21,44 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// built is the program, built once for all tests that need a process of its own to kill. It is built without the race
+// detector, which the tests that run in their own process have.
+type built struct {
+	name  string
+	flags []string
+
+	once sync.Once
+	path string
+	err  error
+}
+
 var (
-	buildOnce  sync.Once
-	binaryPath string
-	buildError error
+	plainBuild = &built{name: "plain"}
+	crashBuild = &built{name: "crash", flags: []string{
+		"-tags", "crashpoints", "-ldflags", "-X main.serverDialect=" + dialectOfTests,
+	}}
 )
 
-// binary builds the program once for all tests that need a process of its own to kill.
-func binary(t *testing.T) string {
+// binary gives the program's path.
+func (b *built) binary(t *testing.T) string {
 	t.Helper()
-	buildOnce.Do(func() {
+	b.once.Do(func() {
 		// Not in the test's own folder: that is deleted with the first test, and the others use the same binary.
-		binaryPath = filepath.Join(os.TempDir(), fmt.Sprintf("firstcome-test-%d", os.Getpid()))
-		output, err := exec.CommandContext(context.Background(), "go", "build", "-o", binaryPath, ".").CombinedOutput()
-		if err != nil {
-			buildError = fmt.Errorf("%w: %s", err, output)
+		b.path = filepath.Join(os.TempDir(), fmt.Sprintf("firstcome-%s-%d", b.name, os.Getpid()))
+		arguments := append([]string{"build", "-o", b.path}, b.flags...)
+		if output, err := exec.CommandContext(context.Background(), "go", append(arguments, ".")...).CombinedOutput(); err != nil {
+			b.err = fmt.Errorf("%w: %s", err, output)
 		}
 	})
-	require.NoError(t, buildError)
-	return binaryPath
+	require.NoError(t, b.err)
+	return b.path
 }
 
 // process is a firstcome that can be killed and started again.
 type process struct {
-	t         *testing.T
+	t *testing.T
+	// program is plainBuild unless it says another.
+	program   *built
 	arguments []string
 	variables []string
 	address   string
@@ -96,9 +113,23 @@ func (p *process) start() {
 
 // make gives the command, in an empty folder and with no variables but those of the test.
 func (p *process) make() *exec.Cmd {
-	command := exec.CommandContext(context.Background(), binary(p.t), p.arguments...)
+	program := p.program
+	if program == nil {
+		program = plainBuild
+	}
+	command := exec.CommandContext(context.Background(), program.binary(p.t), p.arguments...)
 	command.Env, command.Dir = p.variables, p.t.TempDir()
 	return command
+}
+
+// variables gives a process the environment's servers.
+func (env *environment) variables() []string {
+	return []string{
+		"FIRSTCOME_REDIS_ADDRS=" + strings.Join(env.at.redis, ","), "FIRSTCOME_KAFKA_BROKERS=" + strings.Join(env.at.kafka, ","),
+		"FIRSTCOME_MYSQL_DSN=" + env.at.dsn, "FIRSTCOME_KAFKA_TOPIC=" + env.config.KafkaTopic,
+		"FIRSTCOME_KAFKA_GROUP=" + env.config.KafkaGroup, "FIRSTCOME_KAFKA_PARTITIONS=4",
+		"FIRSTCOME_KAFKA_REPLICATION_FACTOR=1", "FIRSTCOME_LOG_LEVEL=error",
+	}
 }
 
 // runToEnd runs a process that is expected to end by itself.
@@ -200,9 +231,16 @@ func (s *system) requirePromisesKept(campaign string, promised map[int64]answer,
 }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	// Those that run side by side wait for processes most of the time: more of them than processors get on well.
+	if err := flag.Set("test.parallel", strconv.Itoa(len(crashGroups()))); err != nil {
+		panic(err)
+	}
 	code := m.Run()
-	if binaryPath != "" {
-		_ = os.Remove(binaryPath)
+	for _, build := range []*built{plainBuild, crashBuild} {
+		if build.path != "" {
+			_ = os.Remove(build.path)
+		}
 	}
 	os.Exit(code)
 }
@@ -213,7 +251,7 @@ func TestMissingConfigurationIsOneLineThatNamesTheVariable(t *testing.T) {
 		"FIRSTCOME_MYSQL_DSN": "a:b@tcp(127.0.0.1:1)/c", "FIRSTCOME_ADMIN_TOKEN": "t",
 	}
 	for missing := range complete {
-		command := exec.CommandContext(t.Context(), binary(t), "serve")
+		command := exec.CommandContext(t.Context(), plainBuild.binary(t), "serve")
 		for name, value := range complete {
 			if name != missing {
 				command.Env = append(command.Env, name+"="+value)

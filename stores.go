@@ -18,6 +18,10 @@ const (
 	dialectSQLite = "sqlite"
 )
 
+// serverDialect is the dialect of the configured database. The tests that kill processes link another one in, to run
+// them on a database that needs no server.
+var serverDialect = dialectMySQL
+
 // addresses says where the stores are: on real servers, or embedded in this process.
 type addresses struct {
 	redis   []string
@@ -35,7 +39,7 @@ func tokenFile(dataDir string) string  { return filepath.Join(dataDir, "admin-to
 
 // configuredAddresses are those of serve, migrate and campaign.
 func (c *Config) configuredAddresses() addresses {
-	return addresses{redis: c.RedisAddrs, kafka: c.KafkaBrokers, dialect: dialectMySQL, dsn: c.MySQLDSN}
+	return addresses{redis: c.RedisAddrs, kafka: c.KafkaBrokers, dialect: serverDialect, dsn: c.MySQLDSN}
 }
 
 // stores are the opened stores of one process. Opening needs none of the servers to be up, so that the servers and

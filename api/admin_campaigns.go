@@ -6,6 +6,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -203,6 +204,7 @@ func (s *Server) changeCampaign(c *gin.Context, code string, change domain.Campa
 	if err != nil {
 		return domain.Campaign{}, err
 	}
+	crashpoint.Reach(crashpoint.APICampaignChanged)
 	s.directory.put(changed)
 	s.record(c, "campaign changed", "campaign", changed.Code)
 	return changed, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -263,6 +264,9 @@ func (s *Server) adminDiscardFailEvent(c *gin.Context) {
 		return
 	}
 	event, err := s.ports.FailEventOperator.DiscardFailEvent(c.Request.Context(), id, reason, actorOf(c))
+	if err == nil {
+		crashpoint.Reach(crashpoint.APIDiscarded)
+	}
 	s.answerFailEvent(c, "fail event discarded", event, err)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -78,6 +79,7 @@ func (a *applications) longest() time.Duration {
 // apply carries an application through steps 3 to 5: it waits in the campaign's line, and is taken from there with
 // others (batch.go). The answer's error is a refusal, or a failure after which the client may ask again.
 func (a *applications) apply(ctx context.Context, known *knownCampaign, user domain.UserID) answer {
+	crashpoint.Reach(crashpoint.APIFound)
 	asked, _ := a.pool.Get().(*application)
 	asked.ctx, asked.user, asked.since = ctx, user, time.Now()
 	startWorker, err := known.line.join(asked)

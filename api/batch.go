@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -21,6 +22,7 @@ func (a *applications) work(known *knownCampaign) {
 		if batch = known.line.take(batch); len(batch) == 0 {
 			return
 		}
+		crashpoint.Reach(crashpoint.APITaken)
 		winners := a.admit(known.Code, a.stillThere(batch), &space)
 		if len(winners) == 0 {
 			continue
@@ -142,6 +144,7 @@ func (a *applications) settleBatch(l *line, winners []*winner) {
 			}
 		}
 	}()
+	crashpoint.Reach(crashpoint.APIAdmitted)
 	a.settle(winners, 0)
 }
 
@@ -163,6 +166,7 @@ func (a *applications) settle(winners []*winner, round int) {
 			a.unpublished(some, round, err)
 			return
 		}
+		crashpoint.Reach(crashpoint.APIPublished)
 		a.published(some, round, unsettled == 0 && allAcknowledged)
 	})
 }
@@ -192,6 +196,7 @@ func (a *applications) published(winners []*winner, round int, entryIsDone bool)
 	code := domain.CodeEpochChanged
 	if round < maxConfirmations {
 		code = a.confirm(&winners[0].admission, entryIsDone)
+		crashpoint.Reach(crashpoint.APIConfirmed)
 	}
 	switch {
 	case code == "":
@@ -230,6 +235,7 @@ func (a *applications) askAgain(winners []*winner, round int) {
 		space.users[i] = w.admission.UserID
 	}
 	err := a.askGate(a.gate.HonourAll, winners[0].admission.Campaign, &space)
+	crashpoint.Reach(crashpoint.APIHonoured)
 	var again []*winner
 	for i, w := range winners {
 		decision := &space.decisions[i]

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -110,6 +111,7 @@ func (c *Consumer) runOnce(ctx context.Context) error {
 		return nil
 	}
 	c.metrics.batchSize.Observe(float64(len(deliveries)))
+	crashpoint.Reach(crashpoint.ConsumerPolled)
 	return c.finish(ctx, newBatch(deliveries))
 }
 
@@ -144,14 +146,20 @@ func (c *Consumer) try(ctx, work context.Context, b *batch) error {
 	if err := c.throttle.wait(ctx, b.pay()); err != nil {
 		return err
 	}
+	crashpoint.Reach(crashpoint.ConsumerThrottled)
 	if err := c.store(work, b.storable()); err != nil {
 		return err
 	}
 	if admitErr != nil {
 		return admitErr
 	}
+	crashpoint.Reach(crashpoint.ConsumerFinished)
 	c.confirm(work, b)
-	return c.ports.Source.Commit(work, b.donePrefix())
+	if err := c.ports.Source.Commit(work, b.donePrefix()); err != nil {
+		return err
+	}
+	crashpoint.Reach(crashpoint.ConsumerCommitted)
+	return nil
 }
 
 // abandon commits, of a batch that the end of the process cuts short, the records before the first undone one.

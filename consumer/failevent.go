@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -50,6 +51,7 @@ func (c *Consumer) recordFailEvent(ctx context.Context, i *item, winner domain.W
 	if err := c.ports.Coupons.RecordFailEvent(ctx, event); err != nil {
 		return err
 	}
+	crashpoint.Reach(crashpoint.ConsumerKept)
 	c.metrics.failEvents.WithLabelValues(string(why.reason)).Inc()
 	c.logger.Warn("record kept as a fail event", "reason", event.Reason, "error", event.ErrorMessage,
 		"campaign", event.Campaign, "user_id", event.UserID, "topic", event.Position.Topic,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -42,6 +43,7 @@ func (c *Consumer) admit(ctx context.Context, i *item) error {
 	admission, err := c.ports.Gate.Admit(ctx, c.cfg.DefaultCampaign, i.delivery.Winner.UserID)
 	switch code := domain.CodeOf(err); code {
 	case "":
+		crashpoint.Reach(crashpoint.ConsumerAdmitted)
 		i.take(admission)
 		return nil
 	case domain.CodeSoldOut, domain.CodeNotStarted, domain.CodePaused, domain.CodeEnded, domain.CodeRevoked:
@@ -75,6 +77,7 @@ func (c *Consumer) askAgain(ctx context.Context, i *item) error {
 	admission, err := c.ports.Gate.Honour(ctx, i.winner.Campaign, i.winner.UserID)
 	switch domain.CodeOf(err) {
 	case "":
+		crashpoint.Reach(crashpoint.ConsumerHonoured)
 		i.take(admission)
 		return nil
 	case domain.CodeRevoked:
@@ -102,7 +105,11 @@ func (c *Consumer) keepAndDispute(ctx context.Context, i *item, reason domain.Fa
 func (c *Consumer) dispute(ctx context.Context, winner domain.Winner) error {
 	c.logger.Error("the gate and the ledger contradict each other; the gate is closed if it still holds this",
 		"campaign", winner.Campaign, "user_id", winner.UserID, "slot", winner.Slot, "epoch", winner.Epoch)
-	return c.ports.Mender.Dispute(ctx, winner)
+	if err := c.ports.Mender.Dispute(ctx, winner); err != nil {
+		return err
+	}
+	crashpoint.Reach(crashpoint.ConsumerDisputed)
+	return nil
 }
 
 // confirm tells the gate of new winners whose rows are durable now. It is a courtesy: the relay would send what is not
@@ -116,6 +123,7 @@ func (c *Consumer) confirm(ctx context.Context, b *batch) {
 			c.logger.Debug("a stored winner was not confirmed; the relay sends it again", "error", err)
 			return
 		}
+		crashpoint.Reach(crashpoint.ConsumerConfirmed)
 		i.admission.New = false
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -95,6 +96,7 @@ func (c *Consumer) storeRows(
 	started := time.Now()
 	results, err := c.ports.Coupons.StoreCoupons(ctx, campaign, winners)
 	if err == nil {
+		crashpoint.Reach(crashpoint.ConsumerStored)
 		c.pace.stored(len(winners), time.Since(started))
 	} else if domain.IsTransient(err) {
 		c.pace.failed()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -72,11 +73,13 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 	if err != nil {
 		return campaign, err
 	}
+	crashpoint.Reach(crashpoint.RebuildRaised)
 	r.watch.raised(code, campaign.Epoch)
 	target, err := r.ports.GateRebuild.BeginRebuild(ctx, code, campaign.Epoch)
 	if err != nil {
 		return campaign, err
 	}
+	crashpoint.Reach(crashpoint.RebuildClosed)
 	upstream, err := r.readUpstream(ctx, campaign)
 	if err != nil {
 		return campaign, err
@@ -87,16 +90,23 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 	if err := b.writeHolders(ctx, r.ports.LedgerRebuild); err != nil {
 		return campaign, err
 	}
+	crashpoint.Reach(crashpoint.RebuildHoldersWritten)
 	if err := r.recallForgotten(ctx, b); err != nil {
 		return campaign, err
 	}
+	crashpoint.Reach(crashpoint.RebuildRecalled)
 	if err := r.writeUpstream(ctx, b); err != nil {
 		return campaign, err
 	}
 	if campaign, err = r.settleQuota(ctx, campaign, b.used.highest); err != nil {
 		return campaign, err
 	}
-	return campaign, r.ports.GateRebuild.OpenRebuilt(ctx, target, campaign)
+	crashpoint.Reach(crashpoint.RebuildSettled)
+	if err = r.ports.GateRebuild.OpenRebuilt(ctx, target, campaign); err != nil {
+		return campaign, err
+	}
+	crashpoint.Reach(crashpoint.RebuildOpened)
+	return campaign, nil
 }
 
 func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign) (*upstream, error) {
@@ -104,6 +114,7 @@ func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign) (*
 	if err := upstream.readPending(ctx, r.ports.Pending); err != nil {
 		return nil, err
 	}
+	crashpoint.Reach(crashpoint.RebuildPendingRead)
 	const firstEpoch = 1
 	if campaign.Epoch == firstEpoch {
 		return upstream, nil
@@ -111,6 +122,7 @@ func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign) (*
 	if err := upstream.readTail(ctx, r.ports.Tail); err != nil {
 		return nil, err
 	}
+	crashpoint.Reach(crashpoint.RebuildTailRead)
 	if upstream.dropped > 0 {
 		r.logger.Error("the topic names far more winners than the campaign has coupons; the rest is left to the consumer",
 			"campaign", campaign.Code, "records_left", upstream.dropped)
@@ -129,12 +141,20 @@ func (r *Retryer) recallForgotten(ctx context.Context, b *builder) error {
 
 func (r *Retryer) writeUpstream(ctx context.Context, b *builder) error {
 	owed, err := b.writeUpstream(ctx)
-	if err != nil || len(owed) == 0 {
+	if err != nil {
 		return err
+	}
+	crashpoint.Reach(crashpoint.RebuildUpstreamWritten)
+	if len(owed) == 0 {
+		return nil
 	}
 	r.logger.Error("more winners were promised a coupon than there are slots", "campaign", b.campaign.Code,
 		"without_slot", len(owed))
-	return r.ports.Publisher.PublishAll(ctx, owed)
+	if err := r.ports.Publisher.PublishAll(ctx, owed); err != nil {
+		return err
+	}
+	crashpoint.Reach(crashpoint.RebuildOwedSent)
+	return nil
 }
 
 func (r *Retryer) settleQuota(

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -53,6 +54,7 @@ func (r *Retryer) relayCampaign(ctx context.Context, code string) (int, error) {
 		}
 		due := leadingDue(entries, r.cfg.RelayAfter)
 		for _, group := range byEpoch(due) {
+			crashpoint.Reach(crashpoint.RelayRead)
 			if err := r.send(ctx, code, group); err != nil {
 				return sent, err
 			}
@@ -111,11 +113,15 @@ func (r *Retryer) send(ctx context.Context, code string, group sending) error {
 	if err := r.ports.Publisher.PublishAll(ctx, group.winners); err != nil {
 		return err
 	}
+	crashpoint.Reach(crashpoint.RelayPublished)
 	r.metrics.relayed.Add(float64(len(group.winners)))
 	err := r.ports.Pending.Acknowledge(ctx, code, group.epoch, group.ids)
 	switch domain.CodeOf(err) {
 	case domain.CodeEpochChanged, domain.CodeGateClosed:
 		return nil
+	}
+	if err == nil {
+		crashpoint.Reach(crashpoint.RelayAcknowledged)
 	}
 	return err
 }

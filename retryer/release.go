@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+
+	"firstcome/crashpoint"
 )
 
 const (
@@ -33,12 +35,14 @@ func (r *Retryer) releaseRevoked(ctx context.Context) error {
 			}
 			err := r.ports.Mender.Release(ctx, coupon.Campaign, coupon.UserID, coupon.RevokedSlot)
 			if err == nil {
+				crashpoint.Reach(crashpoint.ReleaseTold)
 				err = r.ports.Revocations.MarkReleased(ctx, coupon.Campaign, coupon.UserID)
 			}
 			if err != nil {
 				failed[coupon.Campaign] = fmt.Errorf("release in campaign %s: %w", coupon.Campaign, err)
 				continue
 			}
+			crashpoint.Reach(crashpoint.ReleaseMarked)
 			released++
 		}
 		r.metrics.released.Add(float64(released))

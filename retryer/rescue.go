@@ -1,6 +1,10 @@
 package retryer
 
-import "context"
+import (
+	"context"
+
+	"firstcome/crashpoint"
+)
 
 const (
 	rescueBatch     = 500
@@ -18,6 +22,9 @@ func (r *Retryer) rescueOnce(ctx context.Context) (int, error) {
 		rescued, err := r.ports.Claimer.RescueFailEvents(ctx, rescueBatch, r.policy.rescueLimit())
 		if err != nil {
 			return total, err
+		}
+		if rescued > 0 {
+			crashpoint.Reach(crashpoint.Rescued)
 		}
 		total += rescued
 		r.metrics.rescued.Add(float64(rescued))

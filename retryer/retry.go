@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -51,6 +52,9 @@ func (r *Retryer) retryOnce(ctx context.Context) (retryCount, error) {
 		events, err := r.ports.Claimer.ClaimFailEvents(ctx, r.cfg.ClaimLimit, r.cfg.Lease)
 		if err != nil {
 			return count, errors.Join(append(failures, err)...)
+		}
+		if len(events) > 0 {
+			crashpoint.Reach(crashpoint.RetryClaimed)
 		}
 		failures = append(failures, r.attemptAll(ctx, events, count)...)
 		if len(events) < r.cfg.ClaimLimit || len(failures) > 0 || ctx.Err() != nil {
@@ -120,6 +124,7 @@ func (r *Retryer) attempt(ctx context.Context, event domain.FailEvent) (string, 
 	err := t.store(ctx)
 	switch {
 	case err == nil:
+		crashpoint.Reach(crashpoint.RetryStored)
 		t.tellGate(ctx)
 		return endStored, nil
 	case domain.CodeOf(err) == domain.CodeLeaseLost:
@@ -129,6 +134,7 @@ func (r *Retryer) attempt(ctx context.Context, event domain.FailEvent) (string, 
 	}
 	end, err := r.settle(ctx, event, r.policy.failed(event.Attempts, t.whatFailed(err), time.Now(), rand.Float64()))
 	if err == nil {
+		crashpoint.Reach(crashpoint.RetryFailed)
 		t.tellGate(ctx)
 	}
 	return end, err

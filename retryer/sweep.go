@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -111,6 +112,7 @@ func (r *Retryer) sweepCampaign(ctx context.Context, campaign domain.Campaign, s
 		err := r.ports.Mender.ApplySettings(ctx, campaign)
 		switch domain.CodeOf(err) {
 		case "":
+			crashpoint.Reach(crashpoint.SweepApplied)
 		case domain.CodeConflict:
 			todo, why = rebuild, err.Error()
 		case domain.CodeEpochChanged:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -56,6 +57,7 @@ func (t *try) askGate(ctx context.Context) error {
 	admission, err := t.ports.Gate.Honour(ctx, t.event.Campaign, t.event.UserID)
 	switch domain.CodeOf(err) {
 	case "":
+		crashpoint.Reach(crashpoint.RetryHonoured)
 		t.admission, t.winner = admission, admission.Winner
 		return nil
 	case domain.CodeRevoked:
@@ -132,5 +134,6 @@ func (t *try) tellGate(ctx context.Context) {
 		if err := t.ports.Gate.Confirm(ctx, t.admission); err != nil {
 			t.logger.Debug("a stored winner was not confirmed; the relay sends it", "error", err)
 		}
+		crashpoint.Reach(crashpoint.RetryTold)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/IBM/sarama"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -53,6 +54,7 @@ func (d *delivery) run(ctx context.Context, places []int) {
 			d.giveUp(places, err)
 			return
 		}
+		crashpoint.Reach(crashpoint.QueueHanded)
 		places, err = d.await(ctx, receipt, places)
 		if len(places) == 0 {
 			d.publisher.metrics.ackSeconds.Observe(time.Since(started).Seconds())
@@ -102,6 +104,7 @@ func (p *Publisher) release(records int) {
 func (p *Publisher) count(records int, err error) {
 	switch {
 	case err == nil:
+		crashpoint.Reach(crashpoint.QueueAcknowledged)
 		p.metrics.records.WithLabelValues(resultAcknowledged).Add(float64(records))
 	case !passes(err):
 		p.metrics.records.WithLabelValues(resultFailed).Add(float64(records))

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -101,6 +102,7 @@ func (g *Gate) decide(ctx context.Context, c *campaign, mode any, asked question
 	*kept = args
 	g.commands.Put(kept)
 	if err == nil {
+		crashpoint.Reach(crashpoint.GateDecided)
 		err = g.handOut(c, answer, asked)
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -103,6 +104,7 @@ func (g *Gate) runConfirms(c *campaign, batch []*confirmCall) {
 		err = g.closed(c, answer.text(1))
 	}
 	if err == nil {
+		crashpoint.Reach(crashpoint.GateConfirmed)
 		c.saw(answer.number(1), answer.number(2))
 		for _, key := range complete {
 			c.confirmed.forget(key)

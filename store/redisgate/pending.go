@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -113,6 +114,9 @@ func (g *Gate) Acknowledge(ctx context.Context, campaign string, epoch int64, en
 			argv = append(argv, epoch, id)
 		}
 		answer, err := g.askOpen(ctx, confirmScript, campaign, argv...)
+		if err == nil {
+			crashpoint.Reach(crashpoint.GateAcknowledged)
+		}
 		switch {
 		case err != nil:
 			return err

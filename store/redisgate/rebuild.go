@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -219,6 +220,7 @@ func (g *Gate) OpenRebuilt(ctx context.Context, target domain.RebuildTarget, cam
 			return err
 		}
 	}
+	crashpoint.Reach(crashpoint.RebuildGapsWritten)
 	return g.askRebuild(ctx, openRebuiltScript, r, []any{
 		target.Epoch, target.RunID, campaign.Quota, milliseconds(campaign.StartsAt), milliseconds(campaign.EndsAt),
 		string(campaign.State), highest, r.users, r.revoked, r.owed, r.entries,

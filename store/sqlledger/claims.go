@@ -8,6 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -159,6 +160,7 @@ func (l *Ledger) StoreClaimed(
 		if result = results[0]; !leavesRow(result.Outcome) {
 			return nil
 		}
+		crashpoint.Reach(crashpoint.LedgerClaimedInserted)
 		return l.succeed(tx, row)
 	})
 	if err != nil {

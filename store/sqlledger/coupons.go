@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -42,6 +43,9 @@ func (l *Ledger) StoreCoupons(
 		}
 		results, err = l.storeRows(tx, row, winners, care)
 		care++
+		if err == nil {
+			crashpoint.Reach(crashpoint.LedgerInserted)
+		}
 		return err
 	})
 	if err != nil {

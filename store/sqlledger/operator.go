@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -56,6 +57,7 @@ func (l *Ledger) DiscardFailEvent(ctx context.Context, id int64, reason, actor s
 		if err := storeRevoked(tx, row, now); err != nil {
 			return nil, err
 		}
+		crashpoint.Reach(crashpoint.LedgerRevoked)
 		return map[string]any{
 			"status": domain.FailStatusDead, "discarded_at": now, "resolved_at": now, "updated_at": now,
 		}, nil
