@@ -102,7 +102,7 @@ func reasonOf(err error) string {
 	case isCoded:
 		return string(coded.Code) + ": " + coded.Message
 	}
-	return "the audit did not end in time, or failed; see the log"
+	return "it did not end in time, or failed; the log says why"
 }
 
 // auditUntilStill audits until the gate was not rebuilt meanwhile, a bounded number of times.
@@ -128,7 +128,7 @@ func (r *Retryer) auditAll(ctx context.Context) error {
 	for _, result := range results {
 		switch {
 		case result.Error != "":
-			failures = append(failures, errors.New("campaign "+result.Campaign+": "+result.Error))
+			failures = append(failures, domain.Errorf(domain.CodeUnavailable, "campaign %s: %s", result.Campaign, result.Error))
 		case !result.Clean():
 			r.logger.Error("THE AUDIT FOUND DIFFERENCES: run firstcome audit", "campaign", result.Campaign,
 				"differences", result.DifferencesTotal, "first", result.Differences[:min(len(result.Differences), 1)])

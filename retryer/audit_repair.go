@@ -78,7 +78,7 @@ func (m *mending) note(difference domain.AuditDifference, done bool, detail stri
 
 func (m *mending) noteError(difference domain.AuditDifference, what string, err error) {
 	if err != nil {
-		m.note(difference, false, what+": "+err.Error())
+		m.note(difference, false, what+": "+reasonOf(err))
 		return
 	}
 	m.note(difference, true, what)

@@ -44,7 +44,7 @@ func (r *Retryer) noteEnd(j job, now time.Time, err error) {
 	state := r.states[j.name]
 	state.LastRunAt, state.LastError = now, ""
 	if err != nil {
-		state.LastError = err.Error()
+		state.LastError = reasonOf(err)
 	}
 	r.states[j.name] = state
 }

@@ -45,12 +45,15 @@ func TestAnOperatorHasTheJobsRunNow(t *testing.T) {
 func TestTheStateOfAJobSaysHowItWentAndWhenItComesNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newWorld(sale).retryer(t, Config{})
-		j := job{"retry", time.Second, func(context.Context) error { return errors.New("away") }}
+		j := job{"retry", time.Second, func(context.Context) error {
+			return domain.Wrap(domain.CodeUnavailable, errors.New("dial tcp 10.0.0.7:3306: refused"), "the ledger is away")
+		}}
 		started := time.Now()
 		r.runner(t.Context(), j).Run()
 		state := r.State()
 		assert.Equal(t, []domain.JobState{{
-			Name: "retry", Every: time.Second, LastRunAt: started, LastError: "away", NextRunAt: started.Add(time.Second),
+			Name: "retry", Every: time.Second, LastRunAt: started, NextRunAt: started.Add(time.Second),
+			LastError: "unavailable: the ledger is away", // what the driver said is for the log
 		}}, state.Jobs)
 	})
 }

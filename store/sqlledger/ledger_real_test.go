@@ -139,3 +139,10 @@ func TestHoldersOfManyPagesOnRealServers(t *testing.T) {
 		testHolderPages(t, openRealLedger(t, settings))
 	})
 }
+
+func TestAnAbandonedBulkJobIsTakenUpOnRealServers(t *testing.T) {
+	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
+		testAbandonedBulk(t, openRealLedger(t, settings))
+	})
+}
