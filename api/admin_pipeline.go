@@ -16,7 +16,7 @@ const (
 	// maxRowsPerSecond bounds the throttle; it is more than any database here stores.
 	maxRowsPerSecond = 1_000_000
 	// maxCounted is where the counts of fail events stop, so that a flood of them makes no page slow.
-	maxCounted = 10_000
+	maxCounted = 1000
 )
 
 // throttleView is the throttle over all consumers: a number of rows a second, 0 for no limit, or "auto".

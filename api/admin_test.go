@@ -376,7 +376,7 @@ func TestThePipelineAndItsThrottle(t *testing.T) {
 	b.start()
 	got := b.admin("GET", "/pipeline", "")
 	require.Equal(t, http.StatusOK, got.Code)
-	assert.JSONEq(t, `{"consumers":"running","fail_events":{"FAIL":0,"PROCESSING":0,"SUCCESS":0,"DEAD":3},"counted_up_to":10000,
+	assert.JSONEq(t, `{"consumers":"running","fail_events":{"FAIL":0,"PROCESSING":0,"SUCCESS":0,"DEAD":3},"counted_up_to":1000,
 		"processes":[],"lag":{"partitions":[{"partition":1,"committed":"5","end":"9","lag":4}]}}`, got.Body.String())
 
 	for _, rows := range []string{"500", "0", "1000000"} {

@@ -55,6 +55,13 @@ func seedFailEvents(tb testing.TB, ledger *Ledger, events int) {
 func BenchmarkFailEventsMillion(b *testing.B) {
 	ledger := openRealLedger(b, serverSettings(b, servers["MySQL"]))
 	seedFailEvents(b, ledger, millionEvents)
+	measureQuestions(b, ledger)
+	b.Run("bulk-retry-10000", func(b *testing.B) { benchmarkBulk(b, ledger) })
+}
+
+// measureQuestions asks everything that is asked of fail events.
+func measureQuestions(b *testing.B, ledger *Ledger) {
+	b.Helper()
 	ctx := context.Background()
 	day := time.Now().Add(-24 * time.Hour)
 	filters := []struct {
@@ -83,10 +90,9 @@ func BenchmarkFailEventsMillion(b *testing.B) {
 		_, err := ledger.FailEvents(ctx, domain.FailEventFilter{Status: domain.FailStatusDead, BeforeID: 500_000, Limit: 101})
 		return err
 	})
-	measureP95(b, "counts", func() error { _, err := ledger.CountFailEvents(ctx, "", 10_000); return err })
-	measureP95(b, "counts-campaign", func() error { _, err := ledger.CountFailEvents(ctx, "sale-3", 10_000); return err })
+	measureP95(b, "counts", func() error { _, err := ledger.CountFailEvents(ctx, "", 1000); return err })
+	measureP95(b, "counts-campaign", func() error { _, err := ledger.CountFailEvents(ctx, "sale-3", 1000); return err })
 	measureP95(b, "claim", func() error { _, err := ledger.ClaimFailEvents(ctx, 100, time.Hour); return err })
-	b.Run("bulk-retry-10000", func(b *testing.B) { benchmarkBulk(b, ledger) })
 }
 
 // measureP95 runs a question once to warm up, then b.N times.
