@@ -28,7 +28,8 @@ func (p *program) apiPorts() api.Ports {
 		return ports
 	}
 	ledger := p.stores.ledger
-	ports.Admitter, ports.GateReader, ports.Publisher = p.stores.gate, p.stores.gate, p.stores.publisher
+	ports.Admitter, ports.GateReader, ports.GateLister = p.stores.gate, p.stores.gate, p.stores.gate
+	ports.Publisher = p.stores.publisher
 	ports.CampaignReader, ports.CampaignWriter = ledger, ledger
 	ports.CouponReader, ports.LedgerCounter, ports.SettingStore = ledger, ledger, ledger
 	ports.FailEventReader, ports.FailEventOperator = ledger, ledger

@@ -16,7 +16,8 @@ import (
 // The steps of one application. What a crash of this process leaves behind stands after each.
 //
 //  1. The body is decoded; a bad one is refused. Nothing is left behind.
-//  2. The campaign is looked up in memory (directory). Nothing is left behind.
+//  2. The campaign is looked up in memory (directory). While it is sold out or ended, whom the gate doesn't know is
+//     refused from memory as well (refusals.go). Nothing is left behind.
 //  3. The application waits in its campaign's line (line.go) while earlier ones are with the gate, and is taken from
 //     there with all who came meanwhile: from here on they go together (batch.go), and each waits for one thing, the
 //     answer. A client that has left before the batch is taken is not admitted, and who has waited for longer than
@@ -37,7 +38,8 @@ import (
 //     - Rebuilt meanwhile: the rebuild perhaps did not see the record, so the slot may be somebody else's now. The gate
 //     is asked again, as the consumer will when it meets the record (Honour: window and state no longer matter, because
 //     the record exists), and what holds now is answered: at most maxConfirmations times. No slot left: 202 "accepted"
-//     and delayed, because the record becomes a fail event that waits for one.
+//     and delayed, because the record becomes a fail event that waits for one. It is answered once no process can
+//     refuse the user from memory any more.
 //     - No answer, or the gate is closed: 202 "accepted", without a slot. "accepted" says that the record is durable
 //     in Kafka, and it is: it ends as a coupon row or as a fail event that an operator sees. The slot is left out since
 //     a rebuild under way may change it.
@@ -51,6 +53,7 @@ const maxConfirmations = 3
 type applications struct {
 	gate           domain.BatchAdmitter
 	publisher      domain.Publisher
+	keeper         *refusalKeeper
 	produceTimeout time.Duration
 	admitTimeout   time.Duration
 	limits         lineLimits
@@ -61,7 +64,7 @@ type applications struct {
 
 func newApplications(cfg Config, ports Ports, logger *slog.Logger) *applications {
 	return &applications{
-		gate: ports.Admitter, publisher: ports.Publisher,
+		gate: ports.Admitter, publisher: ports.Publisher, keeper: newRefusalKeeper(ports, logger),
 		produceTimeout: cfg.ProduceTimeout, admitTimeout: cfg.AdmitTimeout,
 		limits: lineLimits{
 			maxBatch: cfg.MaxBatch, maxWaiting: cfg.MaxWaiting, workers: cfg.GateCalls, batches: cfg.BatchesUnderWay,
@@ -73,15 +76,20 @@ func newApplications(cfg Config, ports Ports, logger *slog.Logger) *applications
 
 // longest is how long one application can take: its wait in line, then the rounds of the gate and Kafka.
 func (a *applications) longest() time.Duration {
-	return a.admitTimeout + (maxConfirmations+1)*(a.produceTimeout+2*a.admitTimeout)
+	return a.admitTimeout + (maxConfirmations+1)*(a.produceTimeout+2*a.admitTimeout+refusalLease)
 }
 
-// apply carries an application through steps 3 to 5: it waits in the campaign's line, and is taken from there with
-// others (batch.go). The answer's error is a refusal, or a failure after which the client may ask again.
+// apply carries an application through steps 2 to 5: unless it is refused from memory, it waits in the campaign's line,
+// and is taken from there with others (batch.go). The answer's error is a refusal, or a failure after which the client
+// may ask again.
 func (a *applications) apply(ctx context.Context, known *knownCampaign, user domain.UserID) answer {
 	crashpoint.Reach(crashpoint.APIFound)
+	now := time.Now()
+	if err := known.refusals.refuse(user, now); err != nil {
+		return answer{err: err}
+	}
 	asked, _ := a.pool.Get().(*application)
-	asked.ctx, asked.user, asked.since = ctx, user, time.Now()
+	asked.ctx, asked.user, asked.since = ctx, user, now
 	startWorker, err := known.line.join(asked)
 	if err != nil {
 		a.pool.Put(asked)

@@ -23,7 +23,7 @@ func (a *applications) work(known *knownCampaign) {
 			return
 		}
 		crashpoint.Reach(crashpoint.APITaken)
-		winners := a.admit(known.Code, a.stillThere(batch), &space)
+		winners := a.admit(known, a.stillThere(batch), &space)
 		if len(winners) == 0 {
 			continue
 		}
@@ -82,7 +82,7 @@ func (w *winner) hears(status string) {
 func (w *winner) hearsSlot() { w.answered(http.StatusAccepted, withSlot(&w.admission), nil) }
 
 // admit is step 3 for a batch. It answers all but the new winners, and gives those.
-func (a *applications) admit(campaign string, batch []*application, space *decisionSpace) []*winner {
+func (a *applications) admit(known *knownCampaign, batch []*application, space *decisionSpace) []*winner {
 	if len(batch) == 0 {
 		return nil
 	}
@@ -90,7 +90,8 @@ func (a *applications) admit(campaign string, batch []*application, space *decis
 	for i, asked := range batch {
 		space.users[i] = asked.user
 	}
-	err := a.askGate(a.gate.AdmitAll, campaign, space)
+	err := a.askGate(a.gate.AdmitAll, known.Code, space)
+	a.keeper.learn(known.refusals, space.decisions, err)
 	var made []winner
 	for i, asked := range batch {
 		decision := &space.decisions[i]
@@ -236,6 +237,7 @@ func (a *applications) askAgain(winners []*winner, round int) {
 	}
 	err := a.askGate(a.gate.HonourAll, winners[0].admission.Campaign, &space)
 	crashpoint.Reach(crashpoint.APIHonoured)
+	time.Sleep(refusalLease) // leases from before know nothing of these users
 	var again []*winner
 	for i, w := range winners {
 		decision := &space.decisions[i]

@@ -55,6 +55,7 @@ type Config struct {
 type Ports struct {
 	Admitter          domain.BatchAdmitter
 	GateReader        domain.GateReader
+	GateLister        domain.GateLister
 	Publisher         domain.Publisher
 	CampaignReader    domain.CampaignReader
 	CampaignWriter    domain.CampaignWriter
@@ -173,6 +174,7 @@ func (p Ports) check(operationsOnly bool) error {
 	}{
 		{"Admitter", p.Admitter == nil},
 		{"GateReader", p.GateReader == nil},
+		{"GateLister", p.GateLister == nil},
 		{"Publisher", p.Publisher == nil},
 		{"CampaignReader", p.CampaignReader == nil},
 		{"CampaignWriter", p.CampaignWriter == nil},

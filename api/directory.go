@@ -40,10 +40,11 @@ type directory struct {
 	triedErr error
 }
 
-// knownCampaign is a campaign as it was read last, and where those who apply for it wait.
+// knownCampaign is a campaign as it was read last, what is refused from memory, and where all others wait.
 type knownCampaign struct {
 	domain.Campaign
-	line *line
+	refusals *refusals
+	line     *line
 }
 
 func newDirectory(base context.Context, reader domain.CampaignReader, limits *lineLimits, logger *slog.Logger) *directory {
@@ -161,10 +162,10 @@ func (d *directory) learn(campaigns []domain.Campaign) {
 	d.current.Store(&byCode)
 }
 
-// know keeps the line of a campaign that was known before: there is only one at a time.
+// know keeps the line and the refusals of a campaign that was known before: there is only one of each at a time.
 func (d *directory) know(campaign domain.Campaign, before map[string]*knownCampaign) *knownCampaign {
 	if known := before[campaign.Code]; known != nil {
-		return &knownCampaign{campaign, known.line}
+		return &knownCampaign{campaign, known.refusals, known.line}
 	}
-	return &knownCampaign{campaign, newLine(d.limits)}
+	return &knownCampaign{campaign, newRefusals(campaign.Code), newLine(d.limits)}
 }

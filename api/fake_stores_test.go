@@ -11,7 +11,7 @@ import (
 
 var admittedAt = time.Date(2030, 1, 2, 3, 4, 5, 678_000_000, time.UTC)
 
-// fakeGate is an Admitter and GateReader in memory. Tests replace its behaviour through the fields.
+// fakeGate is an Admitter, GateReader and GateLister in memory. Tests replace its behaviour through the fields.
 type fakeGate struct {
 	mu      sync.Mutex
 	quota   int64
@@ -26,6 +26,9 @@ type fakeGate struct {
 	honour    func(ctx context.Context, user domain.UserID) (domain.Admission, error)
 	admitting func(ctx context.Context)
 
+	// look stands in for report when it is set; visiting is called before the users are read out.
+	look       func(ctx context.Context) domain.GateReport
+	visiting   func()
 	report     domain.GateReport
 	inspectErr error
 	inspects   int
@@ -143,9 +146,34 @@ func (g *fakeGate) Inspect(ctx context.Context, _ string) (domain.GateReport, er
 		return domain.GateReport{}, err
 	}
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.inspects++
-	return g.report, g.inspectErr
+	report, err, look := g.report, g.inspectErr, g.look
+	g.mu.Unlock()
+	if look != nil {
+		report = look(ctx)
+	}
+	return report, err
+}
+
+func (g *fakeGate) VisitWinners(_ context.Context, _ string, visit func(domain.GateWinner) error) error {
+	g.note("visit")
+	if g.visiting != nil {
+		g.visiting()
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for user, admission := range g.users {
+		if err := visit(domain.GateWinner{UserID: user, Slot: admission.Slot}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *fakeGate) VisitFree(context.Context, string, func(domain.Slot) error) error { return nil }
+
+func (g *fakeGate) FindWinners(context.Context, string, []domain.UserID) ([]domain.GateWinner, error) {
+	return nil, nil
 }
 
 func (g *fakeGate) called() []string {

@@ -59,7 +59,8 @@ func newFixture(tb testing.TB) *fixture {
 
 func (b *fixture) ports() Ports {
 	return Ports{
-		Admitter: b.gate, GateReader: b.gate, Publisher: b.queue, CampaignReader: b.ledger, CampaignWriter: b.ledger,
+		Admitter: b.gate, GateReader: b.gate, GateLister: b.gate, Publisher: b.queue,
+		CampaignReader: b.ledger, CampaignWriter: b.ledger,
 		CouponReader: b.ledger, FailEventReader: b.ledger, FailEventOperator: b.ledger, LedgerCounter: b.ledger,
 		FunnelReader: b.operated, CouponFinder: b.operated, CouponRevoker: b.operated, BulkReader: b.operated,
 		BulkRunner: b.operated, Heartbeats: b.operated, ActionLog: b.operated, Funnel: b.operated, Self: b.self,

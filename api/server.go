@@ -78,6 +78,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 	}
 	if !cfg.OperationsOnly {
 		s.running.Go(func() { s.directory.run(ctx) })
+		s.running.Go(func() { s.applications.keeper.run(ctx) })
 		s.running.Go(func() { s.console.lags.run(ctx) })
 	}
 	return s, nil

@@ -56,7 +56,7 @@ func serveSingle(ctx context.Context, o options) error {
 	server, err := api.New(api.Config{
 		AdminToken: operatorToken, MaxBatch: 1, GateCalls: singleAtOnce, BatchesUnderWay: singleToKafka,
 	}, api.Ports{
-		Admitter: gate, GateReader: gate, Publisher: publisher,
+		Admitter: gate, GateReader: gate, GateLister: gate, Publisher: publisher,
 		CampaignReader: ledger, CampaignWriter: ledger, CouponReader: ledger, FailEventReader: ledger,
 		FailEventOperator: ledger, LedgerCounter: ledger, SettingStore: ledger, Gatherer: registry,
 		FunnelReader: ledger, CouponFinder: ledger, CouponRevoker: ledger, BulkReader: ledger, BulkRunner: ledger,
