@@ -135,10 +135,10 @@ func (c *crowd) askAgain(s *system, user int64) {
 	if !assert.NoError(c.t, err) {
 		return
 	}
-	switch {
-	case got.status == http.StatusOK || got.status == http.StatusAccepted:
+	switch got.status {
+	case http.StatusOK, http.StatusAccepted:
 		c.note(user, got.number("slot"))
-	case got.status == http.StatusServiceUnavailable:
+	case http.StatusServiceUnavailable:
 	default:
 		assert.Equal(c.t, "revoked", got.problem(), "user %d has a promise: %v", user, got.body)
 		assert.True(c.t, c.isGivenUp(user), "user %d lost a coupon that no operator took away", user)

@@ -28,10 +28,10 @@ func tokenCreateCommand() *cobra.Command {
 			if err != nil {
 				return usageError{err.Error()}
 			}
-			fmt.Fprintf(command.OutOrStdout(), `token for %s, shown only now: %s
+			_, err = fmt.Fprintf(command.OutOrStdout(), `token for %s, shown only now: %s
 add to %sADMIN_TOKENS (separated by commas): %s
 `, arguments[0], token, envPrefix, line)
-			return nil
+			return err
 		},
 	}
 	command.Flags().StringVar(&role, "role", string(domain.RoleViewer), "viewer (looks) or operator (changes)")

@@ -36,14 +36,14 @@ func funnelOf(campaign string, totals []domain.FunnelCount, found figuresOfOne) 
 		if total.Campaign != campaign {
 			continue
 		}
-		switch {
-		case total.Outcome == domain.FunnelIssued:
+		switch total.Outcome {
+		case domain.FunnelIssued:
 			continue
-		case total.Outcome == domain.FunnelAccepted:
+		case domain.FunnelAccepted:
 			view.Accepted = total.Count
-		case total.Outcome == domain.FunnelReserved:
+		case domain.FunnelReserved:
 			view.Reserved = total.Count
-		case total.Outcome == domain.FunnelKnown:
+		case domain.FunnelKnown:
 			view.Known = total.Count
 		default:
 			view.Refused[total.Outcome] = total.Count

@@ -138,7 +138,8 @@ func TestCouponsAreExportedWholeOrNotAtAll(t *testing.T) {
 
 	pages := 0
 	b.ledger.listing = func() error {
-		if pages++; pages == 2 {
+		pages++
+		if pages == 2 {
 			return errAway()
 		}
 		return nil

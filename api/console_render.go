@@ -108,8 +108,8 @@ type menuEntry struct {
 	Here       bool
 }
 
-func newMenuEntry(section, own, path, text string) menuEntry {
-	return menuEntry{Path: path, Text: text, Here: section == own}
+func newMenuEntry(section, own, address, text string) menuEntry {
+	return menuEntry{Path: address, Text: text, Here: section == own}
 }
 
 // formField is one field of a form with its label and what stands below it: a hint, or what is wrong. Kind is text, number or

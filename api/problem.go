@@ -131,10 +131,9 @@ func (k *problemKind) body(refusal problem) []byte {
 }
 
 func asProblem(err error) (problem, *problemKind) {
-	code := codeOf(err)
-	kind, known := problems[code]
+	kind, known := problems[codeOf(err)]
 	if !known {
-		code, kind = domain.CodeInternal, problems[domain.CodeInternal]
+		kind = problems[domain.CodeInternal]
 	}
 	refusal := problem{Type: kind.name, Title: kind.title, Status: kind.status, Detail: kind.detail}
 	if coded, ok := errors.AsType[*domain.Error](err); ok && kind.status < http.StatusInternalServerError {

@@ -120,14 +120,22 @@ func (c Config) checkArrivals() error {
 		return domain.Invalid("rate", "rate must be 0 to %.0f a second", MaxRate)
 	case c.Rate == 0 && (c.Ramp != 0 || c.BurstUsers != 0 || c.BurstAt != 0):
 		return domain.Invalid("rate", "ramp and burst need a rate")
-	case c.Ramp < 0 || c.Ramp > MaxLength || c.BurstAt < 0 || c.BurstAt > MaxLength:
-		return domain.Invalid("ramp", "ramp and the time of the burst must be 0 to %s", MaxLength)
+	case c.Rate > 0 && float64(c.Users)/c.Rate > (MaxLength-c.Ramp).Seconds():
+		return domain.Invalid("rate", "%d users would come for longer than %s", c.Users, MaxLength)
+	case c.Ramp < 0 || c.Ramp > MaxLength:
+		return domain.Invalid("ramp", "ramp must be 0 to %s", MaxLength)
+	}
+	return c.checkBurst()
+}
+
+func (c Config) checkBurst() error {
+	switch {
+	case c.BurstAt < 0 || c.BurstAt > MaxLength:
+		return domain.Invalid("burst_at", "the time of the burst must be 0 to %s", MaxLength)
 	case c.BurstUsers < 0 || c.BurstUsers > c.Users:
 		return domain.Invalid("burst_users", "burst_users must be 0 to the number of users, %d", c.Users)
 	case c.BurstAt > 0 && c.BurstUsers == 0:
 		return domain.Invalid("burst_users", "a burst needs users")
-	case c.Rate > 0 && float64(c.Users)/c.Rate > (MaxLength-c.Ramp).Seconds():
-		return domain.Invalid("rate", "%d users would come for longer than %s", c.Users, MaxLength)
 	}
 	return nil
 }

@@ -126,8 +126,11 @@ func (c *connection) partitions(p parcel) (map[int32][]int, error) {
 // recordKey is a key as the partitioner takes it; a pointer to it costs no memory for each record.
 type recordKey []byte
 
+// Encode implements sarama.Encoder.
 func (k *recordKey) Encode() ([]byte, error) { return *k, nil }
-func (k *recordKey) Length() int             { return len(*k) }
+
+// Length implements sarama.Encoder.
+func (k *recordKey) Length() int { return len(*k) }
 
 func (c *connection) produce(broker *sarama.Broker, out *outgoing, answered func([]int, error)) {
 	c.calls.pending.Add(1) // send holds it above 0

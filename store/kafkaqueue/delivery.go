@@ -79,7 +79,7 @@ func (d *delivery) send(ctx context.Context, places []int) (*receipt, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err = p.slots.Acquire(ctx, int64(len(places))); err != nil {
+		if err := p.slots.Acquire(ctx, int64(len(places))); err != nil {
 			return nil, err
 		}
 		p.metrics.inFlight.Add(float64(len(places)))
