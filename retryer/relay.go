@@ -28,10 +28,20 @@ func (r *Retryer) relayOnce(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	now, others := r.relays.begin(campaigns)
+	sent, err := r.relayThese(ctx, now)
+	if sent > 0 {
+		more, failed := r.relayThese(ctx, others)
+		sent, err = sent+more, errors.Join(err, failed)
+	}
+	return sent, err
+}
+
+func (r *Retryer) relayThese(ctx context.Context, campaigns []domain.Campaign) (int, error) {
 	total := 0
 	var failures []error
 	for _, campaign := range campaigns {
-		sent, err := r.relayCampaign(ctx, campaign.Code)
+		sent, err := r.relayCampaign(ctx, campaign)
 		total += sent
 		if err != nil {
 			failures = append(failures, fmt.Errorf("campaign %s: %w", campaign.Code, err))
@@ -40,12 +50,24 @@ func (r *Retryer) relayOnce(ctx context.Context) (int, error) {
 	return total, errors.Join(failures...)
 }
 
-// relayCampaign leaves a closed gate alone: the rebuild takes over what is pending there.
-func (r *Retryer) relayCampaign(ctx context.Context, code string) (int, error) {
-	report, err := r.ports.GateReader.Inspect(ctx, code)
-	if err != nil || report.Closed != "" || !isDue(report.OldestPendingAge, r.cfg.RelayAfter) {
+// relayCampaign leaves a closed gate alone: the rebuild takes over what is pending there, under another epoch.
+func (r *Retryer) relayCampaign(ctx context.Context, campaign domain.Campaign) (int, error) {
+	report, err := r.ports.GateReader.Inspect(ctx, campaign.Code)
+	if err != nil {
 		return 0, err
 	}
+	if report.Closed != "" || report.PendingEntries == 0 {
+		r.relays.settle(campaign)
+		return 0, nil
+	}
+	r.relays.unsettle(campaign.Code)
+	if !isDue(report.OldestPendingAge, r.cfg.RelayAfter) {
+		return 0, nil
+	}
+	return r.relayDue(ctx, campaign.Code)
+}
+
+func (r *Retryer) relayDue(ctx context.Context, code string) (int, error) {
 	sent, after := 0, ""
 	for range maxRelayPages {
 		entries, err := r.ports.Pending.Pending(ctx, code, after, relayPage)

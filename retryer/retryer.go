@@ -22,6 +22,8 @@ type Retryer struct {
 	logger  *slog.Logger
 	watch   *watch
 	slots   *rebuildSlots
+	// sweeps and relays say at which campaigns a run of these jobs looks.
+	sweeps, relays *rounds
 
 	// unsent are disputes that the gate could not be told of yet; only the retry job touches them.
 	unsent []domain.Winner
@@ -57,6 +59,8 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		watch:   newWatch(cfg.RebuildPatience),
 		slots:   newRebuildSlots(cfg.ConcurrentRebuilds),
 		states:  map[string]domain.JobState{},
+		sweeps:  newRounds(sweepShare),
+		relays:  newRounds(relayShare),
 	}, nil
 }
 

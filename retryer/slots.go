@@ -2,28 +2,55 @@ package retryer
 
 import "sync"
 
-// rebuildSlots bounds the rebuilds of this process: so many at a time, and one per campaign.
+// rebuildSlots bounds the rebuilds of this process: so many at a time, and one per campaign. Campaigns for which there
+// is no room wait in a line, each once, so that whoever has finished goes on at once: after the loss of Redis all
+// gates are to be rebuilt.
 type rebuildSlots struct {
 	mu      sync.Mutex
 	limit   int
 	running map[string]bool
+	// waiting is the line. It may name campaigns that are rebuilt already; queued holds those that still wait.
+	waiting []string
+	queued  map[string]bool
 	group   sync.WaitGroup
 }
 
 func newRebuildSlots(limit int) *rebuildSlots {
-	return &rebuildSlots{limit: limit, running: map[string]bool{}}
+	return &rebuildSlots{limit: limit, running: map[string]bool{}, queued: map[string]bool{}}
 }
 
-// take says whether a rebuild of the campaign may run now; if so, leave must be called at its end.
+// take says whether a rebuild of the campaign may run now; if so, leave or next must be called at its end.
 func (s *rebuildSlots) take(code string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.running[code] || len(s.running) >= s.limit {
 		return false
 	}
+	delete(s.queued, code)
 	s.running[code] = true
 	s.group.Add(1)
 	return true
+}
+
+// takeOrWait is take, and the campaign waits in the line when there is no room.
+func (s *rebuildSlots) takeOrWait(code string) bool {
+	if s.take(code) {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.running[code] && !s.queued[code] {
+		s.queued[code] = true
+		s.waiting = append(s.waiting, code)
+	}
+	return false
+}
+
+// isBusy says whether the campaign is being rebuilt, or waits while there is no room.
+func (s *rebuildSlots) isBusy(code string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.running[code] || (s.queued[code] && len(s.running) >= s.limit)
 }
 
 func (s *rebuildSlots) leave(code string) {
@@ -31,6 +58,24 @@ func (s *rebuildSlots) leave(code string) {
 	defer s.mu.Unlock()
 	delete(s.running, code)
 	s.group.Done()
+}
+
+// next is leave, unless a campaign waits: then its rebuild may run in place of the other.
+func (s *rebuildSlots) next(code string) (string, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.running, code)
+	for len(s.waiting) > 0 {
+		first := s.waiting[0]
+		s.waiting = s.waiting[1:]
+		if s.queued[first] && !s.running[first] {
+			delete(s.queued, first)
+			s.running[first] = true
+			return first, true
+		}
+	}
+	s.group.Done()
+	return "", false
 }
 
 // wait returns when no rebuild is under way.

@@ -52,30 +52,77 @@ func sameSettings(campaign domain.Campaign, report domain.GateReport) bool {
 func (r *Retryer) SweepOnce(ctx context.Context) error {
 	var group errgroup.Group
 	group.SetLimit(r.cfg.ConcurrentRebuilds)
-	err := r.sweep(ctx, func(code, why string) {
+	campaigns, err := r.ports.Campaigns.Campaigns(ctx)
+	if err != nil {
+		return err
+	}
+	err = r.sweepThese(ctx, campaigns, func(code, why string) {
 		r.logger.Info("gate needs a rebuild", "campaign", code, "why", why)
 		group.Go(func() error { return r.Rebuild(ctx, code) })
 	})
 	return errors.Join(err, group.Wait(), r.releaseRevoked(ctx))
 }
 
-// sweepInBackground is SweepOnce for the job: a long rebuild does not hold up the next sweep. A rebuild for which
-// there is no room is started by a later one.
+// sweepShare is how many gates that were in line at the last look are looked at in one sweep, and relayShare in one run
+// of the relay: with 10,000 campaigns each in 10 s.
+const sweepShare, relayShare = 500, 1000
+
+// sweepInBackground is SweepOnce for the job: a long rebuild does not hold up the next sweep, and with many campaigns a
+// sweep looks at a part of them (rounds). A rebuild for which there is no room waits for the end of another.
 func (r *Retryer) sweepInBackground(ctx context.Context) error {
-	err := r.sweep(ctx, func(code, why string) {
-		if !r.slots.take(code) {
-			return
-		}
-		r.logger.Info("gate needs a rebuild", "campaign", code, "why", why)
-		go func() {
-			defer r.slots.leave(code)
-			defer r.logPanic("rebuild", code)
-			if err := r.rebuildNow(ctx, code); err != nil && ctx.Err() == nil {
-				r.logger.Error("rebuild failed; it is tried again", "campaign", code, "error", err)
-			}
-		}()
-	})
+	campaigns, err := r.ports.Campaigns.Campaigns(ctx)
+	if err != nil {
+		return err
+	}
+	found := false
+	start := func(code, why string) {
+		found = true
+		r.startRebuild(ctx, code, why)
+	}
+	now, others := r.sweeps.begin(campaigns)
+	err = r.sweepThese(ctx, now, start)
+	if found {
+		err = errors.Join(err, r.sweepThese(ctx, others, start))
+	}
 	return errors.Join(err, r.releaseRevoked(ctx))
+}
+
+// startRebuild begins a rebuild if there is room, and goes on with the campaigns that wait for room meanwhile.
+func (r *Retryer) startRebuild(ctx context.Context, code, why string) {
+	if !r.slots.takeOrWait(code) {
+		return
+	}
+	r.logger.Info("gate needs a rebuild", "campaign", code, "why", why)
+	go func() {
+		r.rebuildLogged(ctx, code, r.rebuildNow)
+		for next, more := r.slots.next(code); more; next, more = r.slots.next(next) {
+			r.rebuildLogged(ctx, next, r.rebuildIfNeeded)
+		}
+	}()
+}
+
+func (r *Retryer) rebuildLogged(ctx context.Context, code string, rebuild func(context.Context, string) error) {
+	defer r.logPanic("rebuild", code)
+	if ctx.Err() != nil {
+		return
+	}
+	if err := rebuild(ctx, code); err != nil && ctx.Err() == nil {
+		r.logger.Error("rebuild failed; it is tried again", "campaign", code, "error", err)
+	}
+}
+
+// rebuildIfNeeded looks at the gate anew: while the campaign waited, somebody else may have rebuilt it.
+func (r *Retryer) rebuildIfNeeded(ctx context.Context, code string) error {
+	campaign, err := r.ports.Campaigns.Campaign(ctx, code)
+	if err != nil {
+		return err
+	}
+	var rebuilt error
+	err = r.sweepCampaign(ctx, campaign, func(code, why string) {
+		r.logger.Info("gate needs a rebuild", "campaign", code, "why", why)
+		rebuilt = r.rebuildNow(ctx, code)
+	})
+	return errors.Join(err, rebuilt)
 }
 
 func (r *Retryer) logPanic(what, code string) {
@@ -84,30 +131,34 @@ func (r *Retryer) logPanic(what, code string) {
 	}
 }
 
-// startRebuild starts a rebuild of a campaign's gate, or leaves it to a later sweep.
-type startRebuild func(code, why string)
+// rebuildStarter starts a rebuild of a campaign's gate, or leaves it until later.
+type rebuildStarter func(code, why string)
 
-func (r *Retryer) sweep(ctx context.Context, rebuild startRebuild) error {
-	campaigns, err := r.ports.Campaigns.Campaigns(ctx)
-	if err != nil {
-		return err
-	}
+func (r *Retryer) sweepThese(ctx context.Context, campaigns []domain.Campaign, start rebuildStarter) error {
 	var failures []error
 	for _, campaign := range campaigns {
-		if err := r.sweepCampaign(ctx, campaign, rebuild); err != nil {
+		if r.slots.isBusy(campaign.Code) {
+			continue
+		}
+		if err := r.sweepCampaign(ctx, campaign, start); err != nil {
 			failures = append(failures, fmt.Errorf("campaign %s: %w", campaign.Code, err))
 		}
 	}
 	return errors.Join(failures...)
 }
 
-func (r *Retryer) sweepCampaign(ctx context.Context, campaign domain.Campaign, start startRebuild) error {
+func (r *Retryer) sweepCampaign(ctx context.Context, campaign domain.Campaign, start rebuildStarter) error {
 	report, err := r.ports.GateReader.Inspect(ctx, campaign.Code)
 	if err != nil {
 		return err
 	}
 	r.metrics.gate(campaign.Code, report)
 	todo, why := decideSweep(campaign, report)
+	if todo == leaveAlone {
+		r.sweeps.settle(campaign)
+	} else {
+		r.sweeps.unsettle(campaign.Code)
+	}
 	if todo == applySettings {
 		err := r.ports.Mender.ApplySettings(ctx, campaign)
 		switch domain.CodeOf(err) {
@@ -130,7 +181,7 @@ func (r *Retryer) sweepCampaign(ctx context.Context, campaign domain.Campaign, s
 
 // checkedRebuild starts a rebuild unless another process has begun one since the campaigns were read.
 func (r *Retryer) checkedRebuild(
-	ctx context.Context, campaign domain.Campaign, why string, start startRebuild,
+	ctx context.Context, campaign domain.Campaign, why string, start rebuildStarter,
 ) error {
 	now, err := r.ports.Campaigns.Campaign(ctx, campaign.Code)
 	if err != nil {

@@ -1,15 +1,13 @@
 package redisgate
 
 import (
-	"maps"
 	"sync"
-	"sync/atomic"
 
 	"firstcome/domain"
 )
 
-// maxCampaigns bounds the campaigns that one process keeps in mind; each takes a few hundred bytes while nobody waits.
-const maxCampaigns = 1024
+// maxCampaigns bounds the campaigns that one process keeps in mind; each takes about a kilobyte.
+const maxCampaigns = 20_000
 
 // campaign is what this process keeps of one campaign: its keys, what it has seen, and who waits.
 type campaign struct {
@@ -56,17 +54,17 @@ func (c *campaign) sawClosed(why string) bool {
 
 func (c *campaign) idle() bool { return c.admit.idle() && c.honour.idle() && c.confirm.idle() }
 
-// campaigns finds campaigns by their code. Finding takes no lock; adding copies, which happens once a campaign.
+// campaigns finds campaigns by their code. Finding one that is known takes no lock.
 type campaigns struct {
+	known sync.Map // of *campaign, by code
+	// mu is held while one is added; count is how many are known.
 	mu    sync.Mutex
-	known atomic.Pointer[map[string]*campaign]
+	count int
 }
 
 func (cs *campaigns) find(code string) (*campaign, error) {
-	if known := cs.known.Load(); known != nil {
-		if found := (*known)[code]; found != nil {
-			return found, nil
-		}
+	if found, ok := cs.known.Load(code); ok {
+		return found.(*campaign), nil
 	}
 	return cs.add(code)
 }
@@ -77,29 +75,28 @@ func (cs *campaigns) add(code string) (*campaign, error) {
 	}
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	changed := map[string]*campaign{}
-	if known := cs.known.Load(); known != nil {
-		if found := (*known)[code]; found != nil {
-			return found, nil
-		}
-		maps.Copy(changed, *known)
+	if found, ok := cs.known.Load(code); ok {
+		return found.(*campaign), nil
 	}
-	if len(changed) >= maxCampaigns && !forgetOne(changed) {
+	if cs.count >= maxCampaigns && !cs.forgetOne() {
 		return nil, errOverloaded
 	}
 	added := &campaign{code: code, keys: newCampaignKeys(code)}
-	changed[code] = added
-	cs.known.Store(&changed)
+	cs.known.Store(code, added)
+	cs.count++
 	return added, nil
 }
 
 // forgetOne makes room by forgetting a campaign for which nobody waits. What is lost is only what it has seen.
-func forgetOne(known map[string]*campaign) bool {
-	for code, candidate := range known {
-		if candidate.idle() {
-			delete(known, code)
-			return true
+func (cs *campaigns) forgetOne() bool {
+	forgotten := false
+	cs.known.Range(func(code, candidate any) bool {
+		if candidate.(*campaign).idle() {
+			cs.known.Delete(code)
+			cs.count--
+			forgotten = true
 		}
-	}
-	return false
+		return !forgotten
+	})
+	return forgotten
 }
