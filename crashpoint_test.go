@@ -110,12 +110,12 @@ func crashPointsListed(t *testing.T) map[string]string {
 	listed := map[string]string{}
 	ast.Inspect(file, func(node ast.Node) bool {
 		spec, isValue := node.(*ast.ValueSpec)
-		if kind, typed := any(nil), false; isValue {
-			kind, typed = spec.Type, spec.Type != nil
-			if identifier, named := kind.(*ast.Ident); typed && named && identifier.Name == "Point" {
-				listed[spec.Names[0].Name], err = strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-				require.NoError(t, err)
-			}
+		if !isValue {
+			return true
+		}
+		if kind, named := spec.Type.(*ast.Ident); named && kind.Name == "Point" {
+			listed[spec.Names[0].Name], err = strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			require.NoError(t, err)
 		}
 		return true
 	})

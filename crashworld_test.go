@@ -97,8 +97,11 @@ func (w *crashWorld) hold(role string, point crashpoint.Point) {
 func (w *crashWorld) awaitDeath(role string, point crashpoint.Point) {
 	w.t.Helper()
 	p := w.roles[role]
-	ended := make(chan error, 1)
-	go func() { ended <- p.command.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = p.command.Wait() // how it ended is in its ProcessState
+	}()
 	select {
 	case <-ended:
 	case <-time.After(patience):

@@ -154,8 +154,8 @@ func TestARebuiltGateIsAskedAgain(t *testing.T) {
 				defer b.server.Close()
 				began := time.Now()
 				got := b.apply("42")
-				asked := time.Duration(strings.Count(strings.Join(c.calls, " "), "honour"))
-				assert.Equal(t, asked*refusalLease, time.Since(began), "what other processes hold in memory is over")
+				asked := strings.Count(strings.Join(c.calls, " "), "honour")
+				assert.Equal(t, time.Duration(asked)*refusalLease, time.Since(began), "what other processes hold in memory is over")
 				assert.Equal(t, c.calls, b.gate.called())
 				assert.Len(t, b.queue.winners(), c.published)
 				if c.problem != "" {

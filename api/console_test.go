@@ -162,7 +162,7 @@ func TestPagesOfOtherSitesCanDoNothing(t *testing.T) {
 	}
 	assert.Greater(t, posts, 10)
 	assert.Empty(t, b.ledger.actors)
-	own := httptest.NewRequest(http.MethodPost, "http://shop.example/console/campaigns/spring/pause", nil)
+	own := httptest.NewRequest(http.MethodPost, "http://shop.example/console/campaigns/spring/pause", http.NoBody)
 	own.Header.Set("Origin", "http://shop.example")
 	own.AddCookie(&http.Cookie{Name: sessionCookie, Value: operator.cookie})
 	assert.Equal(t, http.StatusSeeOther, b.do(own).Code, "a browser that sends Origin alone is believed")

@@ -102,7 +102,7 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 		return campaign, err
 	}
 	crashpoint.Reach(crashpoint.RebuildSettled)
-	if err = r.ports.GateRebuild.OpenRebuilt(ctx, target, campaign); err != nil {
+	if err := r.ports.GateRebuild.OpenRebuilt(ctx, target, campaign); err != nil {
 		return campaign, err
 	}
 	crashpoint.Reach(crashpoint.RebuildOpened)

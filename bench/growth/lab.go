@@ -59,7 +59,8 @@ func newLab(ctx context.Context, o options) (*lab, error) {
 	if l.gate, err = redisgate.Open(config, prometheus.NewRegistry(), slog.New(slog.DiscardHandler)); err != nil {
 		return l, err
 	}
-	return l, l.newDatabase(ctx)
+	err = l.newDatabase(ctx)
+	return l, err
 }
 
 func (l *lab) newDatabase(ctx context.Context) error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -69,7 +70,7 @@ func parseOptions(arguments []string) (options, error) {
 		return o, err
 	}
 	for name := range strings.SplitSeq(o.only, ",") {
-		if !strings.Contains(",campaigns,winners,applicants,processes,", ","+name+",") {
+		if !slices.Contains([]string{"campaigns", "winners", "applicants", "processes"}, name) {
 			return o, fmt.Errorf("-only: there is no %q", name)
 		}
 	}

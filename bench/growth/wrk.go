@@ -35,7 +35,8 @@ func (l *lab) runWrk(ctx context.Context, url string, connections, seconds int, 
 	var found load
 	for line := range bytes.Lines(output) {
 		if bytes.HasPrefix(line, []byte("{")) {
-			return found, json.Unmarshal(line, &found)
+			err = json.Unmarshal(line, &found)
+			return found, err
 		}
 	}
 	return found, fmt.Errorf("wrk has not printed its result: %s", output)
