@@ -29,7 +29,7 @@ loadtest: build ## put load on a running `make run`
 	bin/firstcome loadtest
 
 test: ## all tests that need nothing but Go, with the race detector
-	go test -race -timeout 5m ./...
+	go test -race -timeout 15m ./...
 
 test-real: ## all tests, on real Redis, Kafka, MySQL and MariaDB; starts what isn't running
 	$(if $(CHAOS_TAG),,@echo "the short chaos run is left out: it needs Debian and root")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -131,10 +132,27 @@ func loadConfig(environment []string, flags *pflag.FlagSet) (Config, []string, e
 	}
 	err := env.ParseWithOptions(&config, env.Options{Environment: variables, Prefix: envPrefix})
 	if err != nil {
-		return config, unknown, usageError{fmt.Sprintf("configuration: %v", strings.TrimPrefix(err.Error(), "env: "))}
+		return config, unknown, usageError{"configuration: " + parseErrorText(err)}
 	}
 	err = config.check()
 	return config, unknown, err
+}
+
+// parseErrorText names each variable that can't be read; the library knows the names of our fields only.
+func parseErrorText(err error) string {
+	all, ok := errors.AsType[env.AggregateError](err)
+	if !ok {
+		return err.Error()
+	}
+	texts := make([]string, len(all.Errors))
+	for i, one := range all.Errors {
+		texts[i] = one.Error()
+		if wrong, ok := errors.AsType[env.ParseError](one); ok {
+			field, _ := reflect.TypeFor[Config]().FieldByName(wrong.Name)
+			texts[i] = fmt.Sprintf("%s%s: %v", envPrefix, field.Tag.Get("env"), wrong.Err)
+		}
+	}
+	return strings.Join(texts, "; ")
 }
 
 // Variables of our own tests and of docker/servers.sh, which are no settings of the program.

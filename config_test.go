@@ -51,7 +51,7 @@ func TestAWrongValueIsRefusedByItsName(t *testing.T) {
 	}
 	_, _, err := loadConfig([]string{"FIRSTCOME_LINGER=soon"}, flagsOf(t).Flags())
 	require.Error(t, err)
-	assert.Contains(t, err.Error(), "Linger")
+	assert.Contains(t, err.Error(), "FIRSTCOME_LINGER: ")
 }
 
 func TestNoSecretIsPrinted(t *testing.T) {
