@@ -16,6 +16,8 @@ type load struct {
 	DurationMicros int64 `json:"duration_us"`
 	Above399       int64 `json:"above_399"`
 	Failed         int64 `json:"failed"`
+	// Undecided sums up Above399 and Failed where everybody should win.
+	Undecided int64 `json:"-"`
 	// LatencyMicros is by percentile.
 	LatencyMicros map[string]float64 `json:"latency_us"`
 }
