@@ -7,8 +7,9 @@ import (
 	"firstcome/domain"
 )
 
-// writeChunk is how many users go to the gate in one call.
-const writeChunk = 1000
+// writeChunk is how many users go to the gate in one call: about as many as the ledger reads at once, so that the one is
+// read while the other is written.
+const writeChunk = 5000
 
 // builder writes the gate's users from what the ledger and upstream hold. The ledger is read as a stream; of each
 // coupon it keeps the user (8 bytes) and the slot (a bit), and of each unresolved fail event the holder.
@@ -21,7 +22,10 @@ type builder struct {
 	used   *slotSet
 	rows   []domain.UserID
 	events []domain.Holder
-	buffer []domain.GateWinner
+
+	// buffer fills up while spare is written; written gives the outcome, and is nil when nothing is being written.
+	buffer, spare []domain.GateWinner
+	written       chan error
 }
 
 // writeHolders writes everybody whom the ledger knows, and takes them out of upstream.
@@ -40,7 +44,7 @@ func (b *builder) writeHolders(ctx context.Context, ledger domain.LedgerRebuild)
 	if err := b.writeEvents(ctx); err != nil {
 		return err
 	}
-	return b.flush(ctx)
+	return b.finish(ctx)
 }
 
 // writeRow writes the holder of a coupon, who keeps the slot whatever it is.
@@ -112,7 +116,7 @@ func (b *builder) writeUpstream(ctx context.Context) ([]domain.Winner, error) {
 			return nil, err
 		}
 	}
-	return owed, b.flush(ctx)
+	return owed, b.finish(ctx)
 }
 
 // claimed gives the winner as upstream named it, under an epoch that is certainly over.
@@ -132,11 +136,34 @@ func (b *builder) write(ctx context.Context, winner domain.GateWinner) error {
 	return b.flush(ctx)
 }
 
+// flush hands the buffer over to be written, after what was handed over before: two calls never run at once. An error of
+// either comes from the next flush or settle.
 func (b *builder) flush(ctx context.Context) error {
-	if len(b.buffer) == 0 {
+	if err := b.settle(); err != nil {
+		return err
+	}
+	winners, written := b.buffer, make(chan error, 1)
+	b.buffer, b.spare, b.written = b.spare[:0], winners, written
+	go func() { written <- b.gate.WriteWinners(ctx, b.target, winners) }()
+	return nil
+}
+
+// settle waits until nothing is being written.
+func (b *builder) settle() error {
+	if b.written == nil {
 		return nil
 	}
-	err := b.gate.WriteWinners(ctx, b.target, b.buffer)
-	b.buffer = b.buffer[:0]
+	err := <-b.written
+	b.written = nil
 	return err
+}
+
+// finish writes what is left in the buffer, and waits for it.
+func (b *builder) finish(ctx context.Context) error {
+	if len(b.buffer) > 0 {
+		if err := b.flush(ctx); err != nil {
+			return err
+		}
+	}
+	return b.settle()
 }

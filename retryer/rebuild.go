@@ -87,6 +87,7 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 	b := &builder{
 		gate: r.ports.GateRebuild, target: target, campaign: campaign, upstream: upstream, used: newSlotSet(),
 	}
+	defer b.settle() // after an error a write may still be under way, whose outcome no longer matters
 	if err := b.writeHolders(ctx, r.ports.LedgerRebuild); err != nil {
 		return campaign, err
 	}

@@ -20,12 +20,19 @@ func testHolderPages(t *testing.T, ledger *Ledger) {
 		Code: "spring", Quota: 3 * each, State: domain.CampaignOpen, StartsAt: ledger.now(), EndsAt: domain.NoEnd,
 	}, "ada")
 	require.NoError(t, err)
+	_, err = ledger.CreateCampaign(t.Context(), domain.Campaign{
+		Code: "autumn", Quota: 10 * each, State: domain.CampaignOpen, StartsAt: ledger.now(), EndsAt: domain.NoEnd,
+	}, "ada")
+	require.NoError(t, err)
 	want := map[domain.UserID]domain.Slot{}
 	for n := 1; n <= 3*each; n++ {
 		winner := domain.Winner{
 			Campaign: "spring", UserID: domain.UserID(1000 - n), Slot: domain.Slot(n), AdmittedAt: campaign.CreatedAt,
 		}
 		want[winner.UserID] = winner.Slot
+		if n == each {
+			storeOthers(t, ledger, 10*each)
+		}
 		if n <= each {
 			_, err := ledger.StoreCoupons(t.Context(), "spring", []domain.Winner{winner})
 			require.NoError(t, err)
@@ -41,6 +48,33 @@ func testHolderPages(t *testing.T, ledger *Ledger) {
 			want[winner.UserID] = domain.NoSlot
 		}
 	}
+	requireHolders(t, ledger, want)
+	require.NoError(t, ledger.db.Exec(dropIndex(ledger, "coupon_stored")).Error)
+	requireHolders(t, ledger, want)
+}
+
+// storeOthers stores so many rows of another campaign, which lie between those of the campaign that is walked.
+func storeOthers(t *testing.T, ledger *Ledger, rows int) {
+	t.Helper()
+	others := make([]domain.Winner, rows)
+	for i := range others {
+		others[i] = domain.Winner{
+			Campaign: "autumn", UserID: domain.UserID(i + 1), Slot: domain.Slot(i + 1), AdmittedAt: ledger.now(),
+		}
+	}
+	_, err := ledger.StoreCoupons(t.Context(), "autumn", others)
+	require.NoError(t, err)
+}
+
+func dropIndex(ledger *Ledger, index string) string {
+	if ledger.config.Dialect == DialectSQLite {
+		return "DROP INDEX " + index
+	}
+	return "DROP INDEX " + index + " ON coupon"
+}
+
+func requireHolders(t *testing.T, ledger *Ledger, want map[domain.UserID]domain.Slot) {
+	t.Helper()
 	seen := map[domain.UserID]domain.Slot{}
 	require.NoError(t, ledger.VisitHolders(t.Context(), "spring", func(holder domain.Holder) error {
 		assert.NotContains(t, seen, holder.UserID)

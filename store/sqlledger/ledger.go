@@ -79,8 +79,8 @@ type backend struct {
 	openForMigration func() (*sql.DB, error)
 	dialector        func(*sql.DB) gorm.Dialector
 	migrations       fs.FS
-	// byIndex names a table such that it is read by this index: the optimizers of MySQL and MariaDB otherwise read
-	// everything before the page, or every row of another campaign.
+	// byIndex names a table such that it is read by this index, or by primaryKey: the optimizers of MySQL and MariaDB
+	// otherwise read everything before the page, or every row of another campaign.
 	byIndex func(table, index string) string
 	// inserted names what an insert would have put into a column, where it met a row with the same key.
 	inserted func(column string) string
@@ -90,6 +90,9 @@ type backend struct {
 	// lockName names the lock that makes migrations wait for each other; empty where none is needed.
 	lockName string
 }
+
+// primaryKey is no index of its own: it is the table in the order of its IDs.
+const primaryKey = "PRIMARY"
 
 var (
 	_ domain.CampaignReader    = (*Ledger)(nil)

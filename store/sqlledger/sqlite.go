@@ -35,7 +35,14 @@ func sqliteBackend(config Config) (backend, error) {
 		open: open, openForMigration: open, migrations: migrations, oneWriter: true,
 		inserted:  func(column string) string { return "excluded." + column },
 		passOver:  " ON CONFLICT DO NOTHING",
-		byIndex:   func(table, index string) string { return table + " INDEXED BY " + index },
+		byIndex:   sqliteByIndex,
 		dialector: func(pool *sql.DB) gorm.Dialector { return sqlite.Dialector{Conn: pool} },
 	}, nil
+}
+
+func sqliteByIndex(table, index string) string {
+	if index == primaryKey {
+		return table + " NOT INDEXED"
+	}
+	return table + " INDEXED BY " + index
 }

@@ -32,11 +32,12 @@ local function type_of(key) return redis.call('TYPE', key).ok end
 -- The identity of the server that runs this script: another one after every restart and failover.
 local function server_run_id() return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') end
 
--- Calls a command with any number of arguments: Lua can't pass thousands of them at once. The chunks are even, for
--- commands that take pairs.
-local function call_in_chunks(command, key, arguments)
-  for first = 1, #arguments, 500 do
-    redis.call(command, key, unpack(arguments, first, math.min(first + 499, #arguments)))
+-- Calls a command with any number of arguments, or those between two places: Lua can't pass thousands of them at once.
+-- The chunks are even, for commands that take pairs.
+local function call_in_chunks(command, key, arguments, from, to)
+  to = to or #arguments
+  for first = from or 1, to, 500 do
+    redis.call(command, key, unpack(arguments, first, math.min(first + 499, to)))
   end
 end
 

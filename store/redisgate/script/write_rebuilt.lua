@@ -10,12 +10,11 @@ local free_end = users_end + tonumber(ARGV[4])
 for i = free_end + 1, #ARGV, 2 do
   redis.call('XADD', NEW_PENDING, ARGV[i], 'e', ARGV[1], 'w', ARGV[i + 1])
 end
-local users, free = {}, {}
-for i = 5, users_end do users[i - 4] = ARGV[i] end
+local free = {}
 for i = users_end + 1, free_end do
   free[#free + 1] = ARGV[i]
   free[#free + 1] = ARGV[i]
 end
-call_in_chunks('HSET', NEW_USERS, users)
+call_in_chunks('HSET', NEW_USERS, ARGV, 5, users_end)
 call_in_chunks('ZADD', NEW_FREE, free)
 return { 'OK' }

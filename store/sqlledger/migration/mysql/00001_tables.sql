@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS campaign (
     UNIQUE KEY campaign_code (code)
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
--- coupon_slot also serves the rebuild's walk, and coupon_stored the lists in the order of storing; coupon_unreleased
+-- coupon_stored serves the rebuild's walk and the lists in the order of storing; coupon_unreleased
 -- starts with the rows that were not released, of which those revoked come last, so the sweep reads only what it gives.
 CREATE TABLE IF NOT EXISTS coupon (
     id           BIGINT      NOT NULL AUTO_INCREMENT,
