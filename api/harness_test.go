@@ -96,6 +96,9 @@ func (b *fixture) do(request *http.Request) reply {
 	if strings.Contains(got.Header().Get("Content-Type"), "json") {
 		require.NoError(b.t, json.Unmarshal(got.Body.Bytes(), &got.body), got.Body.String())
 	}
+	if !b.cfg.OperationsOnly {
+		requireDocumented(b.t, request, got)
+	}
 	return got
 }
 
