@@ -37,7 +37,8 @@ type documentedAnswer struct {
 
 var readContract = sync.OnceValues(func() (contract, error) {
 	var read contract
-	return read, yaml.Unmarshal([]byte(openAPI), &read)
+	err := yaml.Unmarshal(openAPI, &read)
+	return read, err
 })
 
 // requireDocumented asserts that openapi.yaml names the status of an answer and its content type, and that the answer

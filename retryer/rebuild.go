@@ -87,7 +87,8 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 	b := &builder{
 		gate: r.ports.GateRebuild, target: target, campaign: campaign, upstream: upstream, used: newSlotSet(),
 	}
-	defer b.settle() // after an error a write may still be under way, whose outcome no longer matters
+	// After an error a write may still be under way, whose outcome no longer matters.
+	defer func() { _ = b.settle() }()
 	if err := b.writeHolders(ctx, r.ports.LedgerRebuild); err != nil {
 		return campaign, err
 	}

@@ -103,7 +103,7 @@ func (w *holderWalk) couponPage(ctx context.Context, after int64, from func(tx *
 		if err != nil {
 			return err
 		}
-		defer rows.Close()
+		defer func() { _ = rows.Close() }() // what it would say, rows.Err says
 		for rows.Next() {
 			var row couponRow
 			if err := rows.Scan(&row.ID, &row.UserID, &row.Slot, &row.AdmittedAt); err != nil {
