@@ -32,8 +32,9 @@ var layers = map[string][]string{
 	"loadtest/chart":   {},
 	"chaos":            {"domain"},
 	// The benchmark puts the same parts together in another way, to compare.
-	"bench":        {"domain", "store/redisgate", "store/kafkaqueue", "store/sqlledger", "api", "loadtest", "loadtest/chart"},
-	"bench/growth": {"domain", "store/redisgate", "store/sqlledger"},
+	"bench":        {"domain", "store/redisgate", "store/kafkaqueue", "store/sqlledger", "api", "loadtest", "loadtest/chart", "bench/gauge"},
+	"bench/gauge":  {},
+	"bench/growth": {"domain", "bench/gauge", "store/redisgate", "store/sqlledger"},
 	".": {
 		"domain", "store/redisgate", "store/kafkaqueue", "store/sqlledger", "store/embedded",
 		"api", "consumer", "retryer", "funnel", "loadtest",

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"firstcome/bench/gauge"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -84,13 +86,13 @@ func TestResultsAreReadAsWritten(t *testing.T) {
 
 func TestTheDocumentKeepsWhatStandsOutsideOfTheMarks(t *testing.T) {
 	document := []byte("before\n<!-- x -->\nold\n<!-- end of x -->\nafter\n")
-	replaced, err := replaceMarked(document, "x", "new\n")
+	replaced, err := gauge.ReplaceMarked(document, "x", "new\n")
 	require.NoError(t, err)
 	assert.Equal(t, "before\n<!-- x -->\nnew\n<!-- end of x -->\nafter\n", string(replaced))
-	unchanged, err := replaceMarked(document, "x", "")
+	unchanged, err := gauge.ReplaceMarked(document, "x", "")
 	require.NoError(t, err)
 	assert.Equal(t, document, unchanged)
-	_, err = replaceMarked(document, "y", "new")
+	_, err = gauge.ReplaceMarked(document, "y", "new")
 	require.Error(t, err)
 }
 
@@ -99,7 +101,7 @@ func TestTheDocumentHasAllMarks(t *testing.T) {
 	document, err := os.ReadFile("../docs/performance.md")
 	require.NoError(t, err)
 	for name := range tables(&results{}) {
-		_, err := replaceMarked(document, name, "table")
+		_, err := gauge.ReplaceMarked(document, name, "table")
 		require.NoError(t, err)
 	}
 }

@@ -1,17 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"firstcome/bench/gauge"
 )
 
 // process is a server that was started for a round.
@@ -85,40 +84,6 @@ func (p *process) stop() {
 
 func (p *process) pid() int { return p.command.Process.Pid }
 
-// ticksPerSecond is the unit of /proc/PID/stat on every Linux that Go runs on.
-const ticksPerSecond = 100
-
-// cpuSeconds is what a process has used of the processors since it began; 0 when it can't be read.
-func cpuSeconds(pid int) float64 {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	// The name in the second field may hold spaces; what follows its bracket begins with the third field.
-	fields := strings.Fields(string(content[bytes.LastIndexByte(content, ')')+1:]))
-	const userField, systemField = 14 - 3, 15 - 3
-	if len(fields) <= systemField {
-		return 0
-	}
-	user, _ := strconv.ParseFloat(fields[userField], 64)
-	system, _ := strconv.ParseFloat(fields[systemField], 64)
-	return (user + system) / ticksPerSecond
-}
-
-// residentMiB is the memory that a process holds now.
-func residentMiB(pid int) float64 {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(content))
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, _ := strconv.ParseFloat(fields[1], 64)
-	return pages * float64(os.Getpagesize()) / (1 << 20)
-}
-
 // final is an error after which waiting is in vain.
 type final struct{ error }
 
@@ -138,20 +103,8 @@ func eventually(ctx context.Context, patience time.Duration, what string, check 
 		if limited.Err() == nil || last == nil {
 			last = err
 		}
-		if !pause(limited, 50*time.Millisecond) {
+		if !gauge.Pause(limited, 50*time.Millisecond) {
 			return fmt.Errorf("waited %s in vain until %s: %w", patience, what, last)
 		}
-	}
-}
-
-// pause says whether the time passed before the context ended.
-func pause(ctx context.Context, length time.Duration) bool {
-	timer := time.NewTimer(length)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"firstcome/bench/gauge"
 )
 
 // costs are counters that only grow, read before and after a measurement.
@@ -28,8 +30,8 @@ func (r *round) readCosts(ctx context.Context, p *process) (costs, error) {
 	if err != nil {
 		return costs{}, err
 	}
-	found := costs{redisCalls: calls, resident: residentMiB(p.pid()), cpu: map[string]float64{
-		serverCPU: cpuSeconds(p.pid()), "redis": cpuSeconds(r.pid("redis")), "kafka": cpuSeconds(r.pid("kafka")),
+	found := costs{redisCalls: calls, resident: gauge.ResidentMiB(p.pid()), cpu: map[string]float64{
+		serverCPU: gauge.CPUSeconds(p.pid()), "redis": gauge.CPUSeconds(r.pid("redis")), "kafka": gauge.CPUSeconds(r.pid("kafka")),
 	}}
 	if p.name == apiProcess || p.name == singleProcess {
 		found.outcomes, err = counters(ctx, p, "firstcome_applications_total", "outcome")

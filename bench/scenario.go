@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"firstcome/bench/gauge"
 )
 
 // scenario is what is measured by wrk.
@@ -318,7 +320,7 @@ func (r *round) awaitCoupons(ctx context.Context, code string) error {
 		}
 		if err == nil && stored < least {
 			err = fmt.Errorf("%d are stored", stored)
-			pause(ctx, 300*time.Millisecond) // counting is not free
+			gauge.Pause(ctx, 300*time.Millisecond) // counting is not free
 		}
 		return err
 	})

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
+
+	"firstcome/bench/gauge"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/redis/go-redis/v9"
@@ -44,16 +44,8 @@ func (s servers) dsn(database string) string {
 	return config.FormatDSN()
 }
 
-// pid is the process of a server that runs natively; 0 for one in a container, whose CPU time is not measured then.
-func (s servers) pid(name string) int {
-	content, err := os.ReadFile(filepath.Join(s.folder, name+".process"))
-	if err != nil {
-		return 0
-	}
-	first, _, _ := strings.Cut(strings.TrimSpace(string(content)), " ")
-	pid, _ := strconv.Atoi(first)
-	return pid
-}
+// pid is gauge.ServerPID of a server.
+func (s servers) pid(name string) int { return gauge.ServerPID(s.folder, name) }
 
 // openDatabase makes a database and opens it.
 func (s servers) openDatabase(ctx context.Context, name string) (*sql.DB, error) {

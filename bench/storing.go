@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"firstcome/bench/gauge"
 )
 
 // Names of the storing scenarios.
@@ -118,7 +120,7 @@ func (r *round) storePlain(ctx context.Context) (sample, error) {
 
 // storeOurs starts the consumer and measures it until it has nothing more to do, or for a while.
 func (r *round) storeOurs(ctx context.Context) (sample, error) {
-	before := cpuSeconds(r.pid("mysql"))
+	before := gauge.CPUSeconds(r.pid("mysql"))
 	if err := r.startRole(ctx, consumerProcess); err != nil {
 		return sample{}, err
 	}
@@ -133,7 +135,7 @@ func (r *round) storeOurs(ctx context.Context) (sample, error) {
 		return sample{}, err
 	}
 	return sample{Scenario: storing, PerSecond: rate, CPUMicros: map[string]float64{
-		serverCPU: cpuSeconds(p.pid()) * 1e6 / stored, "mysql": (cpuSeconds(r.pid("mysql")) - before) * 1e6 / stored,
+		serverCPU: gauge.CPUSeconds(p.pid()) * 1e6 / stored, "mysql": (gauge.CPUSeconds(r.pid("mysql")) - before) * 1e6 / stored,
 	}}, nil
 }
 
@@ -154,7 +156,7 @@ func (r *round) rate(ctx context.Context, read func(context.Context) (float64, e
 	latest := began
 	last = first
 	for time.Since(began) < r.duration && time.Since(latest) < 250*time.Millisecond {
-		pause(ctx, 20*time.Millisecond)
+		gauge.Pause(ctx, 20*time.Millisecond)
 		rows, err := read(ctx)
 		if err != nil {
 			return 0, err

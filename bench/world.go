@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"github.com/IBM/sarama"
 	"github.com/redis/go-redis/v9"
 
+	"firstcome/bench/gauge"
 	"firstcome/domain"
 )
 
@@ -116,15 +116,6 @@ func (w *world) firstcome(ctx context.Context, arguments ...string) ([]byte, err
 	return command.CombinedOutput()
 }
 
-// freeAddress is one that nobody listens on at this moment.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
-}
-
 // startRole starts a process of the program.
 func (w *world) startRole(ctx context.Context, role string) error {
 	return w.start(ctx, role, func(address string) *exec.Cmd {
@@ -144,7 +135,7 @@ func (w *world) startServer(ctx context.Context, name string, arguments ...strin
 }
 
 func (w *world) start(ctx context.Context, name string, command func(address string) *exec.Cmd) error {
-	address, err := freeAddress()
+	address, err := gauge.FreeAddress()
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"firstcome/bench/gauge"
 )
 
 const (
@@ -57,7 +59,7 @@ func measureApplicants(ctx context.Context, l *lab) (string, error) {
 		}
 		total += found.Requests
 		lines = append(lines, fmt.Sprintf("| %d | %.0f | %.2f | %.1f | %.2f | %.5f |", total, found.perSecond(),
-			found.LatencyMicros["99"]/1000, residentMiB(api.pid()), float64(memory)/(1<<20), float64(after-before)/float64(found.Requests)))
+			found.LatencyMicros["99"]/1000, gauge.ResidentMiB(api.pid()), float64(memory)/(1<<20), float64(after-before)/float64(found.Requests)))
 	}
 	return strings.Join(lines, "\n") + "\n", nil
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"firstcome/bench/gauge"
+
 	"golang.org/x/sync/errgroup"
 )
 
@@ -80,7 +82,7 @@ func (l *lab) measureCampaignsAt(ctx context.Context, campaigns int) (string, er
 	if err != nil {
 		return "", err
 	}
-	pause(ctx, settleSeconds*time.Second)
+	gauge.Pause(ctx, settleSeconds*time.Second)
 	idle, err := l.measureIdle(ctx, api, retryer)
 	if err != nil {
 		return "", err
@@ -106,19 +108,19 @@ func (l *lab) measureIdle(ctx context.Context, api, retryer *process) (string, e
 	pids := []int{api.pid(), retryer.pid(), serverPID("redis"), serverPID("mysql")}
 	var before [4]float64
 	for i, pid := range pids {
-		before[i] = cpuSeconds(pid)
+		before[i] = gauge.CPUSeconds(pid)
 	}
 	calls, err := l.redisCalls(ctx)
 	if err != nil {
 		return "", err
 	}
 	began := time.Now()
-	pause(ctx, idleSeconds*time.Second)
+	gauge.Pause(ctx, idleSeconds*time.Second)
 	took := time.Since(began).Seconds()
 	after, err := l.redisCalls(ctx)
 	cells := make([]string, len(pids))
 	for i, pid := range pids {
-		cells[i] = fmt.Sprintf("%.0f", 1000*(cpuSeconds(pid)-before[i])/took)
+		cells[i] = fmt.Sprintf("%.0f", 1000*(gauge.CPUSeconds(pid)-before[i])/took)
 	}
 	return fmt.Sprintf("%s | %.0f", strings.Join(cells, " / "), float64(after-calls)/took), err
 }
@@ -167,7 +169,7 @@ func (l *lab) loseAll(ctx context.Context, campaigns int) (string, error) {
 		case took > reopenLimit:
 			return fmt.Sprintf("%d after %.0f s (%.0f a second)", open, took.Seconds(), float64(open)/took.Seconds()), nil
 		}
-		pause(ctx, 50*time.Millisecond)
+		gauge.Pause(ctx, 50*time.Millisecond)
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -13,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"firstcome/bench/gauge"
 )
 
 // options are the flags.
@@ -118,21 +119,5 @@ func (o options) runSection(ctx context.Context, s section) (err error) {
 		return fmt.Errorf("%w%s", err, l.warnings())
 	}
 	fmt.Printf("%s, in %.0f s\n%s\n", s.name, time.Since(began).Seconds(), table)
-	return writeTable(o.docs, s.name, table)
-}
-
-// writeTable puts a table between its marks in the document.
-func writeTable(path, name, table string) error {
-	document, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	begin, end := []byte("<!-- "+name+" -->\n"), []byte("<!-- end of "+name+" -->")
-	before, rest, begins := bytes.Cut(document, begin)
-	_, after, ends := bytes.Cut(rest, end)
-	if !begins || !ends {
-		return fmt.Errorf("the marks of %q are missing in %s", name, path)
-	}
-	document = bytes.Join([][]byte{before, begin, []byte(table), end, after}, nil)
-	return os.WriteFile(path, document, 0o644) //nolint:gosec // it is part of the repository
+	return gauge.WriteTables(o.docs, map[string]string{s.name: table})
 }

@@ -1,19 +1,18 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"firstcome/bench/gauge"
 )
 
 // process is a running `firstcome serve`.
@@ -28,14 +27,13 @@ const patience = 30 * time.Second
 
 // startRole starts a process with one role, and waits until it is healthy.
 func (l *lab) startRole(ctx context.Context, role string) (*process, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // loopback
+	address, err := gauge.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	address := listener.Addr().String()
 	log := filepath.Join(l.folder, fmt.Sprintf("%s-%d.log", role, len(l.processes)))
 	output, err := os.Create(log)
-	if err := errors.Join(err, listener.Close()); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = output.Close() }() // the process has its own
@@ -113,56 +111,11 @@ func until(ctx context.Context, limit time.Duration, what string, done func() (b
 		switch {
 		case yes || err != nil:
 			return err
-		case time.Since(began) > limit || !pause(ctx, 5*time.Millisecond):
+		case time.Since(began) > limit || !gauge.Pause(ctx, 5*time.Millisecond):
 			return fmt.Errorf("waited %.0f s in vain until %s", time.Since(began).Seconds(), what)
 		}
 	}
 }
 
-// pause says whether the time passed before the context ended.
-func pause(ctx context.Context, length time.Duration) bool {
-	timer := time.NewTimer(length)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// serverPID is the process of a server that runs natively; 0 for one in a container, whose CPU time is told as 0.
-func serverPID(name string) int {
-	content, _ := os.ReadFile(filepath.Join(os.Getenv("FIRSTCOME_SERVERS_FOLDER"), name+".process"))
-	first, _, _ := strings.Cut(strings.TrimSpace(string(content)), " ")
-	pid, _ := strconv.Atoi(first)
-	return pid
-}
-
-// ticksPerSecond is the unit of /proc/PID/stat on every Linux that Go runs on.
-const ticksPerSecond = 100
-
-// cpuSeconds is what a process has used of the processors since it began; 0 when it can't be read.
-func cpuSeconds(pid int) float64 {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	// The name in the second field may hold spaces; what follows its bracket begins with the third field.
-	fields := strings.Fields(string(content[bytes.LastIndexByte(content, ')')+1:]))
-	const userField, systemField = 14 - 3, 15 - 3
-	user, _ := strconv.ParseFloat(fields[userField], 64)
-	system, _ := strconv.ParseFloat(fields[systemField], 64)
-	return (user + system) / ticksPerSecond
-}
-
-// residentMiB is the memory that a process holds now.
-func residentMiB(pid int) float64 {
-	content, _ := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	fields := strings.Fields(string(content))
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, _ := strconv.ParseFloat(fields[1], 64)
-	return pages * float64(os.Getpagesize()) / (1 << 20)
-}
+// serverPID is gauge.ServerPID of a server of this run.
+func serverPID(name string) int { return gauge.ServerPID(os.Getenv("FIRSTCOME_SERVERS_FOLDER"), name) }

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"firstcome/bench/gauge"
 	"firstcome/domain"
 )
 
@@ -54,12 +55,12 @@ func (l *lab) measureProcessesAt(ctx context.Context, code string, processes int
 	if err != nil {
 		return "", err
 	}
-	before := [3]float64{l.apiSeconds(), cpuSeconds(serverPID("redis")), cpuSeconds(serverPID("kafka"))}
+	before := [3]float64{l.apiSeconds(), gauge.CPUSeconds(serverPID("redis")), gauge.CPUSeconds(serverPID("kafka"))}
 	found, err := l.win(ctx, code, winningSeconds, newUsers+int64(processes)*usersPerProcess)
 	if err != nil {
 		return "", err
 	}
-	after := [3]float64{l.apiSeconds(), cpuSeconds(serverPID("redis")), cpuSeconds(serverPID("kafka"))}
+	after := [3]float64{l.apiSeconds(), gauge.CPUSeconds(serverPID("redis")), gauge.CPUSeconds(serverPID("kafka"))}
 	callsAfter, err := l.redisCalls(ctx)
 	of := func(i int) float64 { return 1e6 * (after[i] - before[i]) / float64(found.Requests) }
 	return fmt.Sprintf("| %d | %.0f | %d | %.1f | %.3f | %.1f / %.1f / %.1f |", processes, found.perSecond(), found.Undecided,
@@ -99,7 +100,7 @@ const maxProcesses = 5
 func (l *lab) apiSeconds() float64 {
 	total := 0.0
 	for _, p := range l.processes {
-		total += cpuSeconds(p.pid())
+		total += gauge.CPUSeconds(p.pid())
 	}
 	return total
 }
