@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"firstcome/domain"
 )
 
@@ -24,8 +26,7 @@ type overview struct {
 	Audits    []domain.AuditResult
 	// FunnelError and AuditError say that the ledger could not be asked.
 	FunnelError, AuditError string
-	// Unaudited says that no process can audit.
-	Alerts []alert
+	Alerts                  []alert
 }
 
 // campaignFigures are the figures of one campaign. Those that a store that is away would have told are -1.
@@ -135,17 +136,18 @@ func order(campaign domain.Campaign, at time.Time) int {
 // askAll asks the gate and the ledger about each campaign, a few at a time.
 func (k *console) askAll(ctx context.Context, campaigns []domain.Campaign, at time.Time) []campaignFigures {
 	figures := make([]campaignFigures, len(campaigns))
-	var asked sync.WaitGroup
-	places := make(chan struct{}, 8)
-	for i, campaign := range campaigns {
-		asked.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			figures[i] = k.askOne(ctx, campaign, at)
-		})
-	}
-	asked.Wait()
+	aFewAtATime(len(campaigns), func(i int) { figures[i] = k.askOne(ctx, campaigns[i], at) })
 	return figures
+}
+
+// aFewAtATime calls ask for 0 to n-1, at most eight at a time so that a page leaves the stores to applicants, and waits.
+func aFewAtATime(n int, ask func(i int)) {
+	var asking errgroup.Group
+	asking.SetLimit(8)
+	for i := range n {
+		asking.Go(func() error { ask(i); return nil })
+	}
+	_ = asking.Wait() // none of them gives an error
 }
 
 func (k *console) askOne(ctx context.Context, campaign domain.Campaign, at time.Time) campaignFigures {

@@ -91,24 +91,17 @@ func (k *console) findPlaces(ctx context.Context, page *usersPage) {
 	campaigns = campaigns[:min(len(campaigns), maxWatched)]
 	found := make([]*userPlace, len(campaigns))
 	var mu sync.Mutex
-	var asked sync.WaitGroup
-	places := make(chan struct{}, 8)
-	for i, campaign := range campaigns {
-		asked.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			view, err := k.server.couponStatus(ctx, campaign.Code, page.UserID)
-			switch {
-			case err == nil:
-				found[i] = placeOf(campaign, view)
-			case domain.CodeOf(err) != domain.CodeNotFound:
-				mu.Lock()
-				page.Away = campaign.Code + ": " + harmless(err)
-				mu.Unlock()
-			}
-		})
-	}
-	asked.Wait()
+	aFewAtATime(len(campaigns), func(i int) {
+		view, err := k.server.couponStatus(ctx, campaigns[i].Code, page.UserID)
+		switch {
+		case err == nil:
+			found[i] = placeOf(campaigns[i], view)
+		case domain.CodeOf(err) != domain.CodeNotFound:
+			mu.Lock()
+			page.Away = campaigns[i].Code + ": " + harmless(err)
+			mu.Unlock()
+		}
+	})
 	for _, place := range found {
 		if place != nil {
 			page.Places = append(page.Places, *place)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"firstcome/domain"
 )
@@ -123,9 +122,7 @@ func (l *Ledger) SaveAudit(ctx context.Context, result domain.AuditResult) error
 	}
 	row := auditRow{CampaignCode: result.Campaign, Result: string(text), FinishedAt: storedTime(result.FinishedAt)}
 	return l.write(ctx, "save_audit", func(tx *gorm.DB) error {
-		return tx.Clauses(clause.OnConflict{
-			Columns: []clause.Column{{Name: "campaign_code"}}, DoUpdates: clause.AssignmentColumns([]string{"result", "finished_at"}),
-		}).Create(&row).Error
+		return replacing(tx, "campaign_code", "result", "finished_at").Create(&row).Error
 	})
 }
 

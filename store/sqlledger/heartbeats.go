@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"firstcome/domain"
 )
@@ -33,9 +32,7 @@ func (l *Ledger) Beat(ctx context.Context, beat domain.Heartbeat) error {
 	}
 	row := heartbeatRow{Process: beat.Process, Beat: string(text), SeenAt: beat.SeenAt}
 	return l.write(ctx, "beat", func(tx *gorm.DB) error {
-		err := tx.Clauses(clause.OnConflict{
-			Columns: []clause.Column{{Name: "process"}}, DoUpdates: clause.AssignmentColumns([]string{"beat", "seen_at"}),
-		}).Create(&row).Error
+		err := replacing(tx, "process", "beat", "seen_at").Create(&row).Error
 		if err != nil {
 			return err
 		}

@@ -45,12 +45,18 @@ func (l *Ledger) SetSetting(ctx context.Context, name, value, actor string) erro
 		if err := findSetting(tx.Clauses(clause.Locking{Strength: lockExclusive}), name, &before); err != nil {
 			return err
 		}
-		err := tx.Clauses(clause.OnConflict{
-			Columns: []clause.Column{{Name: "name"}}, DoUpdates: clause.AssignmentColumns([]string{"value", "updated_at"}),
-		}).Create(&settingRow{Name: name, Value: value, UpdatedAt: l.now()}).Error
+		row := settingRow{Name: name, Value: value, UpdatedAt: l.now()}
+		err := replacing(tx, "name", "value", "updated_at").Create(&row).Error
 		if err != nil {
 			return err
 		}
 		return l.recordAction(tx, action{actor, "set", "setting " + name, before.Value, value})
+	})
+}
+
+// replacing lets Create replace the columns of the row that has the same key.
+func replacing(tx *gorm.DB, key string, columns ...string) *gorm.DB {
+	return tx.Clauses(clause.OnConflict{
+		Columns: []clause.Column{{Name: key}}, DoUpdates: clause.AssignmentColumns(columns),
 	})
 }
