@@ -37,7 +37,7 @@ type browser struct {
 func openBrowser(t *testing.T, baseURL string) *browser {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], //nolint:gocritic // the defaults are an array, which this copies
-		chromedp.ExecPath("/usr/bin/chromium"), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()),
+		chromedp.ExecPath("/usr/bin/chromium"), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(patience),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WindowSize(1280, 800),
 	)
 	allocated, cancel := chromedp.NewExecAllocator(context.Background(), options...)
@@ -92,37 +92,86 @@ func (b *browser) do(what string, actions ...chromedp.Action) {
 	require.NoError(b.t, err, what)
 }
 
+// ask evaluates an expression; while one page gives way to another, there is none in which to ask, and it asks again.
+func (b *browser) ask(expression string, value any) {
+	b.t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		ctx, cancel := context.WithTimeout(b.ctx, patience)
+		err := chromedp.Run(ctx, chromedp.Evaluate(expression, value))
+		cancel()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.keep("failed")
+			require.NoError(b.t, err, expression)
+		}
+		b.rest()
+	}
+}
+
 // open goes to a page and waits until it is there.
 func (b *browser) open(path string) {
 	b.t.Helper()
 	b.do("open "+path, chromedp.Navigate(b.baseURL+path), chromedp.WaitReady("main"))
 }
 
+// openUntil opens a page anew until something stands on it: what was changed a moment ago, or a page in whose place the
+// console said at first that a store does not answer.
+func (b *browser) openUntil(path, selector string) {
+	b.t.Helper()
+	b.open(path)
+	b.eventually(selector+" stands on "+path, func() bool { return b.has(selector) }, true)
+}
+
+// has says whether an element is there.
+func (b *browser) has(selector string) bool {
+	b.t.Helper()
+	var there bool
+	b.ask(fmt.Sprintf("document.querySelector(%q) !== null", selector), &there)
+	return there
+}
+
 // text gives the text of an element, "" while it is not there.
 func (b *browser) text(selector string) string {
 	b.t.Helper()
 	var text string
-	b.do("read "+selector, chromedp.Evaluate(fmt.Sprintf("document.querySelector(%q)?.innerText ?? ''", selector), &text))
+	b.ask(fmt.Sprintf("document.querySelector(%q)?.innerText ?? ''", selector), &text)
 	return text
+}
+
+// address gives the address of the page.
+func (b *browser) address() string {
+	b.t.Helper()
+	var address string
+	b.ask("location.href", &address)
+	return address
 }
 
 // sees waits for words on the page; renew opens the page anew each time that they are not there.
 func (b *browser) sees(selector string, words string, renew bool) {
 	b.t.Helper()
+	b.eventually(fmt.Sprintf("%q in %s", words, selector), func() bool { return strings.Contains(b.text(selector), words) }, renew)
+}
+
+// eventually waits until something is seen, and keeps a picture of the page that never showed it.
+func (b *browser) eventually(what string, seen func() bool, renew bool) {
+	b.t.Helper()
 	deadline := time.Now().Add(patience)
-	for !strings.Contains(b.text(selector), words) {
+	for !seen() {
 		if time.Now().After(deadline) {
 			b.keep("failed")
-			require.FailNow(b.t, "the page never said it", "%q in %s, but %q", words, selector, b.text(selector))
+			require.FailNow(b.t, "it was never seen", "%s; the page says: %s", what, b.text("body"))
 		}
+		b.rest()
 		if renew {
 			b.do("reload", chromedp.Reload(), chromedp.WaitReady("main"))
 		}
-		b.rest()
 	}
 }
 
-func (b *browser) rest() { b.do("wait", chromedp.Sleep(5*tick)) }
+func (b *browser) rest() { pass(b.t, 5*tick) }
 
 // fill replaces what stands in a field.
 func (b *browser) fill(selector, text string) {
@@ -136,14 +185,19 @@ func (b *browser) fill(selector, text string) {
 func (b *browser) press(selector string) {
 	b.t.Helper()
 	b.do("mark the page", chromedp.Evaluate("window.before = true", nil))
-	// A click by the pointer can miss what a font that has just come moves.
-	b.do("press "+selector, chromedp.WaitVisible(selector, chromedp.ByQuery),
-		chromedp.Evaluate(fmt.Sprintf("document.querySelector(%q).click()", selector), nil))
+	b.click(selector)
 	require.Eventually(b.t, func() bool {
 		var there bool // while the page changes, there is none in which to ask
 		ask := chromedp.Evaluate("window.before === undefined && document.readyState === 'complete'", &there)
 		return chromedp.Run(b.ctx, ask) == nil && there
 	}, patience, tick, "the next page")
+}
+
+// click clicks on something. A click by the pointer can miss what a font that has just come moves.
+func (b *browser) click(selector string) {
+	b.t.Helper()
+	b.do("click on "+selector, chromedp.WaitVisible(selector, chromedp.ByQuery), chromedp.WaitEnabled(selector, chromedp.ByQuery),
+		chromedp.Evaluate(fmt.Sprintf("document.querySelector(%q).click()", selector), nil))
 }
 
 // button is the selector of a form's button.
@@ -155,8 +209,8 @@ var figureName = regexp.MustCompile(`[\d,]+`)
 func (b *browser) figure(place, name string) int {
 	b.t.Helper()
 	var text string
-	b.do("read the figure "+name, chromedp.Evaluate(fmt.Sprintf(
-		`[...document.querySelectorAll('%s dt')].find((e) => e.textContent === %q)?.nextElementSibling?.textContent ?? ''`, place, name), &text))
+	b.ask(fmt.Sprintf(
+		`[...document.querySelectorAll('%s dt')].find((e) => e.textContent === %q)?.nextElementSibling?.textContent ?? ''`, place, name), &text)
 	number := -1
 	_, _ = fmt.Sscan(strings.ReplaceAll(figureName.FindString(text), ",", ""), &number)
 	return number
@@ -171,6 +225,13 @@ func (b *browser) keep(name string) {
 	}
 }
 
+// painted is fulfilled when the page's fonts are there and it was laid out twice: charts follow the first time.
+const painted = `document.fonts.ready.then(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true)))))`
+
+func awaited(parameters *runtime.EvaluateParams) *runtime.EvaluateParams {
+	return parameters.WithAwaitPromise(true)
+}
+
 // picture takes the page light and dark, for a desk and for a phone, and requires that nothing stands out at the side.
 func (b *browser) picture(name string) {
 	b.t.Helper()
@@ -179,7 +240,7 @@ func (b *browser) picture(name string) {
 			var surplus int
 			b.do("picture of "+name,
 				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-				chromedp.EmulateViewport(width, 800), chromedp.Sleep(10*tick),
+				chromedp.EmulateViewport(width, 800), chromedp.Evaluate(painted, nil, awaited),
 				chromedp.Evaluate("document.documentElement.scrollWidth - innerWidth", &surplus))
 			b.keep(fmt.Sprintf("%s-%s-%d", name, scheme, width))
 			require.LessOrEqual(b.t, surplus, 0, "%s is wider than a screen of %d", name, width)
@@ -194,8 +255,7 @@ func (b *browser) requireHarmless(path, selector, text string) {
 	b.t.Helper()
 	b.open(path)
 	var foreign int
-	b.do("count the scripts", chromedp.Evaluate(
-		`[...document.scripts].filter((s) => !s.src.startsWith(location.origin + "/console/assets/") || s.textContent).length`, &foreign))
+	b.ask(`[...document.scripts].filter((s) => !s.src.startsWith(location.origin + "/console/assets/") || s.textContent).length`, &foreign)
 	require.Zero(b.t, foreign, "a script came into %s", path)
 	require.Contains(b.t, b.text(selector), text)
 }
