@@ -29,7 +29,8 @@ type Config struct {
 	MaxAttempts int
 	// BackoffMin and BackoffMax bound the wait between two attempts, which doubles each time; 1 s and 10 min.
 	BackoffMin, BackoffMax time.Duration
-	// ConcurrentRebuilds is how many campaigns are rebuilt at the same time, up to 64; 4.
+	// ConcurrentRebuilds is how many campaigns are rebuilt at the same time, up to 64; 32. They read the topic's tail
+	// together, and coupons a few at a time (couponReaders).
 	ConcurrentRebuilds int
 	// RebuildTimeout ends a rebuild that takes too long; 10 min.
 	RebuildTimeout time.Duration
@@ -59,7 +60,7 @@ func (c Config) withDefaults() Config {
 	c.MaxAttempts = orDefault(c.MaxAttempts, 10)
 	c.BackoffMin = orDefault(c.BackoffMin, time.Second)
 	c.BackoffMax = orDefault(c.BackoffMax, 10*time.Minute)
-	c.ConcurrentRebuilds = orDefault(c.ConcurrentRebuilds, 4)
+	c.ConcurrentRebuilds = orDefault(c.ConcurrentRebuilds, 32)
 	c.RebuildTimeout = orDefault(c.RebuildTimeout, 10*time.Minute)
 	c.RebuildPatience = orDefault(c.RebuildPatience, 15*time.Second)
 	c.AuditEvery = orDefault(c.AuditEvery, time.Hour)

@@ -89,7 +89,7 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 	}
 	// After an error a write may still be under way, whose outcome no longer matters.
 	defer func() { _ = b.settle() }()
-	if err := b.writeHolders(ctx, r.ports.LedgerRebuild); err != nil {
+	if err := r.writeHolders(ctx, b); err != nil {
 		return campaign, err
 	}
 	crashpoint.Reach(crashpoint.RebuildHoldersWritten)
@@ -109,6 +109,20 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 	}
 	crashpoint.Reach(crashpoint.RebuildOpened)
 	return campaign, nil
+}
+
+// couponReaders bounds the rebuilds of this process that read coupons at the same time: each holds a connection to the
+// database and a page of winners until it has read all of them.
+const couponReaders = 4
+
+func (r *Retryer) writeHolders(ctx context.Context, b *builder) error {
+	select {
+	case r.couponReaders <- struct{}{}:
+		defer func() { <-r.couponReaders }()
+		return b.writeHolders(ctx, r.ports.LedgerRebuild)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign) (*upstream, error) {

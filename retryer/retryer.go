@@ -22,6 +22,8 @@ type Retryer struct {
 	logger  *slog.Logger
 	watch   *watch
 	slots   *rebuildSlots
+	// couponReaders is held by the rebuilds that read coupons.
+	couponReaders chan struct{}
 	// sweeps and relays say at which campaigns a run of these jobs looks.
 	sweeps, relays *rounds
 
@@ -46,6 +48,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 	if err := ports.check(); err != nil {
 		return nil, fmt.Errorf("retryer: %w", err)
 	}
+	ports.Tail = newSharedTail(ports.Tail)
 	metrics, err := newMetrics(registerer)
 	if err != nil {
 		return nil, fmt.Errorf("retryer: %w", err)
@@ -58,9 +61,11 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		logger:  logger,
 		watch:   newWatch(cfg.RebuildPatience),
 		slots:   newRebuildSlots(cfg.ConcurrentRebuilds),
-		states:  map[string]domain.JobState{},
-		sweeps:  newRounds(sweepShare),
-		relays:  newRounds(relayShare),
+
+		couponReaders: make(chan struct{}, couponReaders),
+		states:        map[string]domain.JobState{},
+		sweeps:        newRounds(sweepShare),
+		relays:        newRounds(relayShare),
 	}, nil
 }
 

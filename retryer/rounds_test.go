@@ -2,6 +2,7 @@ package retryer
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,7 +109,7 @@ func TestAGateThatWasRebuiltWhileItWaitedIsLeftAlone(t *testing.T) {
 	w, r := settled(t, 2)
 	w.gates["c-00000"].open, w.gates["c-00001"].open = false, false
 	r.slots = newRebuildSlots(1)
-	require.True(t, r.slots.takeOrWait("c-00000"))
+	require.True(t, r.slots.takeOrWait("c-00000", false))
 	require.NoError(t, r.sweepInBackground(t.Context()), "the other waits for room")
 	w.gates["c-00001"].open = true
 	epoch := w.ledger["c-00001"].Epoch
@@ -119,6 +120,28 @@ func TestAGateThatWasRebuiltWhileItWaitedIsLeftAlone(t *testing.T) {
 	_, more = r.slots.next(next)
 	assert.False(t, more)
 	r.slots.wait()
+}
+
+func TestGatesAtWhichPeopleApplyAreRebuiltBeforeTheOthers(t *testing.T) {
+	slots := newRebuildSlots(1)
+	require.True(t, slots.takeOrWait("first", false))
+	for _, code := range []string{"over-1", "running-1", "over-2", "running-2"} {
+		require.False(t, slots.takeOrWait(code, strings.HasPrefix(code, "running")))
+		require.False(t, slots.takeOrWait(code, true), "it waits once")
+	}
+	order := []string{}
+	for next, more := slots.next("first"); more; next, more = slots.next(next) {
+		order = append(order, next)
+	}
+	assert.Equal(t, []string{"running-1", "running-2", "over-1", "over-2"}, order)
+
+	now := time.Now()
+	running := domain.Campaign{State: domain.CampaignOpen, StartsAt: now, EndsAt: now.Add(1)}
+	assert.True(t, isRunning(running, now))
+	assert.False(t, isRunning(running, now.Add(1)), "it is over")
+	assert.False(t, isRunning(running, now.Add(-1)), "it has not begun")
+	running.State = domain.CampaignPaused
+	assert.False(t, isRunning(running, now))
 }
 
 func TestTheRelayLooksAtAShareOfWhatHasNothingPending(t *testing.T) {

@@ -4,15 +4,16 @@ import "sync"
 
 // rebuildSlots bounds the rebuilds of this process: so many at a time, and one per campaign. Campaigns for which there
 // is no room wait in a line, each once, so that whoever has finished goes on at once: after the loss of Redis all
-// gates are to be rebuilt.
+// gates are to be rebuilt, those first at which people are applying.
 type rebuildSlots struct {
 	mu      sync.Mutex
 	limit   int
 	running map[string]bool
-	// waiting is the line. It may name campaigns that are rebuilt already; queued holds those that still wait.
-	waiting []string
-	queued  map[string]bool
-	group   sync.WaitGroup
+	// urgent and waiting are the line. They may name campaigns that are rebuilt already; queued holds those that still
+	// wait.
+	urgent, waiting []string
+	queued          map[string]bool
+	group           sync.WaitGroup
 }
 
 func newRebuildSlots(limit int) *rebuildSlots {
@@ -32,15 +33,20 @@ func (s *rebuildSlots) take(code string) bool {
 	return true
 }
 
-// takeOrWait is take, and the campaign waits in the line when there is no room.
-func (s *rebuildSlots) takeOrWait(code string) bool {
+// takeOrWait is take, and the campaign waits in the line when there is no room: an urgent one before all others.
+func (s *rebuildSlots) takeOrWait(code string, urgent bool) bool {
 	if s.take(code) {
 		return true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.running[code] && !s.queued[code] {
-		s.queued[code] = true
+	if s.running[code] || s.queued[code] {
+		return false
+	}
+	s.queued[code] = true
+	if urgent {
+		s.urgent = append(s.urgent, code)
+	} else {
 		s.waiting = append(s.waiting, code)
 	}
 	return false
@@ -65,13 +71,15 @@ func (s *rebuildSlots) next(code string) (string, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.running, code)
-	for len(s.waiting) > 0 {
-		first := s.waiting[0]
-		s.waiting = s.waiting[1:]
-		if s.queued[first] && !s.running[first] {
-			delete(s.queued, first)
-			s.running[first] = true
-			return first, true
+	for _, line := range []*[]string{&s.urgent, &s.waiting} {
+		for len(*line) > 0 {
+			first := (*line)[0]
+			*line = (*line)[1:]
+			if s.queued[first] && !s.running[first] {
+				delete(s.queued, first)
+				s.running[first] = true
+				return first, true
+			}
 		}
 	}
 	s.group.Done()

@@ -56,9 +56,9 @@ func (r *Retryer) SweepOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = r.sweepThese(ctx, campaigns, func(code, why string) {
-		r.logger.Info("gate needs a rebuild", "campaign", code, "why", why)
-		group.Go(func() error { return r.Rebuild(ctx, code) })
+	err = r.sweepThese(ctx, campaigns, func(campaign domain.Campaign, why string) {
+		r.logger.Info("gate needs a rebuild", "campaign", campaign.Code, "why", why)
+		group.Go(func() error { return r.Rebuild(ctx, campaign.Code) })
 	})
 	return errors.Join(err, group.Wait(), r.releaseRevoked(ctx))
 }
@@ -75,9 +75,9 @@ func (r *Retryer) sweepInBackground(ctx context.Context) error {
 		return err
 	}
 	found := false
-	start := func(code, why string) {
+	start := func(campaign domain.Campaign, why string) {
 		found = true
-		r.startRebuild(ctx, code, why)
+		r.startRebuild(ctx, campaign, why)
 	}
 	now, others := r.sweeps.begin(campaigns)
 	err = r.sweepThese(ctx, now, start)
@@ -88,8 +88,9 @@ func (r *Retryer) sweepInBackground(ctx context.Context) error {
 }
 
 // startRebuild begins a rebuild if there is room, and goes on with the campaigns that wait for room meanwhile.
-func (r *Retryer) startRebuild(ctx context.Context, code, why string) {
-	if !r.slots.takeOrWait(code) {
+func (r *Retryer) startRebuild(ctx context.Context, campaign domain.Campaign, why string) {
+	code := campaign.Code
+	if !r.slots.takeOrWait(code, isRunning(campaign, time.Now())) {
 		return
 	}
 	r.logger.Info("gate needs a rebuild", "campaign", code, "why", why)
@@ -99,6 +100,11 @@ func (r *Retryer) startRebuild(ctx context.Context, code, why string) {
 			r.rebuildLogged(ctx, next, r.rebuildIfNeeded)
 		}
 	}()
+}
+
+// isRunning says whether people can apply now, as far as this process's clock knows.
+func isRunning(campaign domain.Campaign, now time.Time) bool {
+	return campaign.State == domain.CampaignOpen && !now.Before(campaign.StartsAt) && now.Before(campaign.EndsAt)
 }
 
 func (r *Retryer) rebuildLogged(ctx context.Context, code string, rebuild func(context.Context, string) error) {
@@ -118,7 +124,7 @@ func (r *Retryer) rebuildIfNeeded(ctx context.Context, code string) error {
 		return err
 	}
 	var rebuilt error
-	err = r.sweepCampaign(ctx, campaign, func(code, why string) {
+	err = r.sweepCampaign(ctx, campaign, func(_ domain.Campaign, why string) {
 		r.logger.Info("gate needs a rebuild", "campaign", code, "why", why)
 		rebuilt = r.rebuildNow(ctx, code)
 	})
@@ -132,7 +138,7 @@ func (r *Retryer) logPanic(what, code string) {
 }
 
 // rebuildStarter starts a rebuild of a campaign's gate, or leaves it until later.
-type rebuildStarter func(code, why string)
+type rebuildStarter func(campaign domain.Campaign, why string)
 
 func (r *Retryer) sweepThese(ctx context.Context, campaigns []domain.Campaign, start rebuildStarter) error {
 	var failures []error
@@ -193,6 +199,6 @@ func (r *Retryer) checkedRebuild(
 	if now.Epoch != campaign.Epoch {
 		return nil // What was read is of two moments; the next sweep compares anew.
 	}
-	start(campaign.Code, why)
+	start(campaign, why)
 	return nil
 }

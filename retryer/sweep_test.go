@@ -3,6 +3,7 @@ package retryer
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -190,6 +191,27 @@ func TestALongRebuildHoldsUpNeitherTheSweepNorOtherRebuilds(t *testing.T) {
 		assert.Empty(t, ended, "a rebuild under way is waited for")
 		close(stuck)
 		require.NoError(t, <-ended)
+	})
+}
+
+func TestAllGatesAreRebuiltThoughFewReadCouponsAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		campaigns := codes(3 * couponReaders)
+		w := newWorld(campaigns...)
+		var now, most atomic.Int64
+		w.before = func(call, _ string) error {
+			if call == "visit" {
+				most.Store(max(most.Load(), now.Add(1)))
+				defer now.Add(-1)
+				time.Sleep(time.Second)
+			}
+			return nil
+		}
+		require.NoError(t, w.retryer(t, Config{}).SweepOnce(t.Context()))
+		assert.Equal(t, int64(couponReaders), most.Load())
+		for _, code := range campaigns {
+			assert.True(t, w.gates[code].open, code)
+		}
 	})
 }
 
