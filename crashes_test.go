@@ -185,6 +185,12 @@ func retryerCrashes() []crash {
 		arm()
 		refused.discard(w, id)
 	}
+	discardedInBulk := func(w *crashWorld, arm func()) {
+		refused.begin(w)
+		refused.die(w)
+		arm()
+		refused.discardInBulk(w)
+	}
 	expire := func(w *crashWorld) { w.expireLeases() }
 	return []crash{
 		{point: crashpoint.RetryClaimed, role: roleRetryer, lead: begin, heal: refused.end},
@@ -195,6 +201,8 @@ func retryerCrashes() []crash {
 		{point: crashpoint.RetryFailed, role: roleRetryer, lead: begin, heal: refused.end},
 		{point: crashpoint.Rescued, role: roleRetryer, lead: stuck, heal: refused.end},
 		{point: crashpoint.LedgerRevoked, role: roleAPI, lead: discarded, heal: refused.stayDiscarded},
+		{point: crashpoint.LedgerBulkChanged, role: roleAPI, lead: discardedInBulk, heal: refused.resumeBulk},
+		{point: crashpoint.APIBulkStepped, role: roleAPI, lead: discardedInBulk, heal: refused.resumeBulk},
 		{point: crashpoint.APIDiscarded, role: roleAPI, lead: discarded, heal: refused.stayDiscarded},
 		{point: crashpoint.ReleaseTold, role: roleRetryer, lead: discarded, heal: refused.stayDiscarded},
 		{point: crashpoint.ReleaseMarked, role: roleRetryer, lead: discarded, heal: refused.stayDiscarded},
@@ -207,6 +215,39 @@ func (r *refusal) discard(w *crashWorld, id string) {
 		got, err := w.call(http.MethodPost, "/v1/admin/fail-events/"+id+"/discard", map[string]any{"reason": "a test account"})
 		return err != nil || got.status == http.StatusOK || strings.HasSuffix(got.text("detail"), "is resolved")
 	})
+}
+
+// die ends the retries of the winner's event, so that no retryer is just at it when an operator comes.
+func (r *refusal) die(w *crashWorld) {
+	r.event(w)
+	w.eventually("the refused winner's event is dead", func() bool {
+		w.env.execSQL(w.t, "UPDATE fail_event SET status = 'DEAD' WHERE status = 'FAIL' AND user_id = ?", r.user)
+		return r.event(w)["status"] == string(domain.FailStatusDead)
+	})
+}
+
+// discardInBulk has the api begin a job that gives the winner's event up, and may die of it before it has answered.
+func (r *refusal) discardInBulk(w *crashWorld) {
+	_, _ = w.call(http.MethodPost, "/v1/admin/bulk-jobs", map[string]any{
+		"action": "discard", "reason": "a test account", "filter": map[string]any{"user_id": strconv.FormatInt(r.user, 10)},
+	})
+}
+
+// resumeBulk goes on with the newest job once its lease has run out, and requires that it has discarded the event once.
+func (r *refusal) resumeBulk(w *crashWorld) {
+	w.env.execSQL(w.t, "UPDATE bulk_job SET lease_until = ? WHERE finished_at IS NULL", time.Now().UTC().Add(-time.Second))
+	newest := func() map[string]any {
+		jobs, _ := w.must(http.MethodGet, "/v1/admin/bulk-jobs", nil).body["bulk_jobs"].([]any)
+		require.NotEmpty(w.t, jobs)
+		return jobs[0].(map[string]any)
+	}
+	if job := newest(); job["status"] == string(domain.BulkAbandoned) {
+		resumed := w.must(http.MethodPost, fmt.Sprintf("/v1/admin/bulk-jobs/%v/resume", job["id"]), nil)
+		require.Equal(w.t, http.StatusAccepted, resumed.status, "%v", resumed.body)
+	}
+	w.eventually("the job is done", func() bool { return newest()["status"] == string(domain.BulkDone) })
+	require.EqualValues(w.t, 1, newest()["done"])
+	r.stayDiscarded(w)
 }
 
 // stayDiscarded discards again whom the crash may have left as they were, and requires that they stay revoked.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -190,6 +191,7 @@ func (s *Server) finishBulk(ctx context.Context, job domain.BulkJob) {
 		next, err := s.ports.BulkRunner.StepBulk(ctx, job)
 		switch {
 		case err == nil:
+			crashpoint.Reach(crashpoint.APIBulkStepped)
 			job, patience = next, time.Now().Add(domain.BulkLease)
 			continue
 		case !domain.IsTransient(err) || time.Now().After(patience):

@@ -125,7 +125,7 @@ const (
 	RebuildOpened Point = "rebuild.opened"
 )
 
-// The sweep and what operators do: retryer/sweep.go, retryer/release.go, store/sqlledger/operator.go, api.
+// The sweep and what operators do: retryer/sweep.go, retryer/release.go, store/sqlledger/operator.go and bulk.go, api.
 const (
 	// SweepApplied: the gate has the settings of its campaign's row.
 	SweepApplied Point = "sweep.applied"
@@ -135,6 +135,10 @@ const (
 	ReleaseMarked Point = "release.marked"
 	// LedgerRevoked: the revoked row of a discarded event is inserted, the event is as it was, nothing is committed.
 	LedgerRevoked Point = "ledger.revoked"
+	// LedgerBulkChanged: the events of a bulk job's step are changed, its place is not noted, nothing is committed.
+	LedgerBulkChanged Point = "ledger.bulk-changed"
+	// APIBulkStepped: a step of a bulk job is committed, nobody goes on with the job.
+	APIBulkStepped Point = "api.bulk-stepped"
 	// APIDiscarded: an event is discarded, the operator has no answer.
 	APIDiscarded Point = "api.discarded"
 	// APICampaignChanged: a campaign is changed in the ledger, the operator has no answer.

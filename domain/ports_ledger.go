@@ -76,7 +76,8 @@ type FailEventOperator interface {
 	RetryFailEvent(ctx context.Context, id int64, actor string) (FailEvent, error)
 	// DiscardFailEvent gives an event up: DEAD and discarded. If it names a campaign and a user without a row, a
 	// revoked row is stored in the same transaction, so that a late duplicate can't bring the user back. CodeNotFound.
-	// CodeConflict: it is being processed, or resolved. CodeInvalidRequest: the reason is empty or too long.
+	// CodeConflict: it is being processed, or resolved, or the database refuses the revoked row. CodeInvalidRequest: the
+	// reason is empty or too long.
 	DiscardFailEvent(ctx context.Context, id int64, reason, actor string) (FailEvent, error)
 }
 

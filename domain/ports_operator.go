@@ -58,8 +58,8 @@ type BulkRunner interface {
 	// TakeBulk takes an abandoned job up, with a new lease. CodeNotFound. CodeConflict: it is running, or done.
 	TakeBulk(ctx context.Context, id int64, actor string) (BulkJob, error)
 	// StepBulk handles up to BulkPage events and prolongs the lease, in one short transaction: the events and the
-	// progress are changed together, so a job that was cut short goes on where it stopped. CodeLeaseLost: somebody else
-	// has taken the job up; nothing is changed.
+	// progress are changed together, so a job that was cut short goes on where it stopped. An event whose revoked row
+	// the database refuses is passed over. CodeLeaseLost: somebody else has taken the job up; nothing is changed.
 	StepBulk(ctx context.Context, job BulkJob) (BulkJob, error)
 }
 

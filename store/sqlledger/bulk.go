@@ -12,6 +12,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -238,6 +239,7 @@ func (l *Ledger) StepBulk(ctx context.Context, job domain.BulkJob) (domain.BulkJ
 		if err := l.stepBulk(tx, after, &row); err != nil {
 			return err
 		}
+		crashpoint.Reach(crashpoint.LedgerBulkChanged)
 		if err := saveBulk(tx, row); err != nil {
 			return err
 		}
@@ -276,7 +278,8 @@ func (l *Ledger) stepBulk(tx *gorm.DB, job domain.BulkJob, row *bulkRow) error {
 	return err
 }
 
-// changeEvents retries or discards those of the locked events that are neither being processed nor resolved.
+// changeEvents retries or discards those of the locked events that are neither being processed nor resolved, nor such
+// that the database refuses the revoked row of.
 func (l *Ledger) changeEvents(tx *gorm.DB, job domain.BulkJob, events []failEventRow, now time.Time) (int, error) {
 	var ids []int64
 	var history []attemptRow
@@ -289,7 +292,12 @@ func (l *Ledger) changeEvents(tx *gorm.DB, job domain.BulkJob, events []failEven
 			continue
 		}
 		if job.Action == domain.BulkDiscard {
-			if err := storeRevoked(tx, event, now); err != nil {
+			err := storeRevoked(tx, event, now)
+			if domain.CodeOf(err) == domain.CodeConflict {
+				l.logger.Warn("a bulk job passes over a fail event", "bulk_job", job.ID, "fail_event", event.ID, "error", err)
+				continue
+			}
+			if err != nil {
 				return 0, err
 			}
 		}

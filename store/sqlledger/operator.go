@@ -3,6 +3,7 @@ package sqlledger
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -46,8 +47,8 @@ func (l *Ledger) RetryFailEvent(ctx context.Context, id int64, actor string) (do
 
 // DiscardFailEvent gives an event up: DEAD and discarded. If it names a campaign and a user without a row, a revoked
 // row is stored in the same transaction, so that a late duplicate can't bring the user back; the sweep then has the
-// gate free the event's slot. CodeNotFound. CodeConflict: it is being processed, or resolved. CodeInvalidRequest: the
-// reason is empty or too long.
+// gate free the event's slot. CodeNotFound. CodeConflict: it is being processed, or resolved, or the database refuses the
+// revoked row. CodeInvalidRequest: the reason is empty or too long.
 func (l *Ledger) DiscardFailEvent(ctx context.Context, id int64, reason, actor string) (domain.FailEvent, error) {
 	if err := domain.CheckDiscardReason(reason); err != nil {
 		return domain.FailEvent{}, err
@@ -135,7 +136,7 @@ func (l *Ledger) recordStep(tx *gorm.DB, step operatorStep, before, after failEv
 }
 
 // storeRevoked stores a revoked row for the event's user, unless the user has a row. It is due to be released, with
-// the slot that the event held.
+// the slot that the event held. CodeConflict: the database refuses the row; the transaction may go on without it.
 func storeRevoked(tx *gorm.DB, event failEventRow, now time.Time) error {
 	if event.UserID < 1 {
 		return nil
@@ -151,8 +152,13 @@ func storeRevoked(tx *gorm.DB, event failEventRow, now time.Time) error {
 	if !event.AdmittedAt.Valid {
 		admittedAt = event.CreatedAt
 	}
-	return tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&couponRow{
+	err = tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&couponRow{
 		CampaignID: campaign.ID, UserID: event.UserID, AdmittedAt: storedTime(admittedAt),
 		RevokedAt: sql.NullTime{Time: now, Valid: true}, RevokedSlot: optionalSlot(domain.Slot(event.Slot)),
 	}).Error
+	if err == nil || classify(err).Code != domain.CodeRowRefused {
+		return err
+	}
+	return domain.Wrap(domain.CodeConflict, err, fmt.Sprintf("fail event %d can't be given up, because the database refuses "+
+		"the row that keeps user %d revoked; mend what it refuses, then discard the event again", event.ID, event.UserID))
 }

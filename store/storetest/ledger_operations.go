@@ -21,6 +21,7 @@ var ledgerOperationTests = map[string]func(*testing.T, Ledger){
 	"FailEventsAreFoundByTime":                   testEventTime,
 	"ABulkRetryMakesIdleEventsDue":               testBulkRetry,
 	"ABulkDiscardStoresRevokedRows":              testBulkDiscard,
+	"ABulkDiscardPassesOverWhatIsRefused":        testBulkDiscardRefused,
 	"ABulkJobGoesOnWhereItStopped":               testBulkSteps,
 	"ABulkJobHasOneWorker":                       testBulkLease,
 	"AHeartbeatReplacesTheLast":                  testHeartbeats,
@@ -265,6 +266,25 @@ func testBulkDiscard(t *testing.T, ledger Ledger) {
 	assert.EqualValues(t, 1, coupon.RevokedSlot)
 	_, err = ledger.FindCoupon(t.Context(), "spring", 12)
 	requireCode(t, domain.CodeNotFound, err)
+}
+
+func testBulkDiscardRefused(t *testing.T, ledger Ledger) {
+	campaign := openCampaign(t, ledger, "spring", 10)
+	first := deadEvent(t, ledger, winner(campaign, 11, 1), 1)
+	refused := deadEvent(t, ledger, winner(campaign, RefusedUser, 2), 2)
+	last := deadEvent(t, ledger, winner(campaign, 12, 3), 3)
+	job, err := ledger.StartBulk(t.Context(), domain.BulkOrder{Action: domain.BulkDiscard, Reason: "a test"}, operatorName)
+	require.NoError(t, err)
+	job = finishBulk(t, ledger, job)
+	assert.EqualValues(t, 3, job.Matched)
+	assert.EqualValues(t, 2, job.Done)
+	for _, id := range []int64{first.ID, last.ID} {
+		event, _ := current(t, ledger, id)
+		assert.False(t, event.DiscardedAt.IsZero())
+	}
+	still, attempts := current(t, ledger, refused.ID)
+	assert.Equal(t, refused, still)
+	assert.Empty(t, attempts)
 }
 
 func testBulkSteps(t *testing.T, ledger Ledger) {

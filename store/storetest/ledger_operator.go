@@ -18,6 +18,7 @@ var ledgerOperatorTests = map[string]func(*testing.T, Ledger){
 	"ADiscardLeavesTheUsersCoupon":                 testDiscardWithCoupon,
 	"ADiscardWithoutUserOrCampaignStoresNoRow":     testDiscardRubbish,
 	"ADiscardNeedsAReason":                         testDiscardReason,
+	"ADiscardThatTheDatabaseRefusesSaysWhy":        testDiscardRefused,
 	"AnEventThatIsProcessedOrResolvedIsLeftAlone":  testOperateConflict,
 	"AReleaseIsNotedOnce":                          testReleased,
 	"OnlyRevokedCouponsAreToldToTheGate":           testReleasedOnlyRevoked,
@@ -135,6 +136,17 @@ func testDiscardReason(t *testing.T, ledger Ledger) {
 	}
 	still, _ := current(t, ledger, event.ID)
 	assert.Equal(t, event, still)
+}
+
+func testDiscardRefused(t *testing.T, ledger Ledger) {
+	campaign := openCampaign(t, ledger, "spring", 10)
+	dead := deadEvent(t, ledger, winner(campaign, RefusedUser, 1), 1)
+	_, err := ledger.DiscardFailEvent(t.Context(), dead.ID, "a test", operatorName)
+	requireCode(t, domain.CodeConflict, err)
+	assert.Contains(t, err.Error(), "the database refuses the row that keeps user 666000666 revoked")
+	still, attempts := current(t, ledger, dead.ID)
+	assert.Equal(t, dead, still)
+	assert.Empty(t, attempts)
 }
 
 func testOperateConflict(t *testing.T, ledger Ledger) {
