@@ -14,7 +14,7 @@ CHAOS_TAG := $(shell test "$$(id -u)" = 0 && command -v apt-get >/dev/null && ec
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build run loadtest test test-real schemathesis chaos bench growth fuzz lint fmt fmt-check vet up down compose-check k6-check clean
+.PHONY: help build run loadtest test test-real schemathesis schemathesis-real chaos bench growth fuzz lint fmt fmt-check vet up down compose-check k6-check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,10 @@ test-real: ## all tests, on real Redis, Kafka, MySQL and MariaDB; starts what is
 	$(SERVERS) with go test -race -tags realservers$(CHAOS_TAG) -count=1 -p 1 -timeout 20m ./...
 
 schemathesis: ## hold the answers of a `make run` of its own against openapi.yaml; installs schemathesis into .tools
-	docker/schemathesis.sh
+	docker/schemathesis.sh dev
+
+schemathesis-real: ## the same on real servers of its own
+	docker/schemathesis.sh real
 
 # The pages in a real browser; SCREENSHOTS keeps pictures of each, light and dark, for a desk and for a phone.
 test-browser: ## an operator's day in headless Chromium, on real servers; installs Chromium by apt where it is missing

@@ -11,6 +11,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"firstcome/domain"
 )
 
 // contract is what openapi.yaml says of the answers.
@@ -30,7 +32,12 @@ type documentedAnswer struct {
 	Ref     string `yaml:"$ref"`
 	Content map[string]struct {
 		Schema struct {
-			Ref string `yaml:"$ref"`
+			Ref        string `yaml:"$ref"`
+			Properties struct {
+				Type struct {
+					Enum []string `yaml:"enum"`
+				} `yaml:"type"`
+			} `yaml:"properties"`
 		} `yaml:"schema"`
 	} `yaml:"content"`
 }
@@ -42,7 +49,7 @@ var readContract = sync.OnceValues(func() (contract, error) {
 })
 
 // requireDocumented asserts that openapi.yaml names the status of an answer and its content type, and that the answer
-// has the fields that it promises. Addresses that are in no document, and methods, are refused by the router alone.
+// has the fields, and a problem one of the types, that it promises. Addresses that are in no document, and methods, are refused by the router alone.
 func requireDocumented(tb testing.TB, request *http.Request, got reply) {
 	tb.Helper()
 	document, err := readContract()
@@ -66,6 +73,9 @@ func requireDocumented(tb testing.TB, request *http.Request, got reply) {
 	require.True(tb, documented, "%s as %s, which openapi.yaml does not name", call, kind)
 	for _, field := range document.Components.Schemas[lastOf(content.Schema.Ref)].Required {
 		assert.Contains(tb, got.body, field, call)
+	}
+	if types := content.Schema.Properties.Type.Enum; len(types) > 0 {
+		assert.Contains(tb, types, got.body["type"], call)
 	}
 }
 
@@ -93,3 +103,20 @@ func matches(pattern, parts []string) bool {
 }
 
 func lastOf(reference string) string { return reference[strings.LastIndex(reference, "/")+1:] }
+
+// TestEveryProblemIsDocumented holds the table of problems against openapi.yaml. The method that an address does not know
+// is the only one that stands at no call.
+func TestEveryProblemIsDocumented(t *testing.T) {
+	document, err := readContract()
+	require.NoError(t, err)
+	var documented, known []string
+	for _, answer := range document.Components.Responses {
+		documented = append(documented, answer.Content["application/problem+json"].Schema.Properties.Type.Enum...)
+	}
+	for code, kind := range problems {
+		if code != domain.CodeMethodNotAllowed {
+			known = append(known, kind.name)
+		}
+	}
+	assert.ElementsMatch(t, known, documented)
+}
