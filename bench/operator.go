@@ -62,6 +62,15 @@ func (o *operator) create(ctx context.Context, code string, quota int64) error {
 	return err
 }
 
+// throttle sets the rows a second of all consumers, 0 for no limit. A consumer that is started later keeps to it.
+func (o *operator) throttle(ctx context.Context, rowsPerSecond int) error {
+	given, err := o.call(ctx, http.MethodPatch, "/v1/admin/pipeline", map[string]any{"rows_per_second": rowsPerSecond})
+	if err == nil && given.Status != http.StatusOK {
+		err = fmt.Errorf("setting the throttle: status %d: %s", given.Status, given.Body)
+	}
+	return err
+}
+
 func (o *operator) gateIsOpen(ctx context.Context, code string) error {
 	given, err := o.call(ctx, http.MethodGet, "/v1/campaigns/"+code, nil)
 	if err != nil {

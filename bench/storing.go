@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -14,17 +15,24 @@ const (
 	storing      = "storing"
 	bareInsert   = "bare insert"
 	plainStoring = "plain design, storing"
+	throttled    = "storing, throttled to 2,000"
 )
 
 const (
-	// fillSeconds is how long winners are collected before the storing is measured.
+	// fillConnections collect winners before the storing is measured.
 	fillConnections = 1000
 	// rowsPerInsert is what FIRSTCOME_BATCH_SIZE is by default.
 	rowsPerInsert = 500
+	// fillWinners are enough to measure the consumer with, without a throttle and with one; mostFills bounds the loads
+	// that collect them.
+	fillWinners = 60_000
+	mostFills   = 6
+	// throttle is the rows a second at which the throttle is measured.
+	throttle = 2000
 )
 
-// measureStoring measures, one after the other: the insert alone, the plain design, and firstcome's consumer. Only one
-// of them works at a time.
+// measureStoring measures, one after the other: the insert alone, the plain design, and firstcome's consumer, first with
+// a throttle. Only one of them works at a time.
 func (r *round) measureStoring(ctx context.Context) error {
 	if err := r.fillTopics(ctx); err != nil {
 		return err
@@ -39,6 +47,11 @@ func (r *round) measureStoring(ctx context.Context) error {
 		return err
 	}
 	r.keep(plain)
+	slow, err := r.storeThrottled(ctx)
+	if err != nil {
+		return err
+	}
+	r.keep(slow)
 	stored, err := r.storeOurs(ctx)
 	if err != nil {
 		return err
@@ -57,9 +70,13 @@ func (r *round) fillTopics(ctx context.Context) error {
 			return err
 		}
 	}
-	fill := scenario{"filling", apiProcess, fillCampaign, false, "accepted"}
-	if _, err := r.measureScenario(ctx, fill, fillConnections); err != nil {
-		return err
+	won := 0.0
+	for loads := 0; won < fillWinners && loads < mostFills; loads++ {
+		load, err := r.measureScenario(ctx, scenario{"filling", apiProcess, fillCampaign, false, "accepted"}, fillConnections)
+		if err != nil {
+			return err
+		}
+		won += load.PerSecond * r.duration.Seconds()
 	}
 	_, err := r.measureScenario(ctx, scenario{"filling", plainProcess, fillCampaign, false, ""}, fillConnections)
 	return err
@@ -111,11 +128,35 @@ func (r *round) storePlain(ctx context.Context) (sample, error) {
 		r.processes[plainConsumerProcess].stop()
 		delete(r.processes, plainConsumerProcess)
 	}()
-	rate, err := r.rate(ctx, func(ctx context.Context) (rows float64, err error) {
+	rate, err := rate(ctx, r.duration, func(ctx context.Context) (rows float64, err error) {
 		err = r.database.QueryRowContext(ctx, "SELECT COALESCE(MAX(id), 0) FROM plain_coupon").Scan(&rows)
 		return rows, err
 	})
 	return sample{Scenario: plainStoring, PerSecond: rate}, err
+}
+
+// storeThrottled measures what an operator's throttle makes of the consumer, and lifts it.
+func (r *round) storeThrottled(ctx context.Context) (_ sample, err error) {
+	if err := r.operator.throttle(ctx, throttle); err != nil {
+		return sample{}, err
+	}
+	defer func() { err = errors.Join(err, r.operator.throttle(ctx, 0)) }()
+	if err := r.startRole(ctx, consumerProcess); err != nil {
+		return sample{}, err
+	}
+	p := r.processes[consumerProcess]
+	defer func() {
+		p.stop()
+		delete(r.processes, consumerProcess)
+	}()
+	rate, err := rate(ctx, r.duration, func(ctx context.Context) (float64, error) { return rowsStored(ctx, p) })
+	return sample{Scenario: throttled, PerSecond: rate}, err
+}
+
+// rowsStored counts the rows that a consumer has stored.
+func rowsStored(ctx context.Context, consumer *process) (float64, error) {
+	rows, err := counters(ctx, consumer, "firstcome_consumer_rows_stored_total", "")
+	return rows[""], err
 }
 
 // storeOurs starts the consumer and measures it until it has nothing more to do, or for a while.
@@ -126,9 +167,8 @@ func (r *round) storeOurs(ctx context.Context) (sample, error) {
 	}
 	p := r.processes[consumerProcess]
 	stored := 0.0
-	rate, err := r.rate(ctx, func(ctx context.Context) (float64, error) {
-		rows, err := counters(ctx, p, "firstcome_consumer_rows_stored_total", "")
-		stored = rows[""]
+	rate, err := rate(ctx, r.duration, func(ctx context.Context) (_ float64, err error) {
+		stored, err = rowsStored(ctx, p)
 		return stored, err
 	})
 	if err != nil || stored == 0 {
@@ -139,9 +179,12 @@ func (r *round) storeOurs(ctx context.Context) (sample, error) {
 	}}, nil
 }
 
-// rate waits for the first row, and then gives the rows a second for as long as a measurement lasts. It ends early when
-// no row comes for a quarter of a second, and that time does not count.
-func (r *round) rate(ctx context.Context, read func(context.Context) (float64, error)) (float64, error) {
+// idleAfter is how long no row comes when all are stored; a throttled batch of 500 rows comes every quarter of a second.
+const idleAfter = time.Second
+
+// rate waits for the first row, and then gives the rows a second for as long as stated. It ends early when all are
+// stored. The time after the last row does not count.
+func rate(ctx context.Context, duration time.Duration, read func(context.Context) (float64, error)) (float64, error) {
 	var first, last float64
 	err := eventually(ctx, startPatience, "the first row is stored", func(ctx context.Context) (err error) {
 		if first, err = read(ctx); err == nil && first == 0 {
@@ -155,7 +198,7 @@ func (r *round) rate(ctx context.Context, read func(context.Context) (float64, e
 	began := time.Now()
 	latest := began
 	last = first
-	for time.Since(began) < r.duration && time.Since(latest) < 250*time.Millisecond {
+	for time.Since(began) < duration && time.Since(latest) < idleAfter {
 		gauge.Pause(ctx, 20*time.Millisecond)
 		rows, err := read(ctx)
 		if err != nil {

@@ -138,12 +138,12 @@ func costTable(r *results) string {
 
 func storingTable(r *results) string {
 	var text strings.Builder
-	for _, name := range []string{bareInsert, storing, plainStoring} {
+	for _, name := range []string{bareInsert, storing, plainStoring, throttled} {
 		found := r.of(name, 0, perSecond)
 		if found.Rounds == 0 {
 			return ""
 		}
-		fmt.Fprintf(&text, "| %s | **%.1f** (%.1f–%.1f) |\n", name, found.Median/1000, found.Low/1000, found.High/1000)
+		fmt.Fprintf(&text, "| %s | **%.2f** (%.2f–%.2f) |\n", name, found.Median/1000, found.Low/1000, found.High/1000)
 	}
 	return "| thousand rows a second | median (lowest–highest) |\n|---|---|\n" + text.String()
 }
