@@ -86,7 +86,7 @@ func consumerCrashes() []crash {
 		{point: crashpoint.ConsumerKept, role: roleConsumer, lead: contradiction},
 		{point: crashpoint.ConsumerDisputed, role: roleConsumer, lead: contradiction},
 		{point: crashpoint.ConsumerFinished, role: roleConsumer},
-		{point: crashpoint.GateConfirmed, role: roleConsumer, lead: outside},
+		{point: crashpoint.GateAcknowledged, role: roleConsumer, lead: outside},
 		{point: crashpoint.ConsumerConfirmed, role: roleConsumer, lead: outside},
 		{point: crashpoint.ConsumerCommitted, role: roleConsumer, hit: 3},
 	}

@@ -51,7 +51,7 @@ import (
 const maxConfirmations = 3
 
 type applications struct {
-	gate           domain.BatchAdmitter
+	gate           domain.Admitter
 	publisher      domain.Publisher
 	keeper         *refusalKeeper
 	produceTimeout time.Duration

@@ -53,7 +53,7 @@ type Config struct {
 
 // Ports are the stores and roles that the server reaches. All are required but Self, Checks, Pipeline and Auditor.
 type Ports struct {
-	Admitter          domain.BatchAdmitter
+	Admitter          domain.Admitter
 	GateReader        domain.GateReader
 	GateLister        domain.GateLister
 	Publisher         domain.Publisher

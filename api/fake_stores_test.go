@@ -25,6 +25,8 @@ type fakeGate struct {
 	confirm   func(ctx context.Context, epoch int64) error
 	honour    func(ctx context.Context, user domain.UserID) (domain.Admission, error)
 	admitting func(ctx context.Context)
+	// deciding is called with each batch before it is decided.
+	deciding func(users []domain.UserID)
 
 	// look stands in for report when it is set; visiting is called before the users are read out.
 	look       func(ctx context.Context) domain.GateReport
@@ -108,6 +110,9 @@ func (g *fakeGate) Acknowledge(ctx context.Context, _ string, epoch int64, entri
 }
 
 func (g *fakeGate) AdmitAll(ctx context.Context, campaign string, users []domain.UserID, decisions []domain.Decision) error {
+	if g.deciding != nil {
+		g.deciding(slices.Clone(users))
+	}
 	for i, user := range users {
 		admission, err := g.Admit(ctx, campaign, user)
 		decisions[i] = domain.Decision{Admission: admission, Err: err}

@@ -75,6 +75,33 @@ func (b *batch) pay() int {
 	return rows
 }
 
+// admissionsOf is where and under which epoch users were admitted.
+type admissionsOf struct {
+	campaign string
+	epoch    int64
+}
+
+// entriesDone gives the pending entries all of whose winners are done.
+func (b *batch) entriesDone() map[admissionsOf][]string {
+	type entry struct {
+		made admissionsOf
+		id   string
+	}
+	winnersDone := map[entry]int{}
+	entries := map[admissionsOf][]string{}
+	for _, i := range b.items {
+		if !i.admission.New || !i.done {
+			continue
+		}
+		one := entry{admissionsOf{i.admission.Campaign, i.admission.Epoch}, i.admission.EntryID}
+		winnersDone[one]++
+		if winnersDone[one] == i.admission.EntrySize {
+			entries[one.made] = append(entries[one.made], one.id)
+		}
+	}
+	return entries
+}
+
 // byCampaign sorts the items into groups of one campaign each, in the order of the codes.
 func byCampaign(items []*item) [][]*item {
 	sorted := slices.Clone(items)

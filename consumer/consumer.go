@@ -142,7 +142,7 @@ func (c *Consumer) try(ctx, work context.Context, b *batch) error {
 	if err := c.recordUnparsable(work, b.unparsable()); err != nil {
 		return err
 	}
-	admitErr := c.admitExternal(work, b.external())
+	admitErr := c.admit(work, b.external())
 	if err := c.throttle.wait(ctx, b.pay()); err != nil {
 		return err
 	}

@@ -7,12 +7,12 @@
 //  1. Poll a batch. A crash leaves nothing.
 //  2. Unparsable records become fail events. A crash leaves fail events that are known by their record's position,
 //     so that the redelivery makes no second one.
-//  3. Records from outside ask the gate for a slot. A crash leaves winners with a pending entry: the relay puts
+//  3. Records from outside ask the gate for a slot, all in one call. A crash leaves winners with a pending entry: the relay puts
 //     them on the topic, and the redelivered record gets the same slot again.
 //  4. Wait for the throttle.
 //  5. Store the rows, in transactions of one campaign and a bounded number of rows, two at a time. A crash leaves rows
 //     which the redelivery finds already stored.
-//  6. Bring what was not stored to its end: by the gate (another epoch), or as a fail event (refused, slot taken).
+//  6. Bring what was not stored to its end: by the gate (another epoch: all in one call), or as a fail event (refused, slot taken).
 //     The fail event is written before the gate is told of a contradiction. A crash between the two leaves a gate
 //     that still holds the wrong slot: the redelivery, or the retryer's attempt, meets the same conflict and tells it.
 //  7. Confirm to the gate the winners that step 3 or 6 admitted anew: their rows are durable now. A crash leaves

@@ -17,7 +17,7 @@ const firstAttemptAfter = time.Second
 func (c *Consumer) keepWithSlot(ctx context.Context, i *item, reason domain.FailReason, message string) error {
 	err := c.recordFailEvent(ctx, i, i.winner, failure{reason, message})
 	if domain.CodeOf(err) == domain.CodeEpochChanged {
-		return c.askAgain(ctx, i)
+		return c.askAgain(ctx, []*item{i})
 	}
 	i.done = err == nil
 	return err

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +43,7 @@ type world struct {
 	refused   map[domain.UserID]bool
 	events    map[domain.RecordPosition]domain.FailEvent
 	disputed  []domain.Winner
+	entries   map[string]pendingEntry
 	confirmed []domain.UserID
 	settings  map[string]string
 
@@ -65,7 +67,7 @@ type campaign struct {
 func newWorld(partitions int) *world {
 	w := &world{
 		calls: map[string]int{}, campaigns: map[string]*campaign{}, refused: map[domain.UserID]bool{},
-		events: map[domain.RecordPosition]domain.FailEvent{}, settings: map[string]string{},
+		entries: map[string]pendingEntry{}, events: map[domain.RecordPosition]domain.FailEvent{}, settings: map[string]string{},
 		partitions: make([][]domain.Delivery, partitions), read: make([]int, partitions),
 		committed: make([]int, partitions), total: partitions,
 	}
@@ -194,20 +196,48 @@ func (w *world) RecordFailEvent(_ context.Context, event domain.FailEvent) error
 	})
 }
 
-func (w *world) Admit(_ context.Context, code string, user domain.UserID) (domain.Admission, error) {
-	return call(w, "admit", func() (domain.Admission, error) { return w.decide(code, user, false) })
+func (w *world) AdmitAll(_ context.Context, code string, users []domain.UserID, decisions []domain.Decision) error {
+	return callPlain(w, "admit", func() error { return w.decideAll(code, users, decisions, false) })
 }
 
-func (w *world) Honour(_ context.Context, code string, user domain.UserID) (domain.Admission, error) {
-	return call(w, "honour", func() (domain.Admission, error) { return w.decide(code, user, true) })
+func (w *world) HonourAll(_ context.Context, code string, users []domain.UserID, decisions []domain.Decision) error {
+	return callPlain(w, "honour", func() error { return w.decideAll(code, users, decisions, true) })
+}
+
+// decideAll gives the new winners one pending entry, as the gate does.
+func (w *world) decideAll(code string, users []domain.UserID, decisions []domain.Decision, promised bool) error {
+	c := w.campaigns[code]
+	if c == nil || c.closed {
+		return domain.Errorf(domain.CodeGateClosed, "closed")
+	}
+	id := strconv.Itoa(len(w.entries)) + "-0"
+	entry := pendingEntry{code, c.gateEpoch, nil}
+	for n, user := range users {
+		decisions[n].Admission, decisions[n].Err = w.decide(code, user, promised)
+		if decisions[n].New {
+			entry.users = append(entry.users, user)
+		}
+	}
+	for n := range decisions {
+		if decisions[n].New {
+			decisions[n].EntryID, decisions[n].EntrySize = id, len(entry.users)
+		}
+	}
+	if len(entry.users) > 0 {
+		w.entries[id] = entry
+	}
+	return nil
+}
+
+type pendingEntry struct {
+	campaign string
+	epoch    int64
+	users    []domain.UserID
 }
 
 func (w *world) decide(code string, user domain.UserID, promised bool) (domain.Admission, error) {
 	c := w.campaigns[code]
-	switch {
-	case c == nil || c.closed:
-		return domain.Admission{}, domain.Errorf(domain.CodeGateClosed, "closed")
-	case c.gateRevoked[user]:
+	if c.gateRevoked[user] {
 		return domain.Admission{}, domain.Errorf(domain.CodeRevoked, "revoked")
 	}
 	slot, known := c.gate[user]
@@ -237,9 +267,17 @@ func (c *campaign) lowestFree() domain.Slot {
 	return slot
 }
 
-func (w *world) Confirm(_ context.Context, admission domain.Admission) error {
+// Acknowledge notes whose entry went; it goes only as the entry of that campaign and epoch.
+func (w *world) Acknowledge(_ context.Context, code string, epoch int64, ids []string) error {
 	return callPlain(w, "confirm", func() error {
-		w.confirmed = append(w.confirmed, admission.UserID)
+		if w.campaigns[code].gateEpoch != epoch {
+			return domain.Errorf(domain.CodeEpochChanged, "another epoch")
+		}
+		for _, id := range ids {
+			if entry := w.entries[id]; entry.campaign == code && entry.epoch == epoch {
+				w.confirmed = append(w.confirmed, entry.users...)
+			}
+		}
 		return nil
 	})
 }

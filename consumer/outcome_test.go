@@ -189,6 +189,75 @@ func TestApplicationsFromOutsideAreServedInTheirOrder(t *testing.T) {
 	for user := domain.UserID(1); user <= 50; user++ {
 		assert.Equal(t, domain.Slot(user), w.campaigns[sale].rows[100-user])
 	}
+	assert.Equal(t, 1, w.calls["admit"], "in one call")
+	assert.Equal(t, 1, w.calls["confirm"])
+	assert.Len(t, w.confirmed, 50)
+}
+
+func TestTheRecordsOfAnotherEpochAskTheGateTogether(t *testing.T) {
+	const records = 300
+	w := newWorld(1)
+	w.campaigns[sale].epoch, w.campaigns[sale].gateEpoch = 2, 2
+	w.campaigns[sale].gateRevoked[records] = true
+	for user := domain.UserID(1); user <= records; user++ {
+		w.produce(0, domain.Delivery{Winner: winner(user, domain.Slot(1000-user), 1)})
+	}
+	once(t, w)
+	assert.Equal(t, 1, w.calls["honour"], "in one call")
+	assert.Equal(t, 1, w.calls["confirm"])
+	assert.Len(t, w.confirmed, records-1, "all but the revoked one")
+	for user := domain.UserID(1); user < records; user++ {
+		assert.Equal(t, domain.Slot(user), w.campaigns[sale].rows[user], "in their order")
+	}
+}
+
+func TestAnEntryIsConfirmedOnceAllItsWinnersAreDone(t *testing.T) {
+	b := newBatch(make([]domain.Delivery, 5))
+	for n, user := range []domain.UserID{1, 2, 1, 3, 4} {
+		admission := domain.Admission{Winner: winner(user, domain.Slot(user), 2)}
+		if n != 2 { // the same user a second time is not a second winner
+			admission.New, admission.EntryID, admission.EntrySize = true, "5-0", 3
+		}
+		b.items[n].take(admission)
+	}
+	b.items[4].admission.EntryID, b.items[4].admission.EntrySize = "6-0", 1
+	done := map[admissionsOf][]string{}
+	for _, n := range []int{0, 1, 2} {
+		b.items[n].done = true
+		assert.Equal(t, done, b.entriesDone(), "user 3 is not done")
+	}
+	b.items[4].done = true
+	done[admissionsOf{sale, 2}] = []string{"6-0"}
+	assert.Equal(t, done, b.entriesDone())
+	b.items[3].done = true
+	done[admissionsOf{sale, 2}] = []string{"5-0", "6-0"}
+	assert.Equal(t, done, b.entriesDone())
+}
+
+func TestWhatTheGateGaveIsKeptWhenAnotherOfTheBatchFails(t *testing.T) {
+	w := newWorld(1)
+	c := w.campaigns[sale]
+	c.epoch, c.gateEpoch, c.quota = 2, 2, 1
+	for user := domain.UserID(1); user <= 2; user++ {
+		w.produce(0, domain.Delivery{Winner: winner(user, domain.Slot(user), 1)})
+	}
+	failed := false
+	w.before = func(call string) error {
+		if call == "fail event" && !failed {
+			failed = true
+			return errAway
+		}
+		return nil
+	}
+	consumer := w.consumer(t, Config{MinBackoff: time.Millisecond, MaxBackoff: 2 * time.Millisecond})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	require.NoError(t, consumer.runOnce(ctx))
+	require.True(t, failed)
+	assert.Equal(t, domain.Slot(1), c.rows[1])
+	assert.Equal(t, []domain.UserID{1}, w.confirmed, "still known to be a new winner")
+	event, _ := w.eventOf(2)
+	assert.Equal(t, domain.ReasonNoSlotLeft, event.Reason)
 }
 
 func TestAFailEventIsWrittenBeforeTheGateForgetsTheWinner(t *testing.T) {

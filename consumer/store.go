@@ -19,24 +19,14 @@ const (
 	transactionsAtOnce = 2
 	// maxRounds bounds how often a row is stored again within one try because the gate was rebuilt meanwhile.
 	maxRounds = 3
-	// maxGateCalls is how many items of a batch ask the gate at the same time; it decides on them together.
-	maxGateCalls = 16
+	// maxResolving is how many items of a batch that got no row are brought to their end at the same time.
+	maxResolving = 16
 )
 
 // recordUnparsable keeps the records that can't be read, so that they never hold up their partition.
 func (c *Consumer) recordUnparsable(ctx context.Context, items []*item) error {
 	for _, i := range items {
 		if err := c.keepWithoutSlot(ctx, i, domain.ReasonUnparsable, i.delivery.Problem.Error()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// admitExternal asks the gate for the records from outside one after the other: the first in line comes first.
-func (c *Consumer) admitExternal(ctx context.Context, items []*item) error {
-	for _, i := range items {
-		if err := c.admit(ctx, i); err != nil {
 			return err
 		}
 	}
@@ -116,24 +106,36 @@ func (c *Consumer) storeRows(
 	return results, err
 }
 
-// conclude acts on the verdicts: first what needs no store, then the rest, several at a time.
+// conclude acts on the verdicts: first what needs no store, then the rest, several at a time. Those of another epoch ask
+// the gate together.
 func (c *Consumer) conclude(ctx context.Context, items []*item, verdicts []verdict) error {
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(maxGateCalls)
+	group.SetLimit(maxResolving)
+	var otherEpoch []*item
 	for n, i := range items {
-		switch verdicts[n].result.Outcome {
-		case domain.Stored, domain.AlreadyStored, domain.AlreadyRevoked:
+		v := verdicts[n]
+		switch {
+		case isStored(v.result.Outcome):
 			i.done = true
+		case v.result.Outcome == domain.OtherEpoch:
+			otherEpoch = append(otherEpoch, i)
 		default:
 			group.Go(func() error {
 				if err := groupCtx.Err(); err != nil {
 					return err
 				}
-				return c.resolve(groupCtx, i, verdicts[n])
+				return c.resolve(groupCtx, i, v)
 			})
 		}
 	}
-	return group.Wait()
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return c.askAgain(ctx, otherEpoch)
+}
+
+func isStored(outcome domain.StoreOutcome) bool {
+	return outcome == domain.Stored || outcome == domain.AlreadyStored || outcome == domain.AlreadyRevoked
 }
 
 func winnersOf(items []*item) []domain.Winner {

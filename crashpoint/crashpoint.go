@@ -33,11 +33,8 @@ const (
 const (
 	// GateDecided: the script has decided a batch, nobody in this process knows what.
 	GateDecided Point = "gate.decided"
-	// GateConfirmed: the script has removed pending entries whose winners were confirmed one by one, nobody in this
-	// process knows.
-	GateConfirmed Point = "gate.confirmed"
-	// GateAcknowledged: the script has removed pending entries all of whose records are in Kafka, nobody in this process
-	// knows.
+	// GateAcknowledged: the script has removed pending entries all of whose records are in Kafka or stored, nobody in
+	// this process knows.
 	GateAcknowledged Point = "gate.acknowledged"
 	// QueueHanded: the records are on the connection to Kafka, which may or may not have them.
 	QueueHanded Point = "queue.handed"

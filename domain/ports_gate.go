@@ -11,30 +11,39 @@ import (
 
 // Admitter decides who is within the quota. Package store/redisgate implements it.
 type Admitter interface {
-	// Admit decides for one user, atomically with all others. A known winner gets the same slot again, whatever the
-	// campaign's state. Refusals: CodeSoldOut, CodeNotStarted, CodePaused, CodeEnded, CodeRevoked, CodeGateClosed,
-	// CodeOverloaded (the queue in front of the gate is full). A user whose context ends while still in that queue
-	// is not admitted, and the context's error is returned.
-	Admit(ctx context.Context, campaign string, user UserID) (Admission, error)
-	// Honour is Admit for a user to whom a promise was already made: it ignores the window and the state, and gives
+	// AdmitAll decides for up to MaxBatch users of one campaign, in their order and in one step, atomically with all
+	// others, and sets one decision for each. A known winner gets the same slot again, whatever the campaign's state. The
+	// new winners among them share one pending entry and one epoch. Refusals of a user: CodeSoldOut, CodeNotStarted,
+	// CodePaused, CodeEnded, CodeRevoked. An error is everybody's: CodeGateClosed. When the context has ended
+	// before the gate was asked, nobody is admitted, and the context's error is returned.
+	AdmitAll(ctx context.Context, campaign string, users []UserID, decisions []Decision) error
+	// HonourAll is AdmitAll for users to whom a promise was already made: it ignores the window and the state, and gives
 	// a user who is owed a slot the next free one. When none is left the user is owed one from then on, and so is never
-	// told "sold out" by Admit. Refusals: CodeSoldOut, CodeRevoked, CodeGateClosed, CodeOverloaded.
-	Honour(ctx context.Context, campaign string, user UserID) (Admission, error)
-	// Confirm is told that a new winner's record is durable (in Kafka, or stored). It removes the pending entry
-	// once all of its winners are confirmed. CodeEpochChanged: the gate was rebuilt meanwhile; ask it again.
-	// CodeGateClosed as above; then nothing was removed.
-	Confirm(ctx context.Context, admission Admission) error
+	// told "sold out" by AdmitAll. Refusals of a user: CodeSoldOut, CodeRevoked.
+	HonourAll(ctx context.Context, campaign string, users []UserID, decisions []Decision) error
+	// Acknowledge is PendingReader's, for entries whose winners are all in Kafka or stored; without entries it only
+	// compares the epoch. CodeEpochChanged: the gate was rebuilt since the admission; ask it again. CodeGateClosed.
+	Acknowledge(ctx context.Context, campaign string, epoch int64, entryIDs []string) error
 }
 
-// BatchAdmitter is Admitter for the many who apply at the same time.
-type BatchAdmitter interface {
-	// AdmitAll is Admit for up to MaxBatch users of one campaign, in their order and in one step, and sets one decision
-	// for each. The new winners among them share one pending entry and one epoch. An error is everybody's: CodeGateClosed.
-	AdmitAll(ctx context.Context, campaign string, users []UserID, decisions []Decision) error
-	// HonourAll is Honour for many, as AdmitAll is Admit.
-	HonourAll(ctx context.Context, campaign string, users []UserID, decisions []Decision) error
-	// Acknowledge is PendingReader's; without entries it only compares the epoch. CodeEpochChanged, CodeGateClosed.
-	Acknowledge(ctx context.Context, campaign string, epoch int64, entryIDs []string) error
+// Admit asks the gate to admit one user. The error is the refusal, or the gate's.
+func Admit(ctx context.Context, gate Admitter, campaign string, user UserID) (Admission, error) {
+	return askForOne(ctx, gate.AdmitAll, campaign, user)
+}
+
+// Honour is Admit for a user to whom a promise was made.
+func Honour(ctx context.Context, gate Admitter, campaign string, user UserID) (Admission, error) {
+	return askForOne(ctx, gate.HonourAll, campaign, user)
+}
+
+func askForOne(
+	ctx context.Context, ask func(context.Context, string, []UserID, []Decision) error, campaign string, user UserID,
+) (Admission, error) {
+	decisions := make([]Decision, 1)
+	if err := ask(ctx, campaign, []UserID{user}, decisions); err != nil {
+		return Admission{}, err
+	}
+	return decisions[0].Admission, decisions[0].Err
 }
 
 // GateReader tells what the gate holds, changing nothing.

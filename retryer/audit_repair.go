@@ -97,7 +97,7 @@ func (m *mending) rescue(ctx context.Context) {
 func (m *mending) putBack(ctx context.Context, lost domain.AuditDifference) {
 	campaign := m.outcome.result.Campaign
 	if lost.Slot < 1 {
-		_, err := m.ports.Gate.Honour(ctx, campaign, lost.UserID)
+		_, err := domain.Honour(ctx, m.ports.Gate, campaign, lost.UserID)
 		if err != nil {
 			m.unsafe++
 		}

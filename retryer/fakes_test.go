@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -377,33 +378,41 @@ func (w ledgerRebuild) FinishRebuild(_ context.Context, campaign domain.Campaign
 
 // The gate.
 
-func (w *world) Admit(context.Context, string, domain.UserID) (domain.Admission, error) {
+func (w *world) AdmitAll(context.Context, string, []domain.UserID, []domain.Decision) error {
 	panic("the retryer never applies for anybody")
 }
 
-func (w *world) Honour(_ context.Context, code string, user domain.UserID) (domain.Admission, error) {
-	return call(w, "honour", code, func() (domain.Admission, error) {
+func (w *world) HonourAll(_ context.Context, code string, users []domain.UserID, decisions []domain.Decision) error {
+	return callPlain(w, "honour", code, func() error {
 		g, known := w.gates[code]
 		if !known || !g.open {
-			return domain.Admission{}, errClosed
+			return errClosed
 		}
-		held, known := g.users[user]
-		switch {
-		case known && held.Slot == domain.NoSlot:
-			return domain.Admission{}, domain.Errorf(domain.CodeRevoked, "revoked")
-		case !known || held.Slot == domain.SlotOwed:
-			slot, found := g.lowestFree()
-			if !found {
-				return domain.Admission{}, domain.Errorf(domain.CodeSoldOut, "sold out")
-			}
-			held = domain.GateWinner{UserID: user, Slot: slot, AdmittedAt: start}
-			g.users[user] = held
-			return domain.Admission{Winner: winnerOf(held, code, g.epoch), New: true}, nil
+		for i, user := range users {
+			decisions[i].Admission, decisions[i].Err = g.honour(code, user)
 		}
-		return domain.Admission{Winner: domain.Winner{
-			Campaign: code, UserID: user, Slot: held.Slot, AdmittedAt: held.AdmittedAt, Epoch: g.epoch,
-		}}, nil
+		return nil
 	})
+}
+
+// honour gives a new winner a pending entry that names the user.
+func (g *gate) honour(code string, user domain.UserID) (domain.Admission, error) {
+	held, known := g.users[user]
+	switch {
+	case known && held.Slot == domain.NoSlot:
+		return domain.Admission{}, domain.Errorf(domain.CodeRevoked, "revoked")
+	case !known || held.Slot == domain.SlotOwed:
+		slot, found := g.lowestFree()
+		if !found {
+			return domain.Admission{}, domain.Errorf(domain.CodeSoldOut, "sold out")
+		}
+		held = domain.GateWinner{UserID: user, Slot: slot, AdmittedAt: start}
+		g.users[user] = held
+		return domain.Admission{
+			Winner: winnerOf(held, code, g.epoch), New: true, EntryID: "of-" + user.String(), EntrySize: 1,
+		}, nil
+	}
+	return domain.Admission{Winner: winnerOf(held, code, g.epoch)}, nil
 }
 
 func (g *gate) lowestFree() (domain.Slot, bool) {
@@ -417,13 +426,6 @@ func (g *gate) lowestFree() (domain.Slot, bool) {
 		}
 	}
 	return 0, false
-}
-
-func (w *world) Confirm(_ context.Context, admission domain.Admission) error {
-	return callPlain(w, "confirm", admission.Campaign, func() error {
-		w.confirmed = append(w.confirmed, admission.UserID)
-		return nil
-	})
 }
 
 func (w *world) Lookup(context.Context, string, domain.UserID) (domain.Admission, error) {
@@ -505,6 +507,11 @@ func (w *world) Acknowledge(_ context.Context, code string, epoch int64, ids []s
 		g := w.gates[code]
 		if g.epoch != epoch {
 			return domain.Errorf(domain.CodeEpochChanged, "epoch")
+		}
+		for _, id := range ids {
+			if user, err := domain.ParseUserID(strings.TrimPrefix(id, "of-")); err == nil && strings.HasPrefix(id, "of-") {
+				w.confirmed = append(w.confirmed, user)
+			}
 		}
 		g.pending = slices.DeleteFunc(g.pending, func(e domain.PendingEntry) bool { return slices.Contains(ids, e.ID) })
 		return nil

@@ -54,7 +54,7 @@ func (t *try) store(ctx context.Context) (err error) {
 // askGate takes the slot that the gate holds for the user now. For a revoked user it takes none, and the ledger
 // then finds the revoked row.
 func (t *try) askGate(ctx context.Context) error {
-	admission, err := t.ports.Gate.Honour(ctx, t.event.Campaign, t.event.UserID)
+	admission, err := domain.Honour(ctx, t.ports.Gate, t.event.Campaign, t.event.UserID)
 	switch domain.CodeOf(err) {
 	case "":
 		crashpoint.Reach(crashpoint.RetryHonoured)
@@ -131,7 +131,8 @@ func (t *try) tellGate(ctx context.Context) {
 		return
 	}
 	if t.admission.New {
-		if err := t.ports.Gate.Confirm(ctx, t.admission); err != nil {
+		err := t.ports.Gate.Acknowledge(ctx, t.admission.Campaign, t.admission.Epoch, []string{t.admission.EntryID})
+		if err != nil {
 			t.logger.Debug("a stored winner was not confirmed; the relay sends it", "error", err)
 		}
 		crashpoint.Reach(crashpoint.RetryTold)

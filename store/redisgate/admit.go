@@ -15,30 +15,12 @@ var (
 	modeHonour any = "honour"
 )
 
-// Admit implements domain.Admitter.
-func (g *Gate) Admit(ctx context.Context, campaign string, user domain.UserID) (domain.Admission, error) {
-	c, err := g.campaigns.find(campaign)
-	if err != nil {
-		return domain.Admission{}, err
-	}
-	return g.admits.do(ctx, c, &c.admit, user)
-}
-
-// Honour implements domain.Admitter.
-func (g *Gate) Honour(ctx context.Context, campaign string, user domain.UserID) (domain.Admission, error) {
-	c, err := g.campaigns.find(campaign)
-	if err != nil {
-		return domain.Admission{}, err
-	}
-	return g.honours.do(ctx, c, &c.honour, user)
-}
-
-// AdmitAll implements domain.BatchAdmitter.
+// AdmitAll implements domain.Admitter.
 func (g *Gate) AdmitAll(ctx context.Context, campaign string, users []domain.UserID, decisions []domain.Decision) error {
 	return g.decideAll(ctx, modeAdmit, question{campaign, users, decisions})
 }
 
-// HonourAll implements domain.BatchAdmitter.
+// HonourAll implements domain.Admitter.
 func (g *Gate) HonourAll(ctx context.Context, campaign string, users []domain.UserID, decisions []domain.Decision) error {
 	return g.decideAll(ctx, modeHonour, question{campaign, users, decisions})
 }
@@ -54,6 +36,9 @@ func (g *Gate) decideAll(ctx context.Context, mode any, asked question) error {
 	if len(asked.users) > domain.MaxBatch || len(asked.decisions) != len(asked.users) {
 		return errBatch
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	c, err := g.campaigns.find(asked.campaign)
 	if err != nil {
 		return err
@@ -61,30 +46,6 @@ func (g *Gate) decideAll(ctx context.Context, mode any, asked question) error {
 	ctx, cancel := context.WithTimeout(ctx, g.config.CallTimeout)
 	defer cancel()
 	return g.decide(ctx, c, mode, asked)
-}
-
-// admitCall is one application that waits.
-type admitCall = call[domain.UserID, domain.Admission]
-
-func (g *Gate) runAdmits(c *campaign, batch []*admitCall)  { g.decideCalls(c, modeAdmit, batch) }
-func (g *Gate) runHonours(c *campaign, batch []*admitCall) { g.decideCalls(c, modeHonour, batch) }
-
-// decideCalls is bounded by CallTimeout alone: that one caller leaves must not undo the answers of the others.
-func (g *Gate) decideCalls(c *campaign, mode any, batch []*admitCall) {
-	asked := question{c.code, make([]domain.UserID, len(batch)), make([]domain.Decision, len(batch))}
-	for i, one := range batch {
-		asked.users[i] = one.in
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), g.config.CallTimeout)
-	defer cancel()
-	err := g.decide(ctx, c, mode, asked)
-	for i, one := range batch {
-		if err != nil {
-			one.err = err
-		} else {
-			one.out, one.err = asked.decisions[i].Admission, asked.decisions[i].Err
-		}
-	}
 }
 
 // decide has the script decide a batch. An error is everybody's.

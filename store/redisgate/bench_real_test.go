@@ -4,8 +4,8 @@ package redisgate
 
 import (
 	"context"
+	"fmt"
 	"strconv"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,62 +45,77 @@ func rebuildAll(tb testing.TB, gate *Gate, campaign domain.Campaign, winners []d
 	require.NoError(tb, gate.OpenRebuilt(tb.Context(), target, campaign))
 }
 
-// askInParallel has many callers ask, as many requests do.
-func askInParallel(b *testing.B, ask func(user domain.UserID)) {
+// benchmarkBatches measures one question about batches of several sizes, for users who are new each time.
+func benchmarkBatches(b *testing.B, open func(*testing.B) (*Gate, domain.Campaign), ask func(*Gate, *benchBatch) error) {
 	b.Helper()
-	var users atomic.Int64
-	b.SetParallelism(256)
-	b.ReportAllocs()
-	b.ResetTimer()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			ask(domain.UserID(users.Add(1)))
-		}
-	})
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "users/s")
+	for _, size := range []int{1, 64, 512} {
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			gate, campaign := open(b)
+			batch := &benchBatch{campaign.Code, make([]domain.UserID, size), make([]domain.Decision, size)}
+			next := domain.UserID(0)
+			b.ReportAllocs()
+			for b.Loop() {
+				for i := range batch.users {
+					next++
+					batch.users[i] = next
+				}
+				if err := ask(gate, batch); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N*size)/b.Elapsed().Seconds(), "users/s")
+		})
+	}
+}
+
+type benchBatch struct {
+	campaign  string
+	users     []domain.UserID
+	decisions []domain.Decision
+}
+
+func (batch *benchBatch) admit(gate *Gate) error {
+	return gate.AdmitAll(context.Background(), batch.campaign, batch.users, batch.decisions)
+}
+
+func openForMany(b *testing.B) (*Gate, domain.Campaign) {
+	b.Helper()
+	return benchCampaign(b, domain.MaxQuota, nil)
 }
 
 func BenchmarkAdmit(b *testing.B) {
-	gate, campaign := benchCampaign(b, domain.MaxQuota, nil)
-	askInParallel(b, func(user domain.UserID) {
-		if _, err := gate.Admit(context.Background(), campaign.Code, user); err != nil {
-			b.Error(err)
+	benchmarkBatches(b, openForMany, func(gate *Gate, batch *benchBatch) error {
+		err := batch.admit(gate)
+		if err == nil {
+			err = batch.decisions[0].Err
 		}
+		return err
 	})
 }
 
-func BenchmarkAdmitAndConfirm(b *testing.B) {
-	gate, campaign := benchCampaign(b, domain.MaxQuota, nil)
-	askInParallel(b, func(user domain.UserID) {
-		admission, err := gate.Admit(context.Background(), campaign.Code, user)
-		if err == nil {
-			err = gate.Confirm(context.Background(), admission)
+func BenchmarkAdmitAndAcknowledge(b *testing.B) {
+	benchmarkBatches(b, openForMany, func(gate *Gate, batch *benchBatch) error {
+		if err := batch.admit(gate); err != nil {
+			return err
 		}
-		if err != nil {
-			b.Error(err)
-		}
+		first := batch.decisions[0].Admission
+		return gate.Acknowledge(context.Background(), batch.campaign, first.Epoch, []string{first.EntryID})
 	})
 }
 
 func BenchmarkAdmitSoldOut(b *testing.B) {
-	gate, campaign := benchCampaign(b, 1, []domain.GateWinner{{UserID: domain.MaxQuota, Slot: 1, AdmittedAt: time.Now()}})
-	askInParallel(b, func(user domain.UserID) {
-		if _, err := gate.Admit(context.Background(), campaign.Code, user); domain.CodeOf(err) != domain.CodeSoldOut {
-			b.Error(err)
+	benchmarkBatches(b, func(b *testing.B) (*Gate, domain.Campaign) {
+		b.Helper()
+		return benchCampaign(b, 1, []domain.GateWinner{{UserID: 1 << 40, Slot: 1, AdmittedAt: time.Now()}})
+	}, func(gate *Gate, batch *benchBatch) error {
+		if err := batch.admit(gate); err != nil {
+			return err
 		}
+		if err := batch.decisions[0].Err; domain.CodeOf(err) != domain.CodeSoldOut {
+			return fmt.Errorf("expected sold out: %w", err)
+		}
+		return nil
 	})
-}
-
-func BenchmarkAdmitAlone(b *testing.B) {
-	gate, campaign := benchCampaign(b, domain.MaxQuota, nil)
-	b.ReportAllocs()
-	user := domain.UserID(0)
-	for b.Loop() {
-		user++
-		if _, err := gate.Admit(context.Background(), campaign.Code, user); err != nil {
-			b.Error(err)
-		}
-	}
 }
 
 // BenchmarkRebuildMillion rebuilds a gate with a million winners: every tenth slot is free, and a tenth is pending.

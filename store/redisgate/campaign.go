@@ -9,14 +9,10 @@ import (
 // maxCampaigns bounds the campaigns that one process keeps in mind; each takes about a kilobyte.
 const maxCampaigns = 20_000
 
-// campaign is what this process keeps of one campaign: its keys, what it has seen, and who waits.
+// campaign is what this process keeps of one campaign: its keys, and what it has seen.
 type campaign struct {
 	code string
 	keys campaignKeys
-
-	admit, honour line[domain.UserID, domain.Admission]
-	confirm       line[domain.Admission, struct{}]
-	confirmed     confirmations
 
 	mu           sync.Mutex
 	epoch, count int64
@@ -52,8 +48,6 @@ func (c *campaign) sawClosed(why string) bool {
 	return news
 }
 
-func (c *campaign) idle() bool { return c.admit.idle() && c.honour.idle() && c.confirm.idle() }
-
 // campaigns finds campaigns by their code. Finding one that is known takes no lock.
 type campaigns struct {
 	known sync.Map // of *campaign, by code
@@ -78,8 +72,8 @@ func (cs *campaigns) add(code string) (*campaign, error) {
 	if found, ok := cs.known.Load(code); ok {
 		return found.(*campaign), nil
 	}
-	if cs.count >= maxCampaigns && !cs.forgetOne() {
-		return nil, errOverloaded
+	if cs.count >= maxCampaigns {
+		cs.forgetOne()
 	}
 	added := &campaign{code: code, keys: newCampaignKeys(code)}
 	cs.known.Store(code, added)
@@ -87,16 +81,11 @@ func (cs *campaigns) add(code string) (*campaign, error) {
 	return added, nil
 }
 
-// forgetOne makes room by forgetting a campaign for which nobody waits. What is lost is only what it has seen.
-func (cs *campaigns) forgetOne() bool {
-	forgotten := false
-	cs.known.Range(func(code, candidate any) bool {
-		if candidate.(*campaign).idle() {
-			cs.known.Delete(code)
-			cs.count--
-			forgotten = true
-		}
-		return !forgotten
+// forgetOne makes room. What is lost is only what was seen of that campaign.
+func (cs *campaigns) forgetOne() {
+	cs.known.Range(func(code, _ any) bool {
+		cs.known.Delete(code)
+		cs.count--
+		return false
 	})
-	return forgotten
 }

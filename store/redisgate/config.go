@@ -7,11 +7,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
-
-	"firstcome/domain"
 )
 
-// Config says where Redis is and how much may wait for it. A zero limit means its default.
+// Config says where Redis is and how long it is waited for. A zero limit means its default.
 type Config struct {
 	// Addrs holds one host:port for a single server, or several nodes of a Redis Cluster.
 	Addrs []string
@@ -20,10 +18,6 @@ type Config struct {
 	TLS                bool
 	// CallTimeout bounds one call to Redis, dialling included. Default 300 ms.
 	CallTimeout time.Duration
-	// MaxBatch is how many users one script call decides at most, 1 to 2048. Default 512.
-	MaxBatch int
-	// MaxQueue is how many users of this process may wait for a call. Default 16384.
-	MaxQueue int
 	// WaitReplicas is how many replicas must have a batch of winners before they are answered; 0 asks none.
 	WaitReplicas int
 	// WaitReplicasTimeout bounds that wait, within CallTimeout. Default half of CallTimeout.
@@ -32,9 +26,7 @@ type Config struct {
 
 const (
 	defaultCallTimeout = 300 * time.Millisecond
-	defaultMaxBatch    = 512
-	defaultMaxQueue    = 16384
-	// poolSize is per node: two calls of each kind a campaign are under way at most, and lookups come one by one.
+	// poolSize is per node: a few batches a campaign are under way at most, and lookups come one by one.
 	poolSize = 64
 )
 
@@ -44,13 +36,6 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.CallTimeout <= 0 {
 		c.CallTimeout = defaultCallTimeout
-	}
-	if c.MaxBatch <= 0 {
-		c.MaxBatch = defaultMaxBatch
-	}
-	c.MaxBatch = min(c.MaxBatch, domain.MaxBatch)
-	if c.MaxQueue <= 0 {
-		c.MaxQueue = defaultMaxQueue
 	}
 	if c.WaitReplicasTimeout <= 0 || c.WaitReplicasTimeout >= c.CallTimeout {
 		c.WaitReplicasTimeout = max(c.CallTimeout/2, time.Millisecond)

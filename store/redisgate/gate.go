@@ -14,7 +14,7 @@ import (
 )
 
 // Gate is the admission side of all campaigns on one Redis server or cluster. It implements domain.Admitter,
-// BatchAdmitter, GateReader, GateMender, PendingReader and GateRebuilder, and may be used by any number of goroutines.
+// GateReader, GateMender, PendingReader and GateRebuilder, and may be used by any number of goroutines.
 type Gate struct {
 	config  Config
 	client  redis.UniversalClient
@@ -23,17 +23,12 @@ type Gate struct {
 	logger  *slog.Logger
 
 	campaigns campaigns
-	crew      crew
-	admits    batcher[domain.UserID, domain.Admission]
-	honours   batcher[domain.UserID, domain.Admission]
-	confirms  batcher[domain.Admission, struct{}]
 	commands  sync.Pool
 	rebuilds  rebuilds
 }
 
 var (
 	_ domain.Admitter      = (*Gate)(nil)
-	_ domain.BatchAdmitter = (*Gate)(nil)
 	_ domain.GateReader    = (*Gate)(nil)
 	_ domain.GateMender    = (*Gate)(nil)
 	_ domain.PendingReader = (*Gate)(nil)
@@ -48,24 +43,19 @@ func Open(config Config, registerer prometheus.Registerer, logger *slog.Logger) 
 		return nil, err
 	}
 	g := &Gate{config: config, logger: logger}
-	g.crew.maxWaiting = int64(config.MaxQueue)
-	if g.metrics, err = newMetrics(registerer, func() float64 { return float64(g.crew.waiting.Load()) }); err != nil {
+	if g.metrics, err = newMetrics(registerer); err != nil {
 		return nil, fmt.Errorf("register the gate's metrics: %w", err)
 	}
 	setDriverLog.Do(func() { redis.SetLogger(driverLog{logger}) })
 	g.client = redis.NewUniversalClient(config.options())
 	_, g.cluster = g.client.(*redis.ClusterClient)
-	g.admits = batcher[domain.UserID, domain.Admission]{crew: &g.crew, maxBatch: config.MaxBatch, run: g.runAdmits}
-	g.honours = batcher[domain.UserID, domain.Admission]{crew: &g.crew, maxBatch: config.MaxBatch, run: g.runHonours}
-	g.confirms = batcher[domain.Admission, struct{}]{crew: &g.crew, maxBatch: config.MaxBatch, run: g.runConfirms}
 	g.commands.New = func() any { return new([]any) }
 	return g, nil
 }
 
-// Close answers what waits, then closes the connections. Later calls are refused with CodeUnavailable; closing again
-// does nothing.
+// Close closes the connections. A call that is under way is answered with CodeOutcomeUnknown, a later one is refused
+// with CodeUnavailable; closing again does nothing.
 func (g *Gate) Close() error {
-	g.crew.stop()
 	if err := g.client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return fmt.Errorf("close the connections to Redis: %w", err)
 	}

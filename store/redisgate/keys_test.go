@@ -57,6 +57,11 @@ func (b *bench) reopen(t *testing.T) {
 	b.requireOpen(t)
 }
 
+// Admit asks for one user.
+func (b *bench) Admit(ctx context.Context, code string, user domain.UserID) (domain.Admission, error) {
+	return domain.Admit(ctx, b.Gate, code, user)
+}
+
 func (b *bench) key(name string) string { return "coupon:{" + b.campaign.Code + "}:" + name }
 
 func (b *bench) requireOpen(t *testing.T) {
@@ -72,9 +77,9 @@ func (b *bench) requireClosed(t *testing.T, what string) {
 	fresh := openGate(t, Config{Addrs: b.addrs, CallTimeout: patience})
 	for _, gate := range []*Gate{b.Gate, fresh} {
 		for _, user := range []domain.UserID{1, 2, 77} {
-			_, err := gate.Admit(t.Context(), b.campaign.Code, user)
+			_, err := domain.Admit(t.Context(), gate, b.campaign.Code, user)
 			require.Equal(t, domain.CodeGateClosed, domain.CodeOf(err), "%s: %v", what, err)
-			_, err = gate.Honour(t.Context(), b.campaign.Code, user)
+			_, err = domain.Honour(t.Context(), gate, b.campaign.Code, user)
 			require.Equal(t, domain.CodeGateClosed, domain.CodeOf(err), "%s: %v", what, err)
 		}
 		report, err := gate.Inspect(t.Context(), b.campaign.Code)

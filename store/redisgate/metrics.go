@@ -30,11 +30,10 @@ type metrics struct {
 	batchSize     prometheus.Histogram
 	callSeconds   *prometheus.HistogramVec
 	closedAnswers prometheus.Counter
-	refused       prometheus.Counter
 }
 
 // newMetrics registers the gate's metrics; a nil registerer keeps them private.
-func newMetrics(registerer prometheus.Registerer, waiting func() float64) (*metrics, error) {
+func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	decisions := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "firstcome_gate_decisions_total", Help: "Applications that the gate decided, by result.",
 	}, []string{"result"})
@@ -50,21 +49,15 @@ func newMetrics(registerer prometheus.Registerer, waiting func() float64) (*metr
 		closedAnswers: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "firstcome_gate_closed_answers_total", Help: "Script calls that a closed gate answered.",
 		}),
-		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "firstcome_gate_overloaded_total", Help: "Calls refused because too many were waiting.",
-		}),
 	}
 	for i, name := range resultNames {
 		m.decisions[i] = decisions.WithLabelValues(name)
 	}
-	queue := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "firstcome_gate_queue_length", Help: "Calls of this process that wait for the gate.",
-	}, waiting)
 	if registerer == nil {
 		return m, nil
 	}
 	var errs []error
-	for _, collector := range []prometheus.Collector{decisions, m.batchSize, m.callSeconds, m.closedAnswers, m.refused, queue} {
+	for _, collector := range []prometheus.Collector{decisions, m.batchSize, m.callSeconds, m.closedAnswers} {
 		errs = append(errs, registerer.Register(collector))
 	}
 	return m, errors.Join(errs...)

@@ -104,16 +104,17 @@ func entryMilliseconds(id string) (int64, bool) {
 	return ms, err == nil
 }
 
-// Acknowledge implements domain.PendingReader and domain.BatchAdmitter.
+// Acknowledge implements domain.PendingReader and domain.Admitter.
 func (g *Gate) Acknowledge(ctx context.Context, campaign string, epoch int64, entryIDs []string) error {
 	for {
 		some := entryIDs[:min(len(entryIDs), pendingPage)]
 		entryIDs = entryIDs[len(some):]
-		argv := make([]any, 0, 2*len(some))
+		argv := make([]any, 0, 1+len(some))
+		argv = append(argv, epoch)
 		for _, id := range some {
-			argv = append(argv, epoch, id)
+			argv = append(argv, id)
 		}
-		answer, err := g.askOpen(ctx, confirmScript, campaign, argv...)
+		answer, err := g.askOpen(ctx, acknowledgeScript, campaign, argv...)
 		if err == nil {
 			crashpoint.Reach(crashpoint.GateAcknowledged)
 		}

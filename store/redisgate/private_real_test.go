@@ -45,7 +45,7 @@ func TestAServerOutOfMemoryAdmitsNobodyAndStaysWhole(t *testing.T) {
 	require.NoError(t, err, "a known winner writes nothing")
 	assert.Equal(t, domain.Slot(1), known.Slot)
 	require.Error(t, b.Release(t.Context(), b.campaign.Code, 1, 1))
-	require.NoError(t, b.Confirm(t.Context(), known))
+	require.NoError(t, b.Acknowledge(t.Context(), b.campaign.Code, known.Epoch, nil))
 
 	require.NoError(t, server.client.ConfigSet(t.Context(), "maxmemory", "0").Err())
 	b.requireOpen(t)

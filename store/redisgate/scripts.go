@@ -26,7 +26,7 @@ type script struct {
 
 var (
 	admitScript        = loadScript("admit", true)
-	confirmScript      = loadScript("confirm", true)
+	acknowledgeScript  = loadScript("acknowledge", true)
 	lookupScript       = loadScript("lookup", true)
 	inspectScript      = loadScript("inspect", true)
 	settingsScript     = loadScript("settings", true)

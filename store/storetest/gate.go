@@ -38,8 +38,14 @@ func RunGate(t *testing.T, newGate func(t *testing.T) Gate) {
 		"TheWindowAndTheStateAreKept":                testGateWindow,
 		"AUserWhoLeftIsNotAdmitted":                  testGateLeft,
 		"ABadCodeIsRefused":                          testGateBadCode,
-		"AnEntryGoesOnceAllItsWinnersAreConfirmed":   testGateConfirm,
-		"AConfirmationOfAnotherEpochChangesNothing":  testGateConfirmOldEpoch,
+		"ABatchIsDecidedInItsOrder":                  testGateBatchOrder,
+		"OneBatchMayHoldTheSameUserTwice":            testGateBatchTwice,
+		"ABatchEndsExactlyAtTheQuota":                testGateBatchQuota,
+		"EachUserOfABatchGetsTheirOwnAnswer":         testGateBatchMixed,
+		"APromiseIsHonouredForAWholeBatch":           testGateBatchHonoured,
+		"TheLargestBatchIsOneStep":                   testGateBatchLimit,
+		"AnEntryIsKeptUntilItIsAcknowledged":         testGateEntry,
+		"AnEntryOfAnotherEpochIsKept":                testGateEntryOldEpoch,
 		"PendingEntriesTellTheWholeWinner":           testGatePending,
 		"AnAcknowledgementOfAnotherEpochIsRefused":   testGateAcknowledge,
 		"ARebuiltGateGoesOnWhereItStopped":           testGateRebuild,
@@ -94,6 +100,16 @@ func (s *sale) openWith(t *testing.T, quota int64, winners ...domain.GateWinner)
 	s.open(t, winners...)
 }
 
+// Admit asks for one user.
+func (s *sale) Admit(ctx context.Context, code string, user domain.UserID) (domain.Admission, error) {
+	return domain.Admit(ctx, s.Gate, code, user)
+}
+
+// Honour asks for one user.
+func (s *sale) Honour(ctx context.Context, code string, user domain.UserID) (domain.Admission, error) {
+	return domain.Honour(ctx, s.Gate, code, user)
+}
+
 func (s *sale) admit(t *testing.T, user domain.UserID) domain.Admission {
 	t.Helper()
 	admission, err := s.Admit(t.Context(), s.campaign.Code, user)
@@ -134,9 +150,6 @@ func testGateNeverOpened(t *testing.T, s *sale) {
 	requireCode(t, domain.CodeGateClosed, err)
 	_, err = s.Lookup(ctx, code, 1)
 	requireCode(t, domain.CodeGateClosed, err)
-	requireCode(t, domain.CodeGateClosed, s.Confirm(ctx, domain.Admission{
-		Winner: domain.Winner{Campaign: code, UserID: 1, Slot: 1}, EntryID: "1-1", EntrySize: 1,
-	}))
 	requireCode(t, domain.CodeGateClosed, s.Release(ctx, code, 1, 1))
 	requireCode(t, domain.CodeGateClosed, s.ApplySettings(ctx, s.campaign))
 	requireCode(t, domain.CodeGateClosed, s.Acknowledge(ctx, code, 0, []string{"1-1"}))
@@ -158,7 +171,7 @@ func askAtOnce(t *testing.T, code string, gates []Gate, users []domain.UserID) (
 	for i, user := range users {
 		done.Go(func() {
 			begin.Wait()
-			admissions[i], errs[i] = gates[i%len(gates)].Admit(t.Context(), code, user)
+			admissions[i], errs[i] = domain.Admit(t.Context(), gates[i%len(gates)], code, user)
 		})
 	}
 	begin.Done()
@@ -276,6 +289,8 @@ func testGateLeft(t *testing.T, s *sale) {
 	ctx, leave := context.WithCancel(t.Context())
 	leave()
 	_, err := s.Admit(ctx, s.campaign.Code, 1)
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = s.Honour(ctx, s.campaign.Code, 1)
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Zero(t, s.report(t).Count)
 }

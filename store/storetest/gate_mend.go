@@ -26,7 +26,7 @@ func testGateDispute(t *testing.T, s *sale) {
 	}
 	require.NoError(t, s.Dispute(t.Context(), winner))
 	require.Equal(t, "closed", s.report(t).Closed)
-	_, err := s.newGate(t).Admit(t.Context(), s.campaign.Code, 2)
+	_, err := domain.Admit(t.Context(), s.newGate(t), s.campaign.Code, 2)
 	requireCode(t, domain.CodeGateClosed, err)
 
 	s.open(t, holder(2, 1))

@@ -41,9 +41,9 @@ func testGateModel(t *testing.T, s *sale) {
 		m.rebuild(rt)
 		rt.Repeat(map[string]func(*rapid.T){
 			"":           m.check,
-			"admit":      m.admitOne,
-			"admit more": m.admitOne,
-			"honour":     m.honourOne,
+			"admit":      m.admitSome,
+			"admit more": m.admitSome,
+			"honour":     m.honourSome,
 			"confirm":    m.confirmOne,
 			"release":    m.releaseOne,
 			"settings":   m.change,
@@ -76,95 +76,131 @@ func (m *gateModel) give(user domain.UserID, slot domain.Slot) {
 	m.free = slices.DeleteFunc(m.free, func(free domain.Slot) bool { return free == slot })
 }
 
-func (m *gateModel) admitOne(t *rapid.T) {
-	user := drawUser(t)
-	slot, known := m.slots[user]
-	leased := !known && m.campaign.State == domain.CampaignOpen && !m.leasedFrom.IsZero()
+// drawUsers gives a batch, in which a user may come more than once.
+func drawUsers(t *rapid.T) []domain.UserID {
+	return rapid.SliceOfN(rapid.Map(rapid.Int64Range(1, modelUsers), func(user int64) domain.UserID {
+		return domain.UserID(user)
+	}), 1, 5).Draw(t, "users")
+}
+
+func (m *gateModel) admitSome(t *rapid.T) {
+	leased := m.campaign.State == domain.CampaignOpen && !m.leasedFrom.IsZero()
 	if leased && time.Since(m.leasedFrom) > leaseIsSure {
 		return
 	}
-	admission, err := m.Admit(context.Background(), m.campaign.Code, user)
-	switch {
-	case m.closed:
-		requireCode(t, domain.CodeGateClosed, err)
-	case known && slot == domain.NoSlot:
-		requireCode(t, domain.CodeRevoked, err)
-	case known:
-		m.requireKnown(t, user, admission, err)
-	case m.campaign.State == domain.CampaignPaused:
-		requireCode(t, domain.CodePaused, err)
-	case leased:
-		requireCode(t, domain.CodeSoldOut, err)
-	default:
-		m.requireNew(t, user, admission, err)
-	}
-}
-
-func (m *gateModel) honourOne(t *rapid.T) {
-	user := drawUser(t)
-	slot, known := m.slots[user]
-	admission, err := m.Honour(context.Background(), m.campaign.Code, user)
-	switch {
-	case m.closed:
-		requireCode(t, domain.CodeGateClosed, err)
-	case known && slot == domain.NoSlot:
-		requireCode(t, domain.CodeRevoked, err)
-	case known && slot != domain.SlotOwed:
-		m.requireKnown(t, user, admission, err)
-	default:
-		if m.nextSlot() == 0 {
-			m.slots[user] = domain.SlotOwed
-			requireCode(t, domain.CodeSoldOut, err)
-			return
+	m.ask(t, m.AdmitAll, func(user domain.UserID, decision domain.Decision) {
+		slot, known := m.slots[user]
+		switch {
+		case known && slot == domain.NoSlot:
+			requireCode(t, domain.CodeRevoked, decision.Err)
+		case known:
+			m.requireKnown(t, user, decision)
+		case m.campaign.State == domain.CampaignPaused:
+			requireCode(t, domain.CodePaused, decision.Err)
+		case leased:
+			requireCode(t, domain.CodeSoldOut, decision.Err)
+		default:
+			m.requireNew(t, user, decision)
 		}
-		m.requireNew(t, user, admission, err)
-	}
+	})
 }
 
-func (m *gateModel) requireKnown(t *rapid.T, user domain.UserID, admission domain.Admission, err error) {
-	require.NoError(t, err)
-	require.Equal(t, m.slots[user], admission.Slot)
-	require.False(t, admission.New)
-	if _, unconfirmed := m.unconfirmed[user]; unconfirmed {
-		require.False(t, admission.InQueue, "user %d's record is not known to be in Kafka", user)
-	}
-	if len(m.unconfirmed) == 0 {
-		require.True(t, admission.InQueue)
-	}
+func (m *gateModel) honourSome(t *rapid.T) {
+	m.ask(t, m.HonourAll, func(user domain.UserID, decision domain.Decision) {
+		slot, known := m.slots[user]
+		switch {
+		case known && slot == domain.NoSlot:
+			requireCode(t, domain.CodeRevoked, decision.Err)
+		case known && slot != domain.SlotOwed:
+			m.requireKnown(t, user, decision)
+		case m.nextSlot() == 0:
+			m.slots[user] = domain.SlotOwed
+			requireCode(t, domain.CodeSoldOut, decision.Err)
+		default:
+			m.requireNew(t, user, decision)
+		}
+	})
 }
 
-func (m *gateModel) requireNew(t *rapid.T, user domain.UserID, admission domain.Admission, err error) {
-	slot := m.nextSlot()
-	if slot == 0 {
-		requireCode(t, domain.CodeSoldOut, err)
+// ask asks for a batch, and has each decision compared with the model, in their order.
+func (m *gateModel) ask(
+	t *rapid.T, question func(context.Context, string, []domain.UserID, []domain.Decision) error,
+	compare func(domain.UserID, domain.Decision),
+) {
+	users := drawUsers(t)
+	decisions := make([]domain.Decision, len(users))
+	err := question(context.Background(), m.campaign.Code, users, decisions)
+	if m.closed {
+		requireCode(t, domain.CodeGateClosed, err)
 		return
 	}
 	require.NoError(t, err)
-	require.True(t, admission.New)
-	require.Equal(t, slot, admission.Slot)
-	require.Equal(t, 1, admission.EntrySize)
-	m.give(user, slot)
-	m.unconfirmed[user] = admission
+	var admitted []domain.Decision
+	for i, decision := range decisions {
+		compare(users[i], decision)
+		if decision.New {
+			admitted = append(admitted, decision)
+		}
+	}
+	for _, decision := range admitted {
+		require.Equal(t, len(admitted), decision.EntrySize)
+		require.Equal(t, admitted[0].EntryID, decision.EntryID)
+	}
 }
 
+func (m *gateModel) requireKnown(t *rapid.T, user domain.UserID, decision domain.Decision) {
+	require.NoError(t, decision.Err)
+	require.Equal(t, m.slots[user], decision.Slot)
+	require.False(t, decision.New)
+	if _, unconfirmed := m.unconfirmed[user]; unconfirmed {
+		require.False(t, decision.InQueue, "user %d's record is not known to be in Kafka", user)
+	}
+	if len(m.unconfirmed) == 0 {
+		require.True(t, decision.InQueue)
+	}
+}
+
+func (m *gateModel) requireNew(t *rapid.T, user domain.UserID, decision domain.Decision) {
+	slot := m.nextSlot()
+	if slot == 0 {
+		requireCode(t, domain.CodeSoldOut, decision.Err)
+		return
+	}
+	require.NoError(t, decision.Err)
+	require.True(t, decision.New)
+	require.Equal(t, slot, decision.Slot)
+	m.give(user, slot)
+	m.unconfirmed[user] = decision.Admission
+}
+
+// confirmOne acknowledges the entry of one winner, which may be that of others too.
 func (m *gateModel) confirmOne(t *rapid.T) {
 	if len(m.unconfirmed) == 0 {
 		return
 	}
 	user := rapid.SampledFrom(slices.Sorted(maps.Keys(m.unconfirmed))).Draw(t, "confirmed")
 	admission := m.unconfirmed[user]
-	old := admission
-	old.Epoch--
-	if !m.closed {
-		requireCode(t, domain.CodeEpochChanged, m.Confirm(context.Background(), old))
+	acknowledge := func(epoch int64) error {
+		return m.Acknowledge(context.Background(), m.campaign.Code, epoch, []string{admission.EntryID})
 	}
-	err := m.Confirm(context.Background(), admission)
 	if m.closed {
-		requireCode(t, domain.CodeGateClosed, err)
+		requireCode(t, domain.CodeGateClosed, acknowledge(admission.Epoch))
 		return
 	}
-	require.NoError(t, err)
-	delete(m.unconfirmed, user)
+	requireCode(t, domain.CodeEpochChanged, acknowledge(admission.Epoch-1))
+	require.NoError(t, acknowledge(admission.Epoch))
+	maps.DeleteFunc(m.unconfirmed, func(_ domain.UserID, other domain.Admission) bool {
+		return other.EntryID == admission.EntryID
+	})
+}
+
+// entries counts the pending entries that the gate should have.
+func (m *gateModel) entries() int {
+	ids := map[string]bool{}
+	for _, admission := range m.unconfirmed {
+		ids[admission.EntryID] = true
+	}
+	return len(ids)
 }
 
 func (m *gateModel) releaseOne(t *rapid.T) {
@@ -294,7 +330,7 @@ func (m *gateModel) check(t *rapid.T) {
 	require.Equal(t, int64(m.count), report.Count)
 	require.LessOrEqual(t, report.Count, report.Quota)
 	require.Equal(t, int64(len(m.free)), report.Free)
-	require.Equal(t, int64(len(m.unconfirmed)), report.PendingEntries)
+	require.Equal(t, int64(m.entries()), report.PendingEntries)
 	require.Equal(t, m.campaign.Quota, report.Quota)
 	require.Equal(t, m.campaign.State, report.State)
 	require.Equal(t, m.campaign.Epoch, report.Epoch)

@@ -10,75 +10,47 @@ import (
 	"firstcome/domain"
 )
 
-// admitTogether admits users at once until some of them share a pending entry, and gives the winners by their entry.
-func admitTogether(t *testing.T, s *sale) map[string][]domain.Admission {
-	t.Helper()
-	users := make([]domain.UserID, 200)
-	for i := range users {
-		users[i] = domain.UserID(i + 1)
+func testGateEntry(t *testing.T, s *sale) {
+	const winners = 200
+	s.openWith(t, winners)
+	admitted := s.admitAll(t, usersFrom(1, winners)...)
+	entry := admitted[0].EntryID
+	for _, decision := range admitted {
+		require.Equal(t, entry, decision.EntryID, "a batch shares its entry")
+		require.Equal(t, winners, decision.EntrySize)
 	}
-	s.openWith(t, int64(len(users)))
-	admissions, errs := askAtOnce(t, s.campaign.Code, []Gate{s.Gate}, users)
-	byEntry := map[string][]domain.Admission{}
-	for i, admission := range admissions {
-		require.NoError(t, errs[i])
-		byEntry[admission.EntryID] = append(byEntry[admission.EntryID], admission)
+	acknowledge := func() {
+		require.NoError(t, s.Acknowledge(t.Context(), s.campaign.Code, s.campaign.Epoch, []string{entry}))
 	}
-	for id, shared := range byEntry {
-		for _, admission := range shared {
-			require.Equal(t, len(shared), admission.EntrySize, "entry %s", id)
-		}
+	for _, decision := range s.admitAll(t, usersFrom(1, winners)...) {
+		require.False(t, decision.InQueue)
 	}
-	require.Less(t, len(byEntry), len(users), "applications that wait together share a batch")
-	return byEntry
-}
-
-func testGateConfirm(t *testing.T, s *sale) {
-	byEntry := admitTogether(t, s)
-	var last domain.Admission
-	for _, shared := range byEntry {
-		for i, admission := range shared {
-			if i == len(shared)-1 && len(shared) > 1 && last.EntryID == "" {
-				last = admission
-				// The same winner twice is not two winners.
-				require.NoError(t, s.Confirm(t.Context(), shared[0]))
-				require.NoError(t, s.Confirm(t.Context(), shared[0]))
-				continue
-			}
-			require.NoError(t, s.Confirm(t.Context(), admission))
-		}
-	}
-	require.NotEmpty(t, last.EntryID)
-	entries := s.pending(t)
-	require.Len(t, entries, 1, "one winner is not confirmed")
-	assert.Equal(t, last.EntryID, entries[0].ID)
-	assert.False(t, s.admit(t, last.UserID).InQueue)
-
-	require.NoError(t, s.Confirm(t.Context(), last))
+	require.Len(t, s.pending(t), 1)
+	acknowledge()
 	require.Empty(t, s.pending(t))
-	for _, shared := range byEntry {
-		assert.True(t, s.admit(t, shared[0].UserID).InQueue)
+	for _, decision := range s.admitAll(t, usersFrom(1, winners)...) {
+		require.True(t, decision.InQueue)
 	}
-	found, err := s.Lookup(t.Context(), s.campaign.Code, last.UserID)
+	found, err := s.Lookup(t.Context(), s.campaign.Code, 7)
 	require.NoError(t, err)
 	assert.True(t, found.InQueue)
-	require.NoError(t, s.Confirm(t.Context(), last), "confirming again is harmless")
+	acknowledge() // again: harmless
 	assert.Empty(t, s.report(t).Closed, "a gate with nothing pending is open")
 }
 
-func testGateConfirmOldEpoch(t *testing.T, s *sale) {
+func testGateEntryOldEpoch(t *testing.T, s *sale) {
 	s.open(t)
 	old := s.admit(t, 1)
 	s.open(t, domain.GateWinner{UserID: 1, Slot: old.Slot, AdmittedAt: old.AdmittedAt, Pending: true})
 	entries := s.pending(t)
 	require.Len(t, entries, 1)
-	old.EntryID = entries[0].ID // IDs of two epochs may be the same
-	requireCode(t, domain.CodeEpochChanged, s.Confirm(t.Context(), old))
+	// IDs of two epochs may be the same.
+	requireCode(t, domain.CodeEpochChanged, s.Acknowledge(t.Context(), s.campaign.Code, old.Epoch, []string{entries[0].ID}))
 	require.Len(t, s.pending(t), 1, "the record of this epoch is not known to be in Kafka")
 
 	known := s.admit(t, 1)
 	assert.Equal(t, s.campaign.Epoch, known.Epoch)
-	require.NoError(t, s.Confirm(t.Context(), known), "a known winner names no entry; the epoch is right")
+	require.NoError(t, s.Acknowledge(t.Context(), s.campaign.Code, known.Epoch, nil), "a known winner names no entry")
 	require.Len(t, s.pending(t), 1)
 }
 
