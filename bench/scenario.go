@@ -124,7 +124,7 @@ func (r *round) measureHTTP(ctx context.Context) error {
 			r.keep(measured)
 		}
 	}
-	return nil
+	return r.measureLoadtest(ctx)
 }
 
 // warmUp puts load on everything once, and forgets what it measures.

@@ -40,6 +40,8 @@ var goals = []goal{
 	{"winning, acknowledged by Kafka ÷ a handler that does nothing", winning, nothingWinning, 64, 0, 0},
 	{"winning, acknowledged by Kafka ÷ a handler that does nothing", winning, nothingWinning, 1000, 0.55, 0.75},
 	{"winning ÷ winning with one call a request", winning, winningSingle, 1000, 1.4, 0},
+	{"firstcome loadtest ÷ wrk, against sold-out", loadtestDriving, soldOut, 64, 0.5, 0},
+	{"firstcome loadtest ÷ wrk, against sold-out", loadtestDriving, soldOut, 1000, 0.5, 0},
 	{"storing ÷ the plain design's storing", storing, plainStoring, 0, 10, 0},
 	{"storing ÷ the bare insert", storing, bareInsert, 0, 0.70, 0},
 }
