@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/assert"
@@ -66,7 +67,14 @@ func ownDatabase(tb testing.TB, settings *mysql.Config) string {
 // openRealLedger gives a test a ledger in a database of its own, which refuses storetest.RefusedUser.
 func openRealLedger(tb testing.TB, settings *mysql.Config) *Ledger {
 	tb.Helper()
-	ledger := openForTest(tb, Config{Dialect: DialectMySQL, DSN: ownDatabase(tb, settings)})
+	return openRealConfig(tb, Config{DSN: ownDatabase(tb, settings)})
+}
+
+// openRealConfig is openRealLedger in a database that is there.
+func openRealConfig(tb testing.TB, config Config) *Ledger {
+	tb.Helper()
+	config.Dialect = DialectMySQL
+	ledger := openForTest(tb, config)
 	require.NoError(tb, ledger.Migrate(tb.Context()))
 	execute(tb, ledger, `CREATE TRIGGER refuse BEFORE INSERT ON coupon FOR EACH ROW
 		IF NEW.user_id = `+refusedUser+` THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'this user is refused'; END IF`)
@@ -79,6 +87,19 @@ func TestLedgerOnRealServers(t *testing.T) {
 		storetest.RunLedger(t, func(t *testing.T) storetest.Ledger {
 			t.Helper()
 			return openRealLedger(t, settings)
+		})
+	})
+}
+
+func TestFailEventsAgreeWithTheModelOnRealServers(t *testing.T) {
+	tryLess(t, 4)
+	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
+		storetest.RunFailEventModel(t, func(t *testing.T, now func() time.Time) (first, second storetest.Ledger) {
+			t.Helper()
+			dsn := ownDatabase(t, settings)
+			one := openRealConfig(t, Config{DSN: dsn, Now: now})
+			return one, openForTest(t, Config{Dialect: DialectMySQL, DSN: dsn, Now: now})
 		})
 	})
 }

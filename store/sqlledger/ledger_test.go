@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"flag"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -50,17 +51,50 @@ var migratedFile = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(file)
 })
 
+// tryLess has rapid make only a part of its runs: each of their steps waits for a disk.
+func tryLess(t *testing.T, part int) {
+	t.Helper()
+	checks := flag.Lookup("rapid.checks")
+	before := checks.Value.String()
+	count, err := strconv.Atoi(before)
+	require.NoError(t, err)
+	require.NoError(t, checks.Value.Set(strconv.Itoa(max(1, count/part))))
+	t.Cleanup(func() { require.NoError(t, checks.Value.Set(before)) })
+}
+
+func TestFailEventsAgreeWithTheModelOnSQLite(t *testing.T) {
+	tryLess(t, 2)
+	storetest.RunFailEventModel(t, func(t *testing.T, now func() time.Time) (first, second storetest.Ledger) {
+		t.Helper()
+		file := sqliteFile(t)
+		one := openForTest(t, Config{Dialect: DialectSQLite, DSN: file, Now: now})
+		refuseOnSQLite(t, one)
+		return one, openForTest(t, Config{Dialect: DialectSQLite, DSN: file, Now: now})
+	})
+}
+
 // openSQLiteLedger gives a test an empty ledger in a file of its own, which refuses storetest.RefusedUser.
 func openSQLiteLedger(tb testing.TB) *Ledger {
+	tb.Helper()
+	ledger := openForTest(tb, Config{Dialect: DialectSQLite, DSN: sqliteFile(tb)})
+	refuseOnSQLite(tb, ledger)
+	return ledger
+}
+
+// sqliteFile is an empty ledger's file, of one test's own.
+func sqliteFile(tb testing.TB) string {
 	tb.Helper()
 	empty, err := migratedFile()
 	require.NoError(tb, err)
 	file := filepath.Join(tb.TempDir(), "ledger.db")
 	require.NoError(tb, os.WriteFile(file, empty, 0o600))
-	ledger := openForTest(tb, Config{Dialect: DialectSQLite, DSN: file})
+	return file
+}
+
+func refuseOnSQLite(tb testing.TB, ledger *Ledger) {
+	tb.Helper()
 	execute(tb, ledger, `CREATE TRIGGER refuse BEFORE INSERT ON coupon WHEN NEW.user_id = `+refusedUser+`
 		BEGIN SELECT RAISE(ABORT, 'this user is refused'); END`)
-	return ledger
 }
 
 var refusedUser = strconv.FormatInt(int64(storetest.RefusedUser), 10)
