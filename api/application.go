@@ -20,8 +20,8 @@ import (
 //     refused from memory as well (refusals.go). Nothing is left behind.
 //  3. The application waits in its campaign's line (line.go) while earlier ones are with the gate, and is taken from
 //     there with all who came meanwhile: from here on they go together (batch.go), and each waits for one thing, the
-//     answer. A client that has left before the batch is taken is not admitted, and who has waited for longer than
-//     AdmitTimeout is refused as overloaded. Afterwards nobody listens to the clients any more: an admission is never
+//     answer. A client that has left before the batch is taken is not admitted, and who has waited for too long is
+//     refused as overloaded (overload.go). Afterwards nobody listens to the clients any more: an admission is never
 //     undone. The gate decides for all in one step (AdmitAll). For the new winners it writes, in the same step, the
 //     users and one pending entry. Who is refused or known already is answered now.
 //     Crash: the users are admitted and the pending entry is there; the relay publishes the records. The clients got
@@ -68,7 +68,7 @@ func newApplications(cfg Config, ports Ports, logger *slog.Logger) *applications
 		produceTimeout: cfg.ProduceTimeout, admitTimeout: cfg.AdmitTimeout,
 		limits: lineLimits{
 			maxBatch: cfg.MaxBatch, maxWaiting: cfg.MaxWaiting, workers: cfg.GateCalls, batches: cfg.BatchesUnderWay,
-			patience: holdPatience,
+			patience: holdPatience, kafkaCrowd: cfg.KafkaCrowd,
 		},
 		pool: sync.Pool{New: newApplication}, logger: logger, warn: rate.Sometimes{Interval: 10 * time.Second},
 	}
@@ -76,7 +76,7 @@ func newApplications(cfg Config, ports Ports, logger *slog.Logger) *applications
 
 // longest is how long one application can take: its wait in line, then the rounds of the gate and Kafka.
 func (a *applications) longest() time.Duration {
-	return a.admitTimeout + (maxConfirmations+1)*(a.produceTimeout+2*a.admitTimeout+refusalLease)
+	return burstWait + (maxConfirmations+1)*(a.produceTimeout+2*a.admitTimeout+refusalLease)
 }
 
 // apply carries an application through steps 2 to 5: unless it is refused from memory, it waits in the campaign's line,
@@ -93,6 +93,7 @@ func (a *applications) apply(ctx context.Context, known *knownCampaign, user dom
 	startWorker, err := known.line.join(asked)
 	if err != nil {
 		a.pool.Put(asked)
+		holdBack(ctx, now)
 		return answer{err: err}
 	}
 	if startWorker {
@@ -103,6 +104,9 @@ func (a *applications) apply(ctx context.Context, known *knownCampaign, user dom
 	asked.ctx, asked.answer = nil, answer{}
 	a.pool.Put(asked)
 	if given.err != nil {
+		if errors.Is(given.err, errOverloaded) {
+			holdBack(ctx, now)
+		}
 		given.err = withStart(given.err, &known.Campaign)
 	}
 	return given

@@ -16,32 +16,35 @@ const holdPatience = 25 * time.Millisecond
 
 // work decides batches until nobody waits in the line.
 func (a *applications) work(known *knownCampaign) {
-	var batch []*application
+	var batch, late []*application
+	var dismissed bool
 	var space decisionSpace
 	for {
-		if batch = known.line.take(batch); len(batch) == 0 {
+		batch, late, dismissed = known.line.take(batch, late)
+		if dismissed {
 			return
 		}
+		for _, asked := range late {
+			asked.answered(0, winnerView{}, errOverloaded)
+		}
+		if len(batch) == 0 {
+			continue
+		}
 		crashpoint.Reach(crashpoint.APITaken)
-		winners := a.admit(known, a.stillThere(batch), &space)
+		winners := a.admit(known, stillThere(batch), &space)
 		if len(winners) == 0 {
 			continue
 		}
-		known.line.handedOn()
-		go a.settleBatch(known.line, winners)
+		gone := known.line.handedOn(len(winners))
+		go a.settleBatch(known.line, gone, winners)
 	}
 }
 
-// stillThere leaves out, answered, who left the line before it was their turn, and who has waited for too long.
-func (a *applications) stillThere(batch []*application) []*application {
-	oldest := time.Now().Add(-a.admitTimeout)
+// stillThere leaves out, answered, who left the line before it was their turn.
+func stillThere(batch []*application) []*application {
 	staying := batch[:0]
 	for _, asked := range batch {
-		err := asked.ctx.Err()
-		if err == nil && asked.since.Before(oldest) {
-			err = context.DeadlineExceeded
-		}
-		if err != nil {
+		if err := asked.ctx.Err(); err != nil {
 			asked.answered(0, winnerView{}, err)
 			continue
 		}
@@ -134,8 +137,8 @@ func (a *applications) recovered(reason any, err error) error {
 	return domain.Wrap(domain.CodeInternal, fmt.Errorf("panic: %v", reason), "the work on the application panicked")
 }
 
-func (a *applications) settleBatch(l *line, winners []*winner) {
-	defer l.cameBack()
+func (a *applications) settleBatch(l *line, gone *trip, winners []*winner) {
+	defer l.cameBack(gone)
 	defer func() {
 		if err := a.recovered(recover(), nil); err != nil {
 			for _, w := range winners {

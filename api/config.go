@@ -36,6 +36,9 @@ type Config struct {
 	// GateCalls is how many batches of one campaign are at the gate at a time (1). While BatchesUnderWay of them are on
 	// their way to Kafka (4), the next one waits a moment to become larger.
 	GateCalls, BatchesUnderWay int
+	// KafkaCrowd is how many winners of one campaign on their way to Kafka are a crowd (512): while the first of one has
+	// been on the way for too long, nobody is admitted (overload.go).
+	KafkaCrowd int
 	// MaxBodyBytes bounds the body of an application (4 KiB), MaxAdminBodyBytes that of an operator's call (64 KiB).
 	MaxBodyBytes, MaxAdminBodyBytes int64
 	// MaxConnections is how many connections are open at once; further ones wait in the listener's queue (10000).
@@ -119,6 +122,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.MaxWaiting, 8192)
 	setDefault(&c.GateCalls, 1)
 	setDefault(&c.BatchesUnderWay, 4)
+	setDefault(&c.KafkaCrowd, 512)
 	setDefault(&c.MaxBodyBytes, 4<<10)
 	setDefault(&c.MaxAdminBodyBytes, 64<<10)
 	setDefault(&c.MaxConnections, 10_000)
@@ -141,7 +145,7 @@ func (c Config) check() error {
 	if min(c.ProduceTimeout, c.AdmitTimeout, c.ShutdownTimeout) < 0 {
 		return errors.New("a timeout must not be negative")
 	}
-	if min(c.MaxBatch, c.MaxWaiting, c.GateCalls, c.BatchesUnderWay) < 0 || c.MaxBatch > domain.MaxBatch {
+	if min(c.MaxBatch, c.MaxWaiting, c.GateCalls, c.BatchesUnderWay, c.KafkaCrowd) < 0 || c.MaxBatch > domain.MaxBatch {
 		return fmt.Errorf("the limits of batches must not be negative, and a batch not larger than %d", domain.MaxBatch)
 	}
 	if min(c.MaxBodyBytes, c.MaxAdminBodyBytes, int64(c.MaxConnections)) < 0 {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ type fakeGate struct {
 	users   map[domain.UserID]domain.Admission
 	calls   []string
 	entries map[domain.UserID]bool // admitted and not confirmed
+	batches int                    // those who are admitted together share an entry
 
 	admitErr  error
 	lookupErr error
@@ -74,7 +76,7 @@ func (g *fakeGate) admit(campaign string, user domain.UserID) (domain.Admission,
 		Winner: domain.Winner{
 			Campaign: campaign, UserID: user, Slot: domain.Slot(len(g.users) + 1), AdmittedAt: admittedAt, Epoch: 1,
 		},
-		New: true, EntryID: "1-0", EntrySize: 1,
+		New: true, EntryID: strconv.Itoa(g.batches) + "-0", EntrySize: 1,
 	}
 	g.users[user], g.entries[user] = admission, true
 	return admission, nil
@@ -113,6 +115,9 @@ func (g *fakeGate) AdmitAll(ctx context.Context, campaign string, users []domain
 	if g.deciding != nil {
 		g.deciding(slices.Clone(users))
 	}
+	g.mu.Lock()
+	g.batches++
+	g.mu.Unlock()
 	for i, user := range users {
 		admission, err := g.Admit(ctx, campaign, user)
 		decisions[i] = domain.Decision{Admission: admission, Err: err}

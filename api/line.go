@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,10 +55,21 @@ type line struct {
 
 	mu      sync.Mutex
 	waiting []*application
-	// working is how many workers take from the line, underWay how many batches they have handed on to Kafka.
-	working, underWay int
+	// emptyAt is when the line was last found empty.
+	emptyAt time.Time
+	// working is how many workers take from the line, underWay the batches they have handed on to Kafka, oldest first,
+	// and winnersUnderWay how many winners these hold.
+	working         int
+	underWay        []*trip
+	winnersUnderWay int
 	// moved holds a token when a batch came back from Kafka, or a full one waits.
 	moved chan struct{}
+}
+
+// trip is a batch on its way to Kafka and back.
+type trip struct {
+	since   time.Time
+	winners int
 }
 
 // lineLimits are the bounds of all lines of a process.
@@ -65,10 +77,12 @@ type lineLimits struct {
 	// maxBatch is how many applications are decided together, maxWaiting how many wait in all lines.
 	maxBatch, maxWaiting int
 	// workers is how many batches of a line are at the gate at a time, batches how many are at Kafka before the next
-	// one waits for more applications, but no longer than patience: with Kafka away, everybody is still admitted.
+	// one waits for more applications, but no longer than patience.
 	workers, batches int
 	patience         time.Duration
-	waiting          atomic.Int64
+	// kafkaCrowd is how many winners on their way to Kafka may keep others from being admitted (overload.go).
+	kafkaCrowd int
+	waiting    atomic.Int64
 }
 
 func newLine(limits *lineLimits) *line {
@@ -83,6 +97,9 @@ func (l *line) join(a *application) (startWorker bool, err error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(l.waiting) == 0 {
+		l.emptyAt = a.since
+	}
 	l.waiting = append(l.waiting, a)
 	if len(l.waiting) == l.limits.maxBatch {
 		l.tell()
@@ -94,10 +111,6 @@ func (l *line) join(a *application) (startWorker bool, err error) {
 	return true, nil
 }
 
-var errOverloaded = &domain.Error{
-	Code: domain.CodeOverloaded, Message: "too many applications are waiting", RetryAfter: time.Second,
-}
-
 func (l *line) tell() {
 	select {
 	case l.moved <- struct{}{}:
@@ -105,24 +118,38 @@ func (l *line) tell() {
 	}
 }
 
-// take moves the longest waiting to batch. When nobody waits, the worker that asks is dismissed.
-func (l *line) take(batch []*application) []*application {
+// take moves to batch the longest waiting of those whose turn it is, and to late those who have waited for too long. Both
+// may be empty for a moment. When nobody waits, the worker that asks is dismissed.
+func (l *line) take(batch, late []*application) (_, _ []*application, dismissed bool) {
 	l.hold()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	taken := min(len(l.waiting), l.limits.maxBatch)
-	batch = append(batch[:0], l.waiting[:taken]...)
-	rest := copy(l.waiting, l.waiting[taken:])
-	clear(l.waiting[rest:])
-	l.waiting = l.waiting[:rest]
-	l.limits.waiting.Add(int64(-taken))
-	if taken == 0 {
-		l.working--
+	now := time.Now()
+	late = l.leave(late, l.late(now))
+	turns := min(len(l.waiting), l.limits.maxBatch)
+	if l.kafkaIsBehind(now) {
+		turns = 0
 	}
-	return batch
+	batch = l.leave(batch, turns)
+	if len(batch)+len(late)+len(l.waiting) == 0 {
+		l.working--
+		return batch, late, true
+	}
+	return batch, late, false
 }
 
-// hold waits until the next batch may go: sooner it would only be smaller, and cost Redis and Kafka as much.
+// leave takes the first n out of the line.
+func (l *line) leave(to []*application, n int) []*application {
+	to = append(to[:0], l.waiting[:n]...)
+	rest := copy(l.waiting, l.waiting[n:])
+	clear(l.waiting[rest:])
+	l.waiting = l.waiting[:rest]
+	l.limits.waiting.Add(int64(-n))
+	return to
+}
+
+// hold waits until the next batch may go, but not longer than patience: sooner it would only be smaller, and cost Redis
+// and Kafka as much.
 func (l *line) hold() {
 	if l.mayGo() {
 		return
@@ -141,19 +168,30 @@ func (l *line) hold() {
 func (l *line) mayGo() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.underWay < l.limits.batches || len(l.waiting) == 0 || len(l.waiting) >= l.limits.maxBatch
+	switch {
+	case len(l.waiting) == 0:
+		return true
+	case l.kafkaIsBehind(time.Now()):
+		return false
+	}
+	return len(l.underWay) < l.limits.batches || len(l.waiting) >= l.limits.maxBatch
 }
 
-// handedOn notes a batch that went on to Kafka, cameBack its end.
-func (l *line) handedOn() {
+// handedOn notes a batch of winners that goes on to Kafka, cameBack its end.
+func (l *line) handedOn(winners int) *trip {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.underWay++
+	gone := &trip{time.Now(), winners}
+	l.underWay = append(l.underWay, gone)
+	l.winnersUnderWay += winners
+	return gone
 }
 
-func (l *line) cameBack() {
+func (l *line) cameBack(gone *trip) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.underWay--
+	place := slices.Index(l.underWay, gone)
+	l.underWay = slices.Delete(l.underWay, place, place+1)
+	l.winnersUnderWay -= gone.winners
 	l.tell()
 }

@@ -41,6 +41,8 @@ func serve(ctx context.Context, o options) error {
 		return runPlainConsumer(ctx, o, engine)
 	case singleProcess:
 		return serveSingle(ctx, o)
+	case slowedProcess:
+		return serveSlowed(ctx, o)
 	default:
 		return fmt.Errorf("there is no server %q", o.serve)
 	}

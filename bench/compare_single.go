@@ -28,9 +28,15 @@ type uncounted struct{}
 
 func (uncounted) Count(string, domain.FunnelOutcome, int64) {}
 
-// serveSingle is firstcome's own server, put together from the same packages, without batches: every application is
-// a call of its own to Redis, and so are its record and its confirmation.
+// serveSingle is firstcome's own server without batches: every application is a call of its own to Redis, and so are its
+// record and its confirmation.
 func serveSingle(ctx context.Context, o options) error {
+	cfg := api.Config{MaxBatch: 1, GateCalls: singleAtOnce, BatchesUnderWay: singleToKafka, KafkaCrowd: singleToKafka}
+	return serveOurs(ctx, o, cfg, func(publisher domain.Publisher) domain.Publisher { return publisher })
+}
+
+// serveOurs is firstcome's own server, put together from the same packages.
+func serveOurs(ctx context.Context, o options, cfg api.Config, changed func(domain.Publisher) domain.Publisher) error {
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	registry := prometheus.NewRegistry()
 	gate, err := redisgate.Open(redisgate.Config{Addrs: []string{os.Getenv("FIRSTCOME_REDIS_ADDRS")}}, nil, logger)
@@ -53,10 +59,9 @@ func serveSingle(ctx context.Context, o options) error {
 		return err
 	}
 	defer func() { _ = publisher.Close() }()
-	server, err := api.New(api.Config{
-		AdminToken: operatorToken, MaxBatch: 1, GateCalls: singleAtOnce, BatchesUnderWay: singleToKafka,
-	}, api.Ports{
-		Admitter: gate, GateReader: gate, GateLister: gate, Publisher: publisher,
+	cfg.AdminToken = operatorToken
+	server, err := api.New(cfg, api.Ports{
+		Admitter: gate, GateReader: gate, GateLister: gate, Publisher: changed(publisher),
 		CampaignReader: ledger, CampaignWriter: ledger, CouponReader: ledger, FailEventReader: ledger,
 		FailEventOperator: ledger, LedgerCounter: ledger, SettingStore: ledger, Gatherer: registry,
 		FunnelReader: ledger, CouponFinder: ledger, CouponRevoker: ledger, BulkReader: ledger, BulkRunner: ledger,

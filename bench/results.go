@@ -33,7 +33,7 @@ func (r *round) readCosts(ctx context.Context, p *process) (costs, error) {
 	found := costs{redisCalls: calls, resident: gauge.ResidentMiB(p.pid()), cpu: map[string]float64{
 		serverCPU: gauge.CPUSeconds(p.pid()), "redis": gauge.CPUSeconds(r.pid("redis")), "kafka": gauge.CPUSeconds(r.pid("kafka")),
 	}}
-	if p.name == apiProcess || p.name == singleProcess {
+	if p.name == apiProcess || p.name == singleProcess || p.name == slowedProcess {
 		found.outcomes, err = counters(ctx, p, "firstcome_applications_total", "outcome")
 	}
 	return found, err

@@ -152,18 +152,52 @@ func storingTable(r *results) string {
 
 func overloadTable(r *results) string {
 	var text strings.Builder
-	for _, n := range []int{1000, overloadConnections} {
-		won := r.of(overloaded, n, perSecond)
+	for _, load := range []struct {
+		name, what  string
+		connections int
+	}{
+		{crowded, "closed loop, 1,000 connections", peakConnections},
+		{crowded, "closed loop, 8,000 connections", crowdConnections},
+		{flooded, "a slowed server, kept busy", slowedConnections},
+		{flooded, "a slowed server, ten times as many as it can serve", floodConnections},
+	} {
+		won := r.of(load.name, load.connections, perSecond)
 		if won.Rounds == 0 {
 			return ""
 		}
-		figure := func(read func(sample) float64) float64 { return r.of(overloaded, n, read).Median }
-		fmt.Fprintf(&text, "| %d | **%.1f** (%.1f–%.1f) | %.1f %% | %.3g / %.3g / %.3g | %.0f | %.0f |\n", n,
-			won.Median/1000, won.Low/1000, won.High/1000, 100*figure(func(s sample) float64 { return s.Other }),
+		figure := func(read func(sample) float64) float64 { return r.of(load.name, load.connections, read).Median }
+		fmt.Fprintf(&text, "| %s | **%.2f** (%.2f–%.2f) | %s | %.1f %% | %.3g / %.3g / %.3g | %.0f | %.0f |\n", load.what,
+			won.Median/1000, won.Low/1000, won.High/1000, r.shareOfPeak(load.name, load.connections),
+			100*figure(func(s sample) float64 { return s.Other }),
 			figure(func(s sample) float64 { return s.LatencyMicros["50"] / 1000 }),
 			figure(func(s sample) float64 { return s.LatencyMicros["99"] / 1000 }),
 			figure(func(s sample) float64 { return s.LatencyMicros["99.9"] / 1000 }),
 			figure(func(s sample) float64 { return s.ResidentMiB }), figure(func(s sample) float64 { return s.More["recovery_ms"] }))
 	}
-	return "| connections | thousand winners a second | told to ask again | ms, p50 / p99 / p99.9 | MiB of the process | ms until a lone applicant is answered as before |\n|---|---|---|---|---|---|\n" + text.String()
+	return "| load | thousand winners a second | ÷ peak | told to ask again | ms, p50 / p99 / p99.9 | MiB at most | ms until a lone applicant is answered as before |\n" +
+		"|---|---|---|---|---|---|---|\n" + text.String()
+}
+
+// overloadPeaks are the numbers of connections at which the peak was measured.
+var overloadPeaks = map[string]int{crowded: peakConnections, flooded: slowedConnections}
+
+// shareOfPeak compares the throughput of winners with that of the same round without overload.
+func (r *results) shareOfPeak(name string, connections int) string {
+	if connections == overloadPeaks[name] {
+		return "1"
+	}
+	peaks := map[int]float64{}
+	for _, s := range r.Samples {
+		if s.Scenario == name && s.Connections == overloadPeaks[name] {
+			peaks[s.Round] = s.PerSecond
+		}
+	}
+	var shares []float64
+	for _, s := range r.Samples {
+		if peak := peaks[s.Round]; s.Scenario == name && s.Connections == connections && peak > 0 {
+			shares = append(shares, s.PerSecond/peak)
+		}
+	}
+	found := spreadOf(shares)
+	return fmt.Sprintf("**%.2f** (%.2f–%.2f)", found.Median, found.Low, found.High)
 }

@@ -34,7 +34,7 @@ type world struct {
 	nextUser int64
 }
 
-// The processes of a round. The last three are for comparison, and are this program with -serve.
+// The processes of a round. The last four are for comparison, and are this program with -serve.
 const (
 	apiProcess      = "api"
 	retryerProcess  = "retryer"
@@ -42,6 +42,7 @@ const (
 	nothingProcess  = "nothing"
 	singleProcess   = "single"
 	plainProcess    = "plain"
+	slowedProcess   = "slowed"
 )
 
 // The campaigns of a round. Each way of winning has its own, so that an audit compares it with what was answered.
@@ -50,6 +51,7 @@ const (
 	winningCampaign = "winning"
 	singleCampaign  = "single"
 	fillCampaign    = "fill"
+	slowedCampaign  = "slowed"
 )
 
 // soldOutQuota is how many have won where everything is gone.
@@ -157,7 +159,7 @@ func (w *world) url(process, campaign string) string {
 func (w *world) makeCampaigns(ctx context.Context) error {
 	for code, quota := range map[string]int64{
 		soldOutCampaign: soldOutQuota, winningCampaign: domain.MaxQuota, singleCampaign: domain.MaxQuota,
-		fillCampaign: domain.MaxQuota,
+		fillCampaign: domain.MaxQuota, slowedCampaign: domain.MaxQuota,
 	} {
 		if err := w.operator.create(ctx, code, quota); err != nil {
 			return fmt.Errorf("making the campaign %s: %w", code, err)
@@ -182,7 +184,7 @@ func (w *world) users() int64 {
 // clearKeys removes what Redis holds of our campaigns; another round may have left it.
 func (w *world) clearKeys(ctx context.Context) error {
 	keys := []string{plainKey}
-	for _, code := range []string{soldOutCampaign, winningCampaign, singleCampaign, fillCampaign} {
+	for _, code := range []string{soldOutCampaign, winningCampaign, singleCampaign, fillCampaign, slowedCampaign} {
 		found, err := w.redis.Keys(ctx, "coupon:{"+code+"}:*").Result()
 		if err != nil {
 			return fmt.Errorf("looking for old keys: %w", err)

@@ -19,7 +19,7 @@ type poster interface {
 // applicant sends applications; one is shared by all workers.
 type applicant struct {
 	open       func() poster
-	maxRetries int
+	maxRetries int // 0 sends nothing again
 	recorder   *recorder
 }
 
@@ -29,7 +29,11 @@ func newApplicant(cfg Config, code string, rec *recorder) (*applicant, error) {
 		return nil, err
 	}
 	open := func() poster { return newConnection(to, cfg.RequestTimeout) }
-	return &applicant{open: open, maxRetries: cfg.MaxRetries, recorder: rec}, nil
+	retries := cfg.MaxRetries
+	if cfg.Once {
+		retries = 0
+	}
+	return &applicant{open: open, maxRetries: retries, recorder: rec}, nil
 }
 
 // apply sends one user's application, and again after each 503 that names a Retry-After, as a patient client would,

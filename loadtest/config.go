@@ -58,6 +58,9 @@ type Config struct {
 	RequestTimeout time.Duration
 	// MaxRetries is how often one application is sent again after a 503 that names a Retry-After; default 10.
 	MaxRetries int
+	// Once sends each application once, whatever the answer, and leaves it at that: promises and coupons are not
+	// compared. It is for loads of which nothing but the answers is of interest, such as an overload.
+	Once bool
 	// OpenTimeout bounds the wait for a new campaign's gate; default 30 s.
 	OpenTimeout time.Duration
 	// SettleTimeout bounds the wait, after the last answer, until every promise has become a coupon; default 60 s.

@@ -59,7 +59,7 @@ func (r *run) do(ctx context.Context) error {
 	}
 	err := r.load(ctx)
 	r.report.printAnswers(r.out)
-	if err != nil {
+	if err != nil || r.cfg.Once {
 		return err
 	}
 	if err := r.compare(ctx); err != nil {
@@ -117,7 +117,7 @@ func (r *run) load(ctx context.Context) error {
 	r.answers = send(ctx, sender, users, r.cfg)
 	r.report.Elapsed = time.Since(began)
 	r.report.Answers, r.report.Retried = tally(r.answers), measured.retries
-	r.report.Requests, r.report.Latency = measured.requests, measured.percentiles()
+	r.report.Requests, r.report.Latency, r.report.WinnerLatency = measured.requests, measured.percentiles(), winnerLatency(r.answers)
 	r.report.Intervals, r.report.Latest = measured.finish(), time.Duration(measured.latest.Load())
 	r.report.PerSecond = float64(measured.requests) / r.report.Elapsed.Seconds()
 	return ctx.Err()

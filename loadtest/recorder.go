@@ -64,7 +64,7 @@ func newRecorder() *recorder {
 // record measures one request that ended now. One that timed out counts with the time that was waited, so that a
 // stalled server does not look fast.
 func (r *recorder) record(answer Answer, now time.Time) {
-	micros := min(max(answer.Latency.Microseconds(), histogramLowest), histogramHighest)
+	micros := inRange(answer.Latency)
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.requests++
@@ -117,11 +117,31 @@ type Latency struct {
 func (r *recorder) percentiles() Latency {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	at := func(percentile float64) time.Duration { return valueAt(r.latency, percentile) }
+	return latencyOf(r.latency)
+}
+
+func latencyOf(histogram *hdrhistogram.Histogram) Latency {
+	at := func(percentile float64) time.Duration { return valueAt(histogram, percentile) }
 	return Latency{
 		P50: at(50), P75: at(75), P90: at(90), P95: at(95), P99: at(99), P999: at(99.9),
-		Max: time.Duration(r.latency.Max()) * time.Microsecond,
+		Max: time.Duration(histogram.Max()) * time.Microsecond,
 	}
+}
+
+// winnerLatency is about those whose last answer was a promise. While many are refused, their waits say nothing about
+// a winner's.
+func winnerLatency(answers []Answer) Latency {
+	histogram := newHistogram()
+	for _, answer := range answers {
+		if answer.Outcome == Accepted {
+			_ = histogram.RecordValue(inRange(answer.Latency))
+		}
+	}
+	return latencyOf(histogram)
+}
+
+func inRange(latency time.Duration) int64 {
+	return min(max(latency.Microseconds(), histogramLowest), histogramHighest)
 }
 
 // progress is what is shown while a run goes on.

@@ -34,6 +34,8 @@ type Report struct {
 	Elapsed   time.Duration
 	PerSecond float64
 	Latency   Latency
+	// WinnerLatency is about the accepted alone.
+	WinnerLatency Latency
 	// Intervals are the seconds of the run in which anything was answered.
 	Intervals []Interval
 	// Settled is true once the campaign had settled and Comparison was made; SettledAfter is how long after the last

@@ -24,6 +24,7 @@ type reportJSON struct {
 	Answers      map[string]int     `json:"answers"`
 	SentAgain    map[string]int     `json:"sent_again"`
 	Latency      map[string]float64 `json:"latency_ms"`
+	Winners      map[string]float64 `json:"winner_latency_ms"`
 	Intervals    []intervalJSON     `json:"intervals"`
 	Settled      bool               `json:"settled"`
 	SettledAfter float64            `json:"settled_after_seconds"`
@@ -48,12 +49,15 @@ func (r Report) WriteJSON(out io.Writer) error {
 		Campaign: r.Campaign, Quota: r.Quota, Seed: r.Seed, Users: r.Users, Connections: r.Concurrency,
 		Rate: r.Rate, RampSeconds: r.Ramp.Seconds(), BurstSeconds: r.BurstAt.Seconds(), BurstUsers: r.BurstUsers,
 		LatestMillis: millis(r.Latest), Requests: r.Requests, Seconds: r.Elapsed.Seconds(), PerSecond: r.PerSecond,
-		Answers: r.Answers, SentAgain: r.Retried, Latency: map[string]float64{}, Intervals: []intervalJSON{},
+		Answers: r.Answers, SentAgain: r.Retried, Latency: map[string]float64{}, Winners: map[string]float64{}, Intervals: []intervalJSON{},
 		Settled: r.Settled, SettledAfter: r.SettledAfter.Seconds(), Issued: r.Issued, Revoked: r.Revoked, Delayed: r.Delayed,
 		Differences: []string{},
 	}
 	for _, p := range r.Latency.named() {
 		view.Latency[p.name] = millis(p.value)
+	}
+	for _, p := range r.WinnerLatency.named() {
+		view.Winners[p.name] = millis(p.value)
 	}
 	for _, i := range r.Intervals {
 		view.Intervals = append(view.Intervals, intervalJSON{i.Start.Seconds(), i.Requests, millis(i.P50), millis(i.P99)})
