@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 
-	"golang.org/x/time/rate"
+	limit "golang.org/x/time/rate"
 
 	"firstcome/api"
 	"firstcome/domain"
@@ -20,19 +20,19 @@ const (
 func serveSlowed(ctx context.Context, o options) error {
 	cfg := api.Config{MaxBatch: slowedBatch, KafkaCrowd: slowedBatch}
 	return serveOurs(ctx, o, cfg, func(publisher domain.Publisher) domain.Publisher {
-		return &slowPublisher{publisher, rate.NewLimiter(slowedPerSecond, slowedBatch)}
+		return &slowPublisher{publisher, limit.NewLimiter(slowedPerSecond, slowedBatch)}
 	})
 }
 
 // slowPublisher hands on no more records a second than the limit, in the order they came.
 type slowPublisher struct {
 	domain.Publisher
-	limit *rate.Limiter
+	turn *limit.Limiter
 }
 
 // PublishEach waits for its turn first. Whose turn does not come in time is handed on late, as slow servers do.
 func (p *slowPublisher) PublishEach(ctx context.Context, winners []domain.Winner, settled func(places []int, err error)) {
-	if err := p.limit.WaitN(ctx, len(winners)); err != nil {
+	if err := p.turn.WaitN(ctx, len(winners)); err != nil {
 		<-ctx.Done()
 	}
 	p.Publisher.PublishEach(ctx, winners, settled)
