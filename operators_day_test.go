@@ -28,6 +28,7 @@ func TestTheOperatorsDay(t *testing.T) {
 	campaign := createsCampaign(s, b)
 	watchesApplications(s, b, campaign)
 	sees42(s, b, campaign)
+	listsCoupons(b, campaign)
 	sitsOutAnOutage(s, b, campaign)
 	refused := failsSome(s, campaign, 52)
 	findsByTextAndRetries(s, b, refused[0])
@@ -130,6 +131,20 @@ func sees42(s *system, b *browser, campaign string) {
 	b.picture("users")
 }
 
+func listsCoupons(b *browser, campaign string) {
+	b.t.Helper()
+	b.open("/console/campaigns/" + campaign)
+	b.press(`a[href$="/coupons"]`)
+	b.sees(".pages", "50 coupons", false)
+	b.press(`a[rel="next"]`)
+	b.sees(".pages", "First page", false)
+	b.picture("coupons")
+	var lines int
+	b.do("the file", chromedp.Evaluate(fmt.Sprintf(
+		`fetch("/console/campaigns/%s/coupons.csv").then((r) => r.text()).then((t) => t.trim().split("\n").length)`, campaign), &lines, awaited))
+	require.Equal(b.t, 1011, lines, "a header and 1,010 coupons")
+}
+
 // sitsOutAnOutage sees what waits and why, and that it drains.
 func sitsOutAnOutage(s *system, b *browser, campaign string) {
 	b.t.Helper()
@@ -137,6 +152,11 @@ func sitsOutAnOutage(s *system, b *browser, campaign string) {
 	applyAll(s, campaign, 1011, 1100)
 	b.openUntil("/console/pipeline", `[data-live="pipeline"]`)
 	b.eventually("the lag", func() bool { return b.figure(`[data-live="pipeline"]`, "Lag") >= 90 }, false)
+	b.eventually("the lag of each partition", func() bool {
+		var sum int
+		b.ask(`[...document.querySelectorAll("[data-live=partitions] tbody td:last-child")].reduce((sum, cell) => sum + Number(cell.textContent), 0)`, &sum)
+		return sum >= 90
+	}, false)
 	b.eventually("the reason", func() bool {
 		alerts := strings.ToLower(b.text("#alerts"))
 		return strings.Contains(alerts, "the database does not answer") || strings.Contains(alerts, "stores nothing")

@@ -25,21 +25,19 @@ var errExports = domain.Errorf(domain.CodeOverloaded, "as many exports as this p
 
 // export answers with CSV, page by page, so that it holds one page in memory. next gives a page's lines, and none at
 // the end. The first page is read before anything is answered, so that a refusal is a problem as anywhere else. Whatever
-// fails later breaks the connection off: a file that looks whole must be whole.
-func (s *Server) export(c *gin.Context, name string, header []string, next func(ctx context.Context) ([][]string, error)) {
+// fails later breaks the connection off: a file that looks whole must be whole. An error means that nothing was answered.
+func (s *Server) export(c *gin.Context, name string, header []string, next func(ctx context.Context) ([][]string, error)) error {
 	select {
 	case s.exports <- struct{}{}:
 		defer func() { <-s.exports }()
 	default:
-		s.refuse(c, errExports)
-		return
+		return errExports
 	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), exportTimeout)
 	defer cancel()
 	lines, err := readExportPage(ctx, next)
 	if err != nil {
-		s.refuse(c, err)
-		return
+		return err
 	}
 	c.Header("Content-Type", "text/csv; charset=utf-8")
 	c.Header("Content-Disposition", `attachment; filename="`+name+`"`)
@@ -61,6 +59,7 @@ func (s *Server) export(c *gin.Context, name string, header []string, next func(
 		}
 	}
 	out.Flush()
+	return nil
 }
 
 func readExportPage(ctx context.Context, next func(context.Context) ([][]string, error)) ([][]string, error) {
@@ -100,17 +99,25 @@ func (s *Server) adminExportCoupons(c *gin.Context) {
 	if q.campaign() == "" {
 		q.refuse("campaign", "campaign must be given")
 	}
-	if q.err != nil {
-		s.refuse(c, q.err)
-		return
+	err := q.err
+	if err == nil {
+		err = s.exportCoupons(c, q.campaign())
 	}
+	if err != nil {
+		s.refuse(c, err)
+	}
+}
+
+// exportCoupons answers with a campaign's coupons as CSV. An error means that nothing was answered yet:
+// CodeUnknownCampaign, CodeOverloaded, CodeUnavailable.
+func (s *Server) exportCoupons(c *gin.Context, campaign string) error {
 	header := []string{"campaign", "user_id", "slot", "status", "admitted_at", "issued_at", "revoked_at", "revoked_slot"}
 	after, more := int64(0), true
-	s.export(c, q.campaign()+"-coupons.csv", header, func(ctx context.Context) ([][]string, error) {
+	return s.export(c, campaign+"-coupons.csv", header, func(ctx context.Context) ([][]string, error) {
 		if !more {
 			return nil, nil
 		}
-		coupons, next, err := s.ports.CouponReader.Coupons(ctx, q.campaign(), after, domain.MaxPage)
+		coupons, next, err := s.ports.CouponReader.Coupons(ctx, campaign, after, domain.MaxPage)
 		after, more = next, next > 0
 		lines := make([][]string, len(coupons))
 		for i, coupon := range coupons {
@@ -126,18 +133,25 @@ func (s *Server) adminExportCoupons(c *gin.Context) {
 // adminExportFailEvents answers GET /v1/admin/fail-events.csv with the filters of the list, newest first.
 func (s *Server) adminExportFailEvents(c *gin.Context) {
 	q := newQuery(c, failEventFilters...)
-	filter := q.failEventFilter()
-	if q.err != nil {
-		s.refuse(c, q.err)
-		return
+	filter, err := q.failEventFilter(), q.err
+	if err == nil {
+		err = s.exportFailEvents(c, filter)
 	}
+	if err != nil {
+		s.refuse(c, err)
+	}
+}
+
+// exportFailEvents answers with all fail events that match as CSV. An error means that nothing was answered yet:
+// CodeInvalidRequest, CodeOverloaded, CodeUnavailable.
+func (s *Server) exportFailEvents(c *gin.Context, filter domain.FailEventFilter) error {
 	filter.Limit = domain.MaxPage
 	header := []string{
 		"id", "campaign", "user_id", "slot", "status", "reason", "error_message", "attempts", "created_at", "updated_at",
 		"discarded_at", "topic", "partition", "offset", "raw_text",
 	}
 	more := true
-	s.export(c, "fail-events.csv", header, func(ctx context.Context) ([][]string, error) {
+	return s.export(c, "fail-events.csv", header, func(ctx context.Context) ([][]string, error) {
 		if !more {
 			return nil, nil
 		}

@@ -63,6 +63,7 @@ func (k *console) routes() []consoleRoute {
 		{post, "/logout", forAll, k.logout},
 
 		{get, "/", forViewers, k.home},
+		{get, "/curve", forViewers, k.curveOfAll},
 		{get, livePath, forViewers, k.stream},
 
 		{get, "/campaigns/new", forOperators, k.newCampaign},
@@ -75,10 +76,13 @@ func (k *console) routes() []consoleRoute {
 		{post, "/campaigns/:code/resume", forOperators, k.setState(domain.CampaignOpen, "resumed")},
 		{get, "/campaigns/:code/end", forOperators, k.confirmEnd},
 		{post, "/campaigns/:code/end", forOperators, k.setState(domain.CampaignEnded, "ended")},
+		{get, "/campaigns/:code/coupons", forViewers, k.coupons},
+		{get, couponsFilePath, forViewers, k.exportCoupons},
 		{get, "/campaigns/:code/coupons/:user_id/revoke", forOperators, k.confirmRevoke},
 		{post, "/campaigns/:code/coupons/:user_id/revoke", forOperators, k.revoke},
 
 		{get, "/fail-events", forViewers, k.failEvents},
+		{get, eventsFilePath, forViewers, k.exportFailEvents},
 		{get, "/fail-events/:id", forViewers, k.failEvent},
 		{post, "/fail-events/:id/retry", forOperators, k.retryEvent},
 		{get, "/fail-events/:id/discard", forOperators, k.confirmDiscard},
@@ -102,11 +106,21 @@ func (k *console) routes() []consoleRoute {
 	}
 }
 
-// livePath and auditPath have limits on their time of their own.
 const (
-	livePath  = "/live"
-	auditPath = "/audit"
+	livePath        = "/live"
+	auditPath       = "/audit"
+	couponsFilePath = "/campaigns/:code/coupons.csv"
+	eventsFilePath  = "/fail-events.csv"
 )
+
+// isLong tells the routes that are bounded by times of their own.
+func (r consoleRoute) isLong() bool {
+	switch r.path {
+	case livePath, couponsFilePath, eventsFilePath:
+		return true
+	}
+	return r.path == auditPath && r.method == http.MethodPost
+}
 
 // mount adds the console to the server's routes.
 func (k *console) mount(engine *gin.Engine) {
@@ -120,7 +134,7 @@ func (k *console) mount(engine *gin.Engine) {
 		if r.access >= forOperators {
 			handlers = append(handlers, k.requireChange)
 		}
-		if r.path != livePath && (r.path != auditPath || r.method != http.MethodPost) {
+		if !r.isLong() {
 			handlers = append(handlers, limitTime)
 		}
 		engine.Handle(r.method, "/console"+r.path, append(handlers, r.handle)...)

@@ -37,7 +37,7 @@ func dependencyAlerts(found overview) []alert {
 		consequence, known := consequences[check.Name]
 		if check.Status != "ok" && known {
 			alerts = append(alerts, alert{
-				Level: "bad", Subject: "The " + displayName(check.Name) + " does not answer.", Text: consequence,
+				Level: "bad", Subject: displayName(check.Name) + " does not answer.", Text: consequence,
 			})
 		}
 	}
@@ -51,7 +51,7 @@ func displayName(dependency string) string {
 	case "kafka":
 		return "Kafka"
 	}
-	return dependency
+	return "The " + dependency
 }
 
 func gateAlerts(found overview) []alert {

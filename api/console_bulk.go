@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -241,10 +242,10 @@ func textOf(filter domain.FailEventFilter) eventFilter {
 		values.Set("user_id", filter.UserID.String())
 	}
 	if !filter.From.IsZero() {
-		values.Set("from", filter.From.UTC().Format("2006-01-02T15:04:05Z"))
+		values.Set("from", filter.From.UTC().Format(time.RFC3339Nano))
 	}
 	if !filter.Until.IsZero() {
-		values.Set("until", filter.Until.UTC().Format("2006-01-02T15:04:05Z"))
+		values.Set("until", filter.Until.UTC().Format(time.RFC3339Nano))
 	}
 	text := filterOf(values)
 	text.Status, text.Reason = string(filter.Status), string(filter.Reason)

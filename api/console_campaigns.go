@@ -164,7 +164,7 @@ func (k *console) campaign(c *gin.Context) {
 	}
 	page := campaignPage{Alerts: found.Alerts, Curve: chartView{
 		Title: "Applications a second", Address: "/console/campaigns/" + campaign.Code + "/curve", Every: funnelRefresh,
-		Says: "Counts come in every few seconds.",
+		Says: "Counts come in every few seconds.", Quiet: quietFunnel,
 	}}
 	page.campaignFigures = k.figuresOf(ctx, found, campaign.Campaign)
 	k.render(c, http.StatusOK, "campaign", campaign.Code, page)

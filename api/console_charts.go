@@ -14,8 +14,15 @@ import (
 // chartView is a place for a chart; a script asks the address for its points, again each so many seconds.
 type chartView struct {
 	Title, Address, Says string
-	Every                int
+	// Quiet is what is said while every value is 0.
+	Quiet string
+	Every int
+	// Short leaves only the choices of up to an hour.
+	Short bool
 }
+
+// quietFunnel is what a curve of applications says while there are none.
+const quietFunnel = "Nobody applied in this time."
 
 // How often charts are renewed, in seconds.
 const (
@@ -66,6 +73,24 @@ func (k *console) curve(c *gin.Context) {
 		return
 	}
 	data, err := k.funnelChart(c.Request.Context(), c.Param("code"), span, now())
+	if err != nil {
+		k.server.refuse(c, err)
+		return
+	}
+	c.JSON(http.StatusOK, data)
+}
+
+// curveOfAll answers with what became of the applications of all campaigns together, over an hour at most: a longer
+// time would be a long question in an installation with many campaigns.
+func (k *console) curveOfAll(c *gin.Context) {
+	span, err := rangeOf(c)
+	if err == nil && span.length > time.Hour {
+		err = domain.Invalid("minutes", "minutes must be 15 or 60")
+	}
+	var data chartData
+	if err == nil {
+		data, err = k.funnelChart(c.Request.Context(), "", span, now())
+	}
 	if err != nil {
 		k.server.refuse(c, err)
 		return

@@ -8,6 +8,12 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
+// homePage shows all campaigns as they are now, and together over time.
+type homePage struct {
+	overview
+	Curve chartView
+}
+
 // home answers GET /console/.
 func (k *console) home(c *gin.Context) {
 	found, _, err := k.overview.get(c.Request.Context())
@@ -15,7 +21,10 @@ func (k *console) home(c *gin.Context) {
 		k.fail(c, err)
 		return
 	}
-	k.render(c, http.StatusOK, "home", "Campaigns", found)
+	k.render(c, http.StatusOK, "home", "Campaigns", homePage{overview: found, Curve: chartView{
+		Title: "Applications a second, all campaigns", Address: "/console/curve", Every: funnelRefresh,
+		Says: "Counts come in every few seconds. Each campaign's page has a curve of its own.", Quiet: quietFunnel, Short: true,
+	}})
 }
 
 // liveParts makes the parts of pages that are kept up to date, with the templates of the pages themselves.
@@ -35,7 +44,11 @@ func (k *console) liveParts(ctx context.Context) liveEvent {
 		event.Parts[name] = part.String()
 	}
 	put("alerts", "alerts", found.Alerts)
-	put("pipeline", "pipeline-figures", found.Pipeline)
+	for name, block := range map[string]string{
+		"pipeline": "pipeline-figures", "partitions": "partitions", "consumers": "consumers", "retryers": "retryers",
+	} {
+		put(name, block, found.Pipeline)
+	}
 	for _, figures := range found.Campaigns {
 		put("campaign."+figures.Code, "campaign-figures", figures)
 	}

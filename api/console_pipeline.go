@@ -118,7 +118,8 @@ func (k *console) showPipeline(c *gin.Context, status int, typed, wrong string) 
 		pipelineState: k.pipelineState(c.Request.Context()), Alerts: found.Alerts, Typed: typed, Error: wrong,
 		Curve: chartView{
 			Title: "Lag", Address: "/console/pipeline/lag", Every: lagRefresh,
-			Says: "Records in Kafka that are not stored yet. This process has read them since its start, at most for an hour.",
+			Says:  "Records in Kafka that are not stored yet. This process has read them since its start, at most for an hour.",
+			Quiet: "Nothing waits: every record of this time was stored.", Short: true,
 		},
 	}
 	if typed == "" {

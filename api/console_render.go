@@ -215,7 +215,7 @@ func (p consolePage) MayChange() bool { return p.Operator.MayChange() }
 
 // sections says under which entry of the menu a page stands.
 var sections = map[string]string{
-	"home": "campaigns", "campaign": "campaigns", "campaign_form": "campaigns",
+	"home": "campaigns", "campaign": "campaigns", "campaign_form": "campaigns", "coupons": "campaigns",
 	"fail_events": "fail-events", "fail_event": "fail-events", "bulk_job": "fail-events",
 	"bulk_result": "fail-events", "pipeline": "pipeline", "users": "users", "audit": "audit", "actions": "actions",
 }

@@ -62,6 +62,7 @@ type FunnelCount struct {
 // FunnelQuery asks for a curve: one point each Step from From up to Until. Step is a multiple of FunnelBucket, and
 // there are at most MaxFunnelPoints points.
 type FunnelQuery struct {
+	// Campaign is whose counts are wanted; empty for those of all campaigns together.
 	Campaign    string
 	From, Until time.Time
 	Step        time.Duration

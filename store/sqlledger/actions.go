@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"time"
 	"unicode/utf8"
 
 	"gorm.io/gorm"
@@ -15,6 +16,43 @@ import (
 type action struct {
 	actor, name, target string
 	before, after       any
+}
+
+// campaignState is what is kept of a campaign, under the names of the API.
+type campaignState struct {
+	Code        string               `json:"code"`
+	Name        string               `json:"name"`
+	Quota       int64                `json:"quota"`
+	WantedQuota int64                `json:"wanted_quota,omitempty"`
+	StartsAt    time.Time            `json:"starts_at"`
+	EndsAt      time.Time            `json:"ends_at"`
+	State       domain.CampaignState `json:"state"`
+	Epoch       int64                `json:"epoch"`
+	UpdatedAt   time.Time            `json:"updated_at"`
+}
+
+func campaignStateOf(c domain.Campaign) campaignState {
+	return campaignState{
+		Code: c.Code, Name: c.Name, Quota: c.Quota, WantedQuota: c.WantedQuota, StartsAt: c.StartsAt, EndsAt: c.EndsAt,
+		State: c.State, Epoch: c.Epoch, UpdatedAt: c.UpdatedAt,
+	}
+}
+
+// filterState is what is kept of a filter of fail events, under the names of the API.
+type filterState struct {
+	Status   domain.FailStatus `json:"status,omitempty"`
+	Reason   domain.FailReason `json:"reason,omitempty"`
+	Campaign string            `json:"campaign,omitempty"`
+	UserID   domain.UserID     `json:"user_id,string,omitzero"`
+	From     time.Time         `json:"from,omitzero"`
+	Until    time.Time         `json:"until,omitzero"`
+	Text     string            `json:"text,omitempty"`
+}
+
+func filterStateOf(f domain.FailEventFilter) filterState {
+	return filterState{
+		Status: f.Status, Reason: f.Reason, Campaign: f.Campaign, UserID: f.UserID, From: f.From, Until: f.Until, Text: f.Text,
+	}
 }
 
 // recordAction keeps an operator's step in the transaction that carries it out.

@@ -48,8 +48,8 @@ func testActions(t *testing.T, ledger *Ledger) {
 		actor, action, target string
 		before, after         map[string]any
 	}{
-		{"ada", "create", "campaign spring", nil, map[string]any{"Quota": 9.0, "State": "open"}},
-		{"bob", "change", "campaign spring", map[string]any{"Quota": 9.0, "State": "open"}, map[string]any{"Quota": 12.0, "State": "ended"}},
+		{"ada", "create", "campaign spring", nil, map[string]any{"quota": 9.0, "state": "open"}},
+		{"bob", "change", "campaign spring", map[string]any{"quota": 9.0, "state": "open"}, map[string]any{"quota": 12.0, "state": "ended"}},
 		{strings.Repeat("ü", 100), "set", "setting rows_per_second", nil, nil},
 		{"cleo", "retry", target, map[string]any{"status": "FAIL"}, map[string]any{"status": "FAIL"}},
 		{"dora", "discard", target, map[string]any{"status": "FAIL"}, map[string]any{"status": "DEAD", "discard_reason": "no use"}},

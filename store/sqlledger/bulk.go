@@ -104,7 +104,7 @@ func (l *Ledger) StartBulk(ctx context.Context, order domain.BulkOrder, actor st
 			return err
 		}
 		return l.recordAction(tx, action{actor, "bulk " + string(order.Action), bulkTarget(row.ID), nil, map[string]any{
-			"filter": order.Filter, "reason": order.Reason, "matched": row.Matched,
+			"filter": filterStateOf(order.Filter), "reason": order.Reason, "matched": row.Matched,
 		}})
 	})
 	return job, err

@@ -88,7 +88,7 @@ func (l *Ledger) CreateCampaign(ctx context.Context, campaign domain.Campaign, a
 			return err
 		}
 		stored = found.campaign()
-		return l.recordAction(tx, action{actor, "create", "campaign " + campaign.Code, nil, stored})
+		return l.recordAction(tx, action{actor, "create", "campaign " + campaign.Code, nil, campaignStateOf(stored)})
 	})
 	return stored, err
 }
@@ -112,7 +112,7 @@ func (l *Ledger) ChangeCampaign(
 		if err := saveCampaign(tx, after); err != nil {
 			return err
 		}
-		return l.recordAction(tx, action{actor, "change", "campaign " + code, before, after})
+		return l.recordAction(tx, action{actor, "change", "campaign " + code, campaignStateOf(before), campaignStateOf(after)})
 	})
 	return after, err
 }

@@ -112,10 +112,13 @@ func (l *Ledger) FunnelSeries(ctx context.Context, query domain.FunnelQuery) ([]
 		Events    int64
 	}
 	err := l.read(ctx, "funnel_series", func(db *gorm.DB) error {
-		return db.Model(&funnelBucketRow{}).
+		counted := db.Model(&funnelBucketRow{}).
 			Select("bucket_unix_s - bucket_unix_s % ? AS step_unix_s, outcome, SUM(total) AS events", step).
-			Where("campaign_code = ? AND bucket_unix_s >= ? AND bucket_unix_s < ?", query.Campaign, from, query.Until.Unix()).
-			Group("step_unix_s, outcome").Order("step_unix_s").Scan(&rows).Error
+			Where("bucket_unix_s >= ? AND bucket_unix_s < ?", from, query.Until.Unix())
+		if query.Campaign != "" {
+			counted = counted.Where("campaign_code = ?", query.Campaign)
+		}
+		return counted.Group("step_unix_s, outcome").Order("step_unix_s").Scan(&rows).Error
 	})
 	var points []domain.FunnelPoint
 	for _, row := range rows {

@@ -54,6 +54,13 @@ func testFunnel(t *testing.T, ledger Ledger) {
 		{At: first, Counts: map[domain.FunnelOutcome]int64{domain.FunnelAccepted: 5, domain.FunnelIssued: 1}},
 		{At: first.Add(time.Minute), Counts: map[domain.FunnelOutcome]int64{domain.FunnelAccepted: 1}},
 	}, points)
+	query.Campaign = ""
+	points, err = ledger.FunnelSeries(t.Context(), query)
+	require.NoError(t, err)
+	assert.Equal(t, []domain.FunnelPoint{
+		{At: first, Counts: map[domain.FunnelOutcome]int64{domain.FunnelAccepted: 105, domain.FunnelIssued: 1}},
+		{At: first.Add(time.Minute), Counts: map[domain.FunnelOutcome]int64{domain.FunnelAccepted: 1}},
+	}, points, "of all campaigns")
 	query.Step = 7 * time.Second
 	_, err = ledger.FunnelSeries(t.Context(), query)
 	requireCode(t, domain.CodeInvalidRequest, err)

@@ -15,14 +15,14 @@
 
   const start = (figure) => {
     const place = figure.querySelector(".plot"), legend = figure.querySelector(".legend"), says = figure.querySelector("[data-chart-says]");
-    const hint = says.textContent, isLag = figure.dataset.chart.includes("lag");
+    const hint = says.textContent;
     let minutes = "15", plot, last, timer;
 
     const choices = document.createElement("div");
     choices.className = "ranges";
     choices.setAttribute("role", "group");
     choices.setAttribute("aria-label", "Length of time");
-    for (const [value, text] of isLag ? ranges.slice(0, 2) : ranges) {
+    for (const [value, text] of "short" in figure.dataset ? ranges.slice(0, 2) : ranges) {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = text;
@@ -71,7 +71,7 @@
       place.setAttribute("aria-label", data.lines.map((line, i) => known[i].length
         ? `${line.name}: now ${number.format(known[i].at(-1))}${line.unit}, highest ${number.format(Math.max(...known[i]))}${line.unit}` : `${line.name}: not known`).join(". "));
       const nothing = known.every((values) => values.every((v) => v === 0));
-      says.textContent = nothing ? (isLag ? "Nothing waits: every record of this time was stored." : "Nobody applied in this time.") : hint;
+      says.textContent = nothing ? figure.dataset.quiet : hint;
     };
 
     const load = async () => {
