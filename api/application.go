@@ -16,8 +16,8 @@ import (
 // The steps of one application. What a crash of this process leaves behind stands after each.
 //
 //  1. The body is decoded; a bad one is refused. Nothing is left behind.
-//  2. The campaign is looked up in memory (directory). While it is sold out or ended, whom the gate doesn't know is
-//     refused from memory as well (refusals.go). Nothing is left behind.
+//  2. The campaign is looked up in memory (directory). While it is sold out, paused, not started or ended, whom the
+//     gate doesn't know is refused from memory as well (refusals.go). Nothing is left behind.
 //  3. The application waits in its campaign's line (line.go) while earlier ones are with the gate, and is taken from
 //     there with all who came meanwhile: from here on they go together (batch.go), and each waits for one thing, the
 //     answer. A client that has left before the batch is taken is not admitted, and who has waited for too long is

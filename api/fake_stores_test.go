@@ -30,6 +30,8 @@ type fakeGate struct {
 	// deciding is called with each batch before it is decided.
 	deciding func(users []domain.UserID)
 
+	// refusal, when it is set, is asked about whoever is not known yet.
+	refusal func() error
 	// look stands in for report when it is set; visiting is called before the users are read out.
 	look       func(ctx context.Context) domain.GateReport
 	visiting   func()
@@ -68,6 +70,11 @@ func (g *fakeGate) admit(campaign string, user domain.UserID) (domain.Admission,
 	if known, ok := g.users[user]; ok {
 		known.New, known.InQueue = false, !g.entries[user]
 		return known, nil
+	}
+	if g.refusal != nil {
+		if err := g.refusal(); err != nil {
+			return domain.Admission{}, err
+		}
 	}
 	if int64(len(g.users)) >= g.quota {
 		return domain.Admission{}, domain.Errorf(domain.CodeSoldOut, "all %d coupons are taken", g.quota)

@@ -43,11 +43,20 @@ func (k *refusalKeeper) learn(r *refusals, decisions []domain.Decision, err erro
 	}
 	for i := range decisions {
 		refusal, ok := decisions[i].Err.(*domain.Error) //nolint:errorlint // one that is wrapped is not the gate's own
-		if ok && (refusal.Code == domain.CodeSoldOut || refusal.Code == domain.CodeEnded) {
+		if ok && refusesEverybody(refusal.Code) {
 			k.want(r, refusal)
 			return
 		}
 	}
+}
+
+// refusesEverybody says whether a refusal meets all whom the gate doesn't know.
+func refusesEverybody(code domain.Code) bool {
+	switch code {
+	case domain.CodeSoldOut, domain.CodeEnded, domain.CodePaused, domain.CodeNotStarted:
+		return true
+	}
+	return false
 }
 
 // want has the gate looked at soon, if it isn't already.
@@ -105,7 +114,7 @@ func (k *refusalKeeper) runOnce(ctx context.Context, r *refusals) {
 			return
 		}
 		if r.known.areThoseOf(&report) {
-			r.grant(drops, &refusalGrant{until: sent.Add(refusalLease), refusal: refusal, known: r.known})
+			r.grant(drops, newRefusalGrant(sent, &report, refusal, r.known))
 			return
 		}
 		r.drop()

@@ -11,16 +11,20 @@ import (
 
 // What is promised about refusals from memory:
 //
-//  1. Only "sold-out", and "ended" by an operator (which is final), are said from memory. Everything else the gate says.
+//  1. Only what the gate says to everybody whom it doesn't know is said from memory: "sold-out", "ended", "paused" and
+//     "not-started".
 //  2. A lease rests on one look at the open gate (Inspect) and holds for refusalLease from before that look was sent, by
-//     the clock that is never set. New capacity in a sold-out campaign is given to nobody for REOPEN_AFTER_MS, twice as
-//     long (store/redisgate/script/gate.lua): so nobody is refused from memory after somebody else got it.
+//     the clock that is never set, but not beyond the next start or end of the campaign's window: when that comes is
+//     for Redis's clock to say, which the look tells, and those who come at the edge ask the gate. When capacity comes
+//     back, or an operator has a campaign begin sooner or go on, the gate admits nobody new for REOPEN_AFTER_MS, twice
+//     as long as a lease (store/redisgate/script/gate.lua): so nobody is refused from memory after somebody else was
+//     admitted. Should Redis's clock be set forward, a refusal may be false for as long as the lease lasts.
 //  3. Whoever the gate knows (winners, revoked ones, those who are owed a slot) is never refused from memory. The gate
 //     never forgets a user within an epoch, so the users who were read are all there are while epoch and number are the
 //     same.
 //  4. Whom a rebuilt gate honours hears of it no sooner than refusalLease later (batch.go): by then every lease from
-//     before is over, in every process. A record from outside that a consumer honours was answered by nobody: its user
-//     may hear the refusal that held before for one lease longer.
+//     before is over, in every process. Whom a consumer or the retryer honours, the gate refused until then; that user
+//     may hear the same refusal for one lease longer.
 //  5. A closed gate, a batch that failed and a new winner end the lease of the process that met them at once, and so does
 //     the next look of every other process. No lease hides a closed gate for longer than it lasts.
 
@@ -29,6 +33,9 @@ const (
 	refusalLease = time.Second
 	// refusalRenewal is how often the gate is looked at while somebody asks: often enough that a lease never runs out.
 	refusalRenewal = 400 * time.Millisecond
+	// edgeMargin is how long before a start or an end the gate is asked: Redis tells its time in whole milliseconds, and
+	// its clock and ours may not run alike.
+	edgeMargin = 10 * time.Millisecond
 )
 
 // refusals is what one campaign's applicants are refused with from memory.
@@ -51,6 +58,30 @@ type refusalGrant struct {
 	until   time.Time
 	refusal *domain.Error
 	known   knownUsers
+	// startsAt is when the campaign starts, by this process's clock; it is told to who comes too early.
+	startsAt time.Time
+}
+
+// newRefusalGrant makes the lease that rests on a look which was sent at that time.
+func newRefusalGrant(sent time.Time, report *domain.GateReport, refusal *domain.Error, known knownUsers) *refusalGrant {
+	lasts := refusalLease
+	untilStart, untilEnd := report.StartsAt.Sub(report.ServerTime), report.EndsAt.Sub(report.ServerTime)
+	for _, left := range []time.Duration{untilStart, untilEnd} {
+		if left > 0 {
+			lasts = min(lasts, left-edgeMargin)
+		}
+	}
+	return &refusalGrant{until: sent.Add(lasts), refusal: refusal, known: known, startsAt: sent.Add(untilStart)}
+}
+
+// say gives the refusal, with what is left until the start.
+func (g *refusalGrant) say(now time.Time) error {
+	if g.refusal.Code != domain.CodeNotStarted {
+		return g.refusal
+	}
+	timed := *g.refusal
+	timed.RetryAfter = max(g.startsAt.Sub(now), time.Millisecond)
+	return &timed
 }
 
 func newRefusals(campaign string) *refusals { return &refusals{campaign: campaign} }
@@ -62,7 +93,7 @@ func (r *refusals) refuse(user domain.UserID, now time.Time) error {
 		return nil
 	}
 	r.wasAsked()
-	return grant.refusal
+	return grant.say(now)
 }
 
 // wasAsked writes only when it must: all cores read this at the height of a rush.
@@ -96,16 +127,18 @@ func (r *refusals) grant(dropsBefore int, lease *refusalGrant) {
 	}
 }
 
-// refusalOf is the refusal that everybody meets whom a gate doesn't know; "" when it is another one than memory may say.
+// refusalOf is the refusal that everybody meets whom a gate doesn't know, as script/admit.lua decides it; "" when somebody
+// may be admitted, or nobody knows.
 func refusalOf(report *domain.GateReport) domain.Code {
 	switch {
 	case report.Closed != "":
 		return ""
-	case report.State == domain.CampaignEnded:
+	case report.State == domain.CampaignEnded, !report.ServerTime.Before(report.EndsAt):
 		return domain.CodeEnded
-	case report.State != domain.CampaignOpen,
-		report.ServerTime.Before(report.StartsAt), !report.ServerTime.Before(report.EndsAt):
-		return ""
+	case report.State == domain.CampaignPaused:
+		return domain.CodePaused
+	case report.ServerTime.Before(report.StartsAt):
+		return domain.CodeNotStarted
 	case report.Count >= report.Quota && report.Free == 0:
 		return domain.CodeSoldOut
 	}

@@ -24,18 +24,31 @@ func soldOut(quota int64) domain.GateReport {
 	}
 }
 
-func TestOnlySoldOutAndEndedAreSaidFromMemory(t *testing.T) {
+func TestWhatEverybodyHearsIsSaidFromMemory(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*domain.GateReport)
 		want   domain.Code
 	}{
-		"sold out":           {func(*domain.GateReport) {}, domain.CodeSoldOut},
-		"a slot left":        {func(r *domain.GateReport) { r.Quota++ }, ""},
-		"a slot given back":  {func(r *domain.GateReport) { r.Free = 1 }, ""},
-		"closed":             {func(r *domain.GateReport) { r.Closed = "epoch" }, ""},
-		"paused":             {func(r *domain.GateReport) { r.State = domain.CampaignPaused }, ""},
-		"not started":        {func(r *domain.GateReport) { r.ServerTime = r.StartsAt.Add(-1) }, ""},
-		"over, maybe longer": {func(r *domain.GateReport) { r.ServerTime = r.EndsAt }, ""},
+		"sold out":          {func(*domain.GateReport) {}, domain.CodeSoldOut},
+		"a slot left":       {func(r *domain.GateReport) { r.Quota++ }, ""},
+		"a slot given back": {func(r *domain.GateReport) { r.Free = 1 }, ""},
+		"closed":            {func(r *domain.GateReport) { r.Closed = "epoch" }, ""},
+		"paused": {func(r *domain.GateReport) {
+			r.State, r.Quota = domain.CampaignPaused, 9
+		}, domain.CodePaused},
+		"paused and not started": {func(r *domain.GateReport) {
+			r.State, r.ServerTime = domain.CampaignPaused, r.StartsAt.Add(-1)
+		}, domain.CodePaused},
+		"paused and over": {func(r *domain.GateReport) {
+			r.State, r.ServerTime = domain.CampaignPaused, r.EndsAt
+		}, domain.CodeEnded},
+		"not started": {func(r *domain.GateReport) {
+			r.ServerTime, r.Quota = r.StartsAt.Add(-1), 9
+		}, domain.CodeNotStarted},
+		"over":                    {func(r *domain.GateReport) { r.ServerTime = r.EndsAt }, domain.CodeEnded},
+		"paused, closed":          {func(r *domain.GateReport) { r.State, r.Closed = domain.CampaignPaused, "run-id" }, ""},
+		"a state nobody knows":    {func(r *domain.GateReport) { r.State, r.Quota = "asleep", 9 }, ""},
+		"the very start, in time": {func(r *domain.GateReport) { r.ServerTime, r.Quota = r.StartsAt, 9 }, ""},
 		"ended": {func(r *domain.GateReport) {
 			r.State, r.Quota = domain.CampaignEnded, 9
 		}, domain.CodeEnded},

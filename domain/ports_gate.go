@@ -14,7 +14,8 @@ type Admitter interface {
 	// AdmitAll decides for up to MaxBatch users of one campaign, in their order and in one step, atomically with all
 	// others, and sets one decision for each. A known winner gets the same slot again, whatever the campaign's state. The
 	// new winners among them share one pending entry and one epoch. Refusals of a user: CodeSoldOut, CodeNotStarted,
-	// CodePaused, CodeEnded, CodeRevoked. An error is everybody's: CodeGateClosed. When the context has ended
+	// CodePaused, CodeEnded, CodeRevoked, CodeGateClosed (it was rebuilt after a loss, and admits nobody new for a moment:
+	// another process may still refuse users from memory). An error is everybody's: CodeGateClosed. When the context has ended
 	// before the gate was asked, nobody is admitted, and the context's error is returned.
 	AdmitAll(ctx context.Context, campaign string, users []UserID, decisions []Decision) error
 	// HonourAll is AdmitAll for users to whom a promise was already made: it ignores the window and the state, and gives
@@ -60,7 +61,8 @@ type GateMender interface {
 	// Dispute closes the gate when it says, under this epoch or an older one, that the winner holds the winner's slot:
 	// the ledger knows better. It does nothing when the gate says otherwise.
 	Dispute(ctx context.Context, winner Winner) error
-	// ApplySettings brings quota (raised only), window and state in line with the campaign row, under the same epoch.
+	// ApplySettings brings quota (raised only), window and state in line with the campaign row, under the same epoch. Who
+	// is let in by them and was refused before is let in two seconds later: other processes may refuse from memory.
 	// CodeEpochChanged: the gate is at another epoch. CodeConflict: the quota is lower than the gate's; rebuild.
 	ApplySettings(ctx context.Context, campaign Campaign) error
 	// Release marks a user revoked and frees the slot, if the gate still says that the user holds it; else it only

@@ -141,6 +141,8 @@ func (d *decisions) read(user domain.UserID, item string) (domain.Admission, int
 		return domain.Admission{}, resultEnded, errEnded
 	case "N":
 		return domain.Admission{}, resultNotStarted, d.errNotStarted
+	case "C":
+		return domain.Admission{}, resultReopening, errReopening
 	case "":
 		return domain.Admission{}, -1, nil
 	}

@@ -21,10 +21,14 @@ const outcomeUnknownText = "Redis did not answer in time; the same request may b
 
 // The refusals are made once: at the height of a rush most answers are one of them.
 var (
-	errSoldOut      = &domain.Error{Code: domain.CodeSoldOut, Message: "all coupons of this campaign have been handed out"}
-	errPaused       = &domain.Error{Code: domain.CodePaused, Message: "the campaign is paused"}
-	errEnded        = &domain.Error{Code: domain.CodeEnded, Message: "the campaign has ended"}
-	errRevoked      = &domain.Error{Code: domain.CodeRevoked, Message: "the user's coupon of this campaign was revoked"}
+	errSoldOut   = &domain.Error{Code: domain.CodeSoldOut, Message: "all coupons of this campaign have been handed out"}
+	errPaused    = &domain.Error{Code: domain.CodePaused, Message: "the campaign is paused"}
+	errEnded     = &domain.Error{Code: domain.CodeEnded, Message: "the campaign has ended"}
+	errRevoked   = &domain.Error{Code: domain.CodeRevoked, Message: "the user's coupon of this campaign was revoked"}
+	errReopening = &domain.Error{
+		Code: domain.CodeGateClosed, RetryAfter: retryAfter,
+		Message: "the gate was rebuilt after a loss, and admits nobody new for a moment",
+	}
 	errEpochChanged = &domain.Error{
 		Code: domain.CodeEpochChanged, Message: "the gate was rebuilt since the admission",
 	}

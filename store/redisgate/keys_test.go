@@ -62,6 +62,21 @@ func (b *bench) Admit(ctx context.Context, code string, user domain.UserID) (dom
 	return domain.Admit(ctx, b.Gate, code, user)
 }
 
+// admitInTime asks until a gate that was rebuilt after a loss admits somebody new.
+func (b *bench) admitInTime(t *testing.T, user domain.UserID) domain.Admission {
+	t.Helper()
+	var admission domain.Admission
+	require.Eventually(t, func() bool {
+		var err error
+		admission, err = b.Admit(t.Context(), b.campaign.Code, user)
+		if err != nil {
+			require.Equal(t, domain.CodeGateClosed, domain.CodeOf(err), "%v", err)
+		}
+		return err == nil
+	}, patience, 10*time.Millisecond)
+	return admission
+}
+
 func (b *bench) key(name string) string { return "coupon:{" + b.campaign.Code + "}:" + name }
 
 func (b *bench) requireOpen(t *testing.T) {
@@ -166,14 +181,12 @@ func testEmptyGate(t *testing.T, b *bench) {
 		b.requireClosed(t, name)
 	}
 	empty()
-	admission, err := b.Admit(t.Context(), b.campaign.Code, 77)
-	require.NoError(t, err)
-	assert.Equal(t, domain.Slot(1), admission.Slot)
+	assert.Equal(t, domain.Slot(1), b.admitInTime(t, 77).Slot)
 }
 
 func testSpoiledMeta(t *testing.T, b *bench) {
 	meta := b.key("meta")
-	for _, field := range []string{"epoch", "run_id", "quota", "starts_at_ms", "ends_at_ms", "state", "revoked", "owed", "reopen_at_ms"} {
+	for _, field := range []string{"epoch", "run_id", "quota", "starts_at_ms", "ends_at_ms", "state", "revoked", "owed", "reopen_at_ms", "reopen_says"} {
 		for _, garbage := range []string{"", "abc", "-1", "1e3", "nan", "inf", "0x10", " 5", "1.5", "99999999999999999999"} {
 			good, err := b.raw.HGet(t.Context(), meta, field).Result()
 			require.NoError(t, err)
@@ -236,8 +249,7 @@ func testLostWrites(t *testing.T, b *bench) {
 	require.Equal(t, domain.CodeGateClosed, domain.CodeOf(err), "%v", err)
 	b.requireClosed(t, "the others see it too")
 	b.reopen(t)
-	_, err = b.Admit(t.Context(), b.campaign.Code, 52)
-	require.NoError(t, err, "another epoch counts anew")
+	assert.True(t, b.admitInTime(t, 52).New, "another epoch counts anew")
 }
 
 func testOldEpoch(t *testing.T, b *bench) {
@@ -302,7 +314,15 @@ func TestAServerThatLostEverythingAdmitsNobody(t *testing.T) {
 	b.reopen(t)
 	server.FlushAll()
 	b.requireClosed(t, "flushed")
+	lost := time.Now()
 	b.reopen(t)
+	_, err := b.Admit(t.Context(), b.campaign.Code, 50)
+	require.Equal(t, domain.CodeGateClosed, domain.CodeOf(err), "another process may refuse from memory what was: %v", err)
+	known, err := b.Admit(t.Context(), b.campaign.Code, 1)
+	require.NoError(t, err)
+	assert.Equal(t, domain.Slot(1), known.Slot)
+	assert.True(t, b.admitInTime(t, 50).New)
+	assert.GreaterOrEqual(t, time.Since(lost), time.Second, "longer than a refusal from memory lives")
 }
 
 func TestAnotherServerIdentityClosesTheGate(t *testing.T) {
@@ -322,6 +342,16 @@ func TestAnotherServerIdentityClosesTheGate(t *testing.T) {
 	err = b.OpenRebuilt(t.Context(), target, b.campaign)
 	assert.Equal(t, domain.CodeOvertaken, domain.CodeOf(err), "begun on another server")
 	b.requireClosed(t, "another server")
+}
+
+func TestAClockThatWasSetBackHoldsNobodyUp(t *testing.T) {
+	b := newBench(t, []string{startRedis(t).Addr()})
+	b.reopen(t)
+	ahead := strconv.FormatInt(time.Now().Add(time.Hour).UnixMilli(), 10)
+	require.NoError(t, b.raw.HSet(t.Context(), b.key("meta"), "reopen_at_ms", ahead).Err())
+	admission, err := b.Admit(t.Context(), b.campaign.Code, 50)
+	require.NoError(t, err)
+	assert.True(t, admission.New)
 }
 
 func TestWarningsNameUnsafeSettings(t *testing.T) {

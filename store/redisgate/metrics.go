@@ -17,12 +17,13 @@ const (
 	resultPaused
 	resultEnded
 	resultRevoked
+	resultReopening
 	resultCount
 )
 
 var resultNames = [resultCount]string{
 	"new", "known", string(domain.CodeSoldOut), string(domain.CodeNotStarted), string(domain.CodePaused),
-	string(domain.CodeEnded), string(domain.CodeRevoked),
+	string(domain.CodeEnded), string(domain.CodeRevoked), string(domain.CodeGateClosed),
 }
 
 type metrics struct {

@@ -57,6 +57,10 @@ func RunGate(t *testing.T, newGate func(t *testing.T) Gate) {
 		"ADisputeClosesOnlyWhatItContradicts":        testGateDispute,
 		"AQuotaIsRaisedButNotLowered":                testGateSettings,
 		"NewCapacityReopensAfterALease":              testGateReopen,
+		"ACampaignThatIsLetGoOnOpensAfterALease":     testGateLetGoOn,
+		"APlannedStartNeedsNoLease":                  testGatePlannedStart,
+		"ARebuildThatOpensWaitsForTheLease":          testGateRebuildReopens,
+		"ARebuildAfterALossAdmitsNobodyNewAtOnce":    testGateRebuildUnsure,
 		"ARevokedSlotGoesToTheNext":                  testGateRelease,
 		"AReleaseThatContradictsTheGateClosesIt":     testGateReleaseContradiction,
 		"AnAuditReadsAllThatTheGateHolds":            testGateVisits,
@@ -197,7 +201,7 @@ func testGateSameUser(t *testing.T, s *sale) {
 }
 
 func testGateQuota(t *testing.T, s *sale) {
-	const quota, applicants = 100, 1000
+	const quota, applicants = 20, 100
 	s.openWith(t, quota)
 	users := make([]domain.UserID, applicants)
 	for i := range users {

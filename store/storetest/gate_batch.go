@@ -95,7 +95,7 @@ func testGateBatchTwice(t *testing.T, s *sale) {
 // testGateBatchQuota has two processes ask with batches that meet at the quota: who is admitted stands before who is not
 // within each batch, and all slots are given, once.
 func testGateBatchQuota(t *testing.T, s *sale) {
-	const quota, batches, size = 100, 16, 9
+	const quota, batches, size = 100, 16, 60
 	s.openWith(t, quota)
 	gates := []Gate{s.Gate, s.newGate(t)}
 	answers := make([][]domain.Decision, batches)

@@ -13,6 +13,7 @@ import (
 func testGateDispute(t *testing.T, s *sale) {
 	s.campaign.Epoch = 4
 	s.open(t)
+	s.waitUntilAdmitted(t, 1)
 	winner := s.admit(t, 1).Winner
 	for name, change := range map[string]func(*domain.Winner){
 		"another slot":   func(w *domain.Winner) { w.Slot++ },
@@ -58,43 +59,11 @@ func testGateSettings(t *testing.T, s *sale) {
 
 	s.campaign.State = domain.CampaignOpen
 	require.NoError(t, s.ApplySettings(t.Context(), s.campaign))
-	assert.Equal(t, domain.Slot(2), s.admit(t, 2).Slot, "it was not sold out: nobody waits")
-}
-
-// reopenPatience is far more than the lease of two seconds.
-const reopenPatience = 15 * time.Second
-
-func testGateReopen(t *testing.T, s *sale) {
-	s.openWith(t, 1)
-	s.admit(t, 1)
-	s.campaign.Quota = 2
-	raised := time.Now()
-	require.NoError(t, s.ApplySettings(t.Context(), s.campaign))
-	assert.Equal(t, int64(1), s.report(t).Remaining())
-	_, err := s.Admit(t.Context(), s.campaign.Code, 2)
-	requireCode(t, domain.CodeSoldOut, err)
-	assert.False(t, s.admit(t, 1).New, "a known winner does not wait")
-
 	s.waitUntilAdmitted(t, 2)
-	assert.GreaterOrEqual(t, time.Since(raised), time.Second, "longer than a sold-out flag lives")
-
-	freed := time.Now()
-	require.NoError(t, s.Release(t.Context(), s.campaign.Code, 2, 2))
-	_, err = s.Admit(t.Context(), s.campaign.Code, 3)
-	requireCode(t, domain.CodeSoldOut, err)
-	s.open(t, holder(1, 1), holder(2, domain.NoSlot))
-	_, err = s.Admit(t.Context(), s.campaign.Code, 3)
-	requireCode(t, domain.CodeSoldOut, err)
-	s.waitUntilAdmitted(t, 3)
-	assert.GreaterOrEqual(t, time.Since(freed), time.Second)
-}
-
-func (s *sale) waitUntilAdmitted(t *testing.T, user domain.UserID) {
-	t.Helper()
-	require.Eventually(t, func() bool {
-		_, err := s.Admit(t.Context(), s.campaign.Code, user)
-		return err == nil
-	}, reopenPatience, 20*time.Millisecond)
+	assert.Equal(t, domain.Slot(2), s.admit(t, 2).Slot)
+	s.campaign.Quota = 5
+	require.NoError(t, s.ApplySettings(t.Context(), s.campaign))
+	assert.Equal(t, domain.Slot(3), s.admit(t, 3).Slot, "it was not sold out: nobody waits")
 }
 
 func testGateRelease(t *testing.T, s *sale) {

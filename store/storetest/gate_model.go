@@ -22,8 +22,9 @@ type gateModel struct {
 	free        []domain.Slot
 	count       domain.Slot
 	closed      bool
-	// leasedFrom is when a sold-out campaign last got new capacity.
-	leasedFrom time.Time
+	// heldFrom is when a gate that refused everybody was last let go on, heldAs what is said until the lease is over.
+	heldFrom time.Time
+	heldAs   domain.Code
 }
 
 // The model looks at few users and slots, so that the rare cases meet each other often.
@@ -84,9 +85,12 @@ func drawUsers(t *rapid.T) []domain.UserID {
 }
 
 func (m *gateModel) admitSome(t *rapid.T) {
-	leased := m.campaign.State == domain.CampaignOpen && !m.leasedFrom.IsZero()
-	if leased && time.Since(m.leasedFrom) > leaseIsSure {
-		return
+	refusal := refusalOf(m.campaign)
+	if refusal == "" && !m.heldFrom.IsZero() && !m.soldOut() {
+		if time.Since(m.heldFrom) > leaseIsSure {
+			return
+		}
+		refusal = m.heldAs
 	}
 	m.ask(t, m.AdmitAll, func(user domain.UserID, decision domain.Decision) {
 		slot, known := m.slots[user]
@@ -95,10 +99,8 @@ func (m *gateModel) admitSome(t *rapid.T) {
 			requireCode(t, domain.CodeRevoked, decision.Err)
 		case known:
 			m.requireKnown(t, user, decision)
-		case m.campaign.State == domain.CampaignPaused:
-			requireCode(t, domain.CodePaused, decision.Err)
-		case leased:
-			requireCode(t, domain.CodeSoldOut, decision.Err)
+		case refusal != "":
+			requireCode(t, refusal, decision.Err)
 		default:
 			m.requireNew(t, user, decision)
 		}
@@ -227,15 +229,54 @@ func (m *gateModel) releaseOne(t *rapid.T) {
 	if slot > 0 && !contradicts {
 		m.free = append(m.free, slot)
 		if soldOut {
-			m.leasedFrom = time.Now()
+			m.hold(domain.CodeSoldOut)
 		}
 	}
 }
 
-func (m *gateModel) change(t *rapid.T) {
+// refusalOf is what a campaign's state and window say.
+func refusalOf(campaign domain.Campaign) domain.Code {
+	now := time.Now()
+	switch {
+	case campaign.State == domain.CampaignEnded || !now.Before(campaign.EndsAt):
+		return domain.CodeEnded
+	case campaign.State == domain.CampaignPaused:
+		return domain.CodePaused
+	case now.Before(campaign.StartsAt):
+		return domain.CodeNotStarted
+	}
+	return ""
+}
+
+func (m *gateModel) hold(as domain.Code) { m.heldFrom, m.heldAs = time.Now(), as }
+
+// letGoOn notes what the change from what the campaign was to what it is now does to whom the gate doesn't know.
+func (m *gateModel) letGoOn(was domain.Campaign, wasSoldOut bool) {
+	if wasSoldOut && !m.soldOut() {
+		m.hold(domain.CodeSoldOut)
+	}
+	if refusal := refusalOf(was); refusal != "" && refusalOf(m.campaign) == "" {
+		m.hold(refusal)
+	}
+}
+
+// drawSettings gives the campaign another state and window.
+func (m *gateModel) drawSettings(t *rapid.T) domain.Campaign {
 	changed := m.campaign
+	changed.State = rapid.SampledFrom([]domain.CampaignState{
+		domain.CampaignOpen, domain.CampaignOpen, domain.CampaignPaused,
+	}).Draw(t, "state")
+	startsIn := rapid.SampledFrom([]time.Duration{
+		-2 * time.Hour, -2 * time.Hour, -2 * time.Hour, -1000 * time.Hour, time.Hour,
+	}).Draw(t, "starts in")
+	changed.StartsAt = time.Now().Add(startsIn)
+	changed.EndsAt = changed.StartsAt.Add(100 * time.Hour)
+	return changed
+}
+
+func (m *gateModel) change(t *rapid.T) {
+	changed, was := m.drawSettings(t), m.campaign
 	changed.Quota = rapid.Int64Range(1, modelQuota).Draw(t, "quota")
-	changed.State = rapid.SampledFrom([]domain.CampaignState{domain.CampaignOpen, domain.CampaignPaused}).Draw(t, "state")
 	soldOut := m.soldOut()
 	err := m.ApplySettings(context.Background(), changed)
 	switch {
@@ -245,10 +286,8 @@ func (m *gateModel) change(t *rapid.T) {
 		requireCode(t, domain.CodeConflict, err)
 	default:
 		require.NoError(t, err)
-		if soldOut && changed.Quota > m.campaign.Quota {
-			m.leasedFrom = time.Now()
-		}
 		m.campaign = changed
+		m.letGoOn(was, soldOut)
 	}
 }
 
@@ -270,7 +309,10 @@ func (m *gateModel) disputeOne(t *rapid.T) {
 // rebuild makes the gate anew from what a ledger might hold: some users were forgotten, some lost their slot, and some
 // records have to be sent again.
 func (m *gateModel) rebuild(t *rapid.T) {
-	soldOut := m.soldOut() && m.campaign.Epoch > 0
+	soldOut, was, wasClosed := m.soldOut(), m.campaign, m.closed
+	if was.Epoch > 0 {
+		m.campaign = m.drawSettings(t)
+	}
 	before := m.slots
 	m.slots, m.unconfirmed, m.free, m.count = map[domain.UserID]domain.Slot{}, map[domain.UserID]domain.Admission{}, nil, 0
 	var winners []domain.GateWinner
@@ -295,8 +337,10 @@ func (m *gateModel) rebuild(t *rapid.T) {
 			m.free = append(m.free, slot)
 		}
 	}
-	if soldOut && !m.soldOut() {
-		m.leasedFrom = time.Now()
+	if wasClosed {
+		m.hold(domain.CodeGateClosed) // nobody knows what it said
+	} else if was.Epoch > 0 {
+		m.letGoOn(was, soldOut)
 	}
 	m.takePending(t)
 }

@@ -125,6 +125,7 @@ func testGateOvertaken(t *testing.T, s *sale) {
 	assert.Equal(t, opened.Quota, report.Quota)
 	_, err = s.Lookup(ctx, code, 9)
 	requireCode(t, domain.CodeNotFound, err)
+	s.waitUntilAdmitted(t, 3)
 	assert.Equal(t, domain.Slot(3), s.admit(t, 3).Slot)
 }
 

@@ -7,7 +7,7 @@
 -- reply {'OK', epoch, count, entry ID or '', milliseconds of the oldest entry pending before or '',
 --        milliseconds until the start or 0, one item a user joined by ','}, or {'CLOSED', why}
 --       items: +slot new; =slot admitted earlier in this batch; slot:admitted_ms known (0 revoked, -1 owed);
---       S sold out, N not started, P paused, E ended
+--       S sold out, N not started, P paused, E ended, C nobody new yet: the gate was rebuilt after a loss
 -- Why atomic: who is within the quota must be one decision; and a winner without a pending entry would be lost by a
 -- crash of the process. Every read comes before the first write, and the first write is the one that Redis refuses when
 -- it is out of memory, so a failed call changes nothing. Called twice, it answers the same slot.
@@ -38,10 +38,8 @@ end
 
 local refusal
 if not honour then
-  if gate.state == 'ended' or now >= gate.ends_at_ms then refusal = 'E'
-  elseif gate.state == 'paused' then refusal = 'P'
-  elseif now < gate.starts_at_ms then refusal = 'N'
-  elseif now < gate.reopen_at_ms then refusal = 'S' end
+  refusal = refusal_of(gate, now)
+  if not refusal and is_reopening(gate, now) and not sold_out(gate) then refusal = gate.reopen_says end
 end
 
 local count, owed, used = gate.count, gate.owed, 0
@@ -113,5 +111,5 @@ call_in_chunks('HSET', USERS, waiting)
 if owed ~= gate.owed then redis.call('HSET', META, 'owed', owed) end
 
 local wait_ms = 0
-if refusal == 'N' then wait_ms = gate.starts_at_ms - now end
+if refusal == 'N' then wait_ms = math.max(gate.starts_at_ms, is_reopening(gate, now) and gate.reopen_at_ms or 0) - now end
 return { 'OK', gate.epoch, count, entry, oldest, wait_ms, table.concat(items, ',') }

@@ -1,7 +1,7 @@
 -- What every script of the gate shares; it is put in front of each of them when they are loaded.
 --
 -- KEYS (all of one campaign, all in one hash slot)
---   1 meta     hash    epoch, run_id, quota, starts_at_ms, ends_at_ms, state, revoked, owed, reopen_at_ms
+--   1 meta     hash    epoch, run_id, quota, starts_at_ms, ends_at_ms, state, revoked, owed, reopen_at_ms, reopen_says
 --   2 count    integer the highest slot handed out
 --   3 users    hash    user ID -> slot:admitted_ms; slot 0 = revoked, -1 = owed a slot
 --   4 free     zset    slots given back
@@ -13,8 +13,10 @@
 local META, COUNT, USERS, FREE, PENDING = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local NEW_USERS, NEW_FREE, NEW_PENDING = KEYS[6], KEYS[7], KEYS[8]
 
--- After new capacity in a sold-out campaign nobody new is admitted for this long. Sold-out flags in the memory of
--- processes live shorter, so nobody is refused from memory after somebody else got the new capacity.
+-- When a gate that refused everybody begins to admit, by new capacity, by other settings or by a rebuild, nobody new is
+-- admitted for this long: until reopen_at_ms they hear what held before (reopen_says: S, P, N or E as in admit.lua, C for
+-- a gate of which nobody knows what held). Refusals in the memory of processes live shorter, so nobody is refused from
+-- memory after somebody else was admitted. A start or an end that merely comes needs no such wait: it was known.
 local REOPEN_AFTER_MS = 2000
 
 -- A number from its decimal text, nil for anything else: "nan", "0x1", "1e9" and " 1" are all refused.
@@ -62,14 +64,46 @@ local function sold_out(gate)
   return gate.quota and gate.count and gate.free and gate.count >= gate.quota and gate.free == 0
 end
 
+-- What state and window say to whom the gate doesn't know: E ended, P paused, N not started, nil nothing.
+local function refusal_of(gate, now)
+  if gate.state == 'ended' or now >= gate.ends_at_ms then return 'E' end
+  if gate.state == 'paused' then return 'P' end
+  if now < gate.starts_at_ms then return 'N' end
+end
+
+-- When state and window let users in: now, or later; nil when never.
+local function opens_at_ms(gate, now)
+  if gate.state == 'open' and now < gate.ends_at_ms then return math.max(now, gate.starts_at_ms) end
+end
+
+-- The reopen_at_ms and reopen_says of a gate that changes from what it was to what it will be. It waits when there is
+-- capacity where there was none, or when state and window let users in sooner than they would have.
+local function reopening_of(was, will, now)
+  local at, says, latest = was.reopen_at_ms, was.reopen_says, now + REOPEN_AFTER_MS
+  if sold_out(was) and not sold_out(will) then at, says = latest, 'S' end
+  local refusal = refusal_of(was, now)
+  if refusal then
+    local before, after = opens_at_ms(was, now) or latest, opens_at_ms(will, now) or latest
+    if after < math.min(before, latest) then at, says = math.max(at, math.min(before, latest)), refusal end
+  end
+  return at, says
+end
+
+-- True while nobody new is admitted although state and window would let them in. A time that is further ahead than it can
+-- be means that Redis's clock was set back, and holds nobody up.
+local function is_reopening(gate, now)
+  return now < gate.reopen_at_ms and gate.reopen_at_ms <= now + REOPEN_AFTER_MS
+end
+
 -- The fields of meta as numbers; a field that is missing or no number stays nil.
 local function read_meta(gate)
   local meta = redis.call('HMGET', META, 'epoch', 'run_id', 'quota', 'starts_at_ms', 'ends_at_ms', 'state',
-    'revoked', 'owed', 'reopen_at_ms', 'put_back_at_ms', 'put_back_from_ms')
+    'revoked', 'owed', 'reopen_at_ms', 'put_back_at_ms', 'put_back_from_ms', 'reopen_says', 'unsure_at_ms')
   gate.epoch, gate.run_id, gate.quota = number_of(meta[1]), meta[2], number_of(meta[3])
   gate.starts_at_ms, gate.ends_at_ms, gate.state = number_of(meta[4]), number_of(meta[5]), meta[6]
   gate.revoked, gate.owed, gate.reopen_at_ms = number_of(meta[7]), number_of(meta[8]), number_of(meta[9])
   gate.put_back_at_ms, gate.put_back_from_ms = number_of(meta[10]), number_of(meta[11])
+  gate.reopen_says, gate.unsure_at_ms = meta[12], number_of(meta[13])
 end
 
 -- What the other keys hold, each only if it is of its type. False: one of them is of a wrong type.
@@ -87,7 +121,7 @@ end
 
 local function complete_meta(gate)
   return gate.epoch and gate.quota and gate.starts_at_ms and gate.ends_at_ms and gate.revoked and gate.owed
-    and gate.reopen_at_ms and (gate.state == 'open' or gate.state == 'paused' or gate.state == 'ended')
+    and gate.reopen_at_ms and string.find(gate.reopen_says or '', '^[SPNEC]$') and (gate.state == 'open' or gate.state == 'paused' or gate.state == 'ended')
 end
 
 -- Reads the gate and says why nobody may be admitted: nil when it is open and its state is the one that was verified.

@@ -13,13 +13,18 @@ if redis.call('HLEN', NEW_USERS) ~= users or redis.call('ZCARD', NEW_FREE) ~= hi
   return { 'DIFFERENT' }
 end
 
--- Flags that say sold out may still be set in processes: the lease of the old gate goes on, or begins now.
-local old = { }
+-- Processes may still refuse from memory what the old gate refused. When nobody knows what that was, they may refuse
+-- anything until REOPEN_AFTER_MS after the rebuild began: since then the gate was closed.
+local old, reopen_at_ms, reopen_says = { }, 0, 'S'
 read_meta(old)
 read_keys(old)
-local reopen_at_ms = old.reopen_at_ms or 0
-if sold_out(old) and (highest < tonumber(ARGV[3]) or holders < highest) then
-  reopen_at_ms = math.max(reopen_at_ms, now_ms() + REOPEN_AFTER_MS)
+if old.unsure_at_ms then
+  reopen_at_ms, reopen_says = old.unsure_at_ms + REOPEN_AFTER_MS, 'C'
+elseif complete_meta(old) and old.count then
+  reopen_at_ms, reopen_says = reopening_of(old, {
+    quota = tonumber(ARGV[3]), starts_at_ms = tonumber(ARGV[4]), ends_at_ms = tonumber(ARGV[5]), state = ARGV[6],
+    count = highest, free = highest - holders,
+  }, now_ms())
 end
 
 redis.call('SET', COUNT, ARGV[7])
@@ -30,5 +35,5 @@ redis.call('RENAME', NEW_PENDING, PENDING)
 redis.call('UNLINK', META)
 redis.call('HSET', META, 'epoch', ARGV[1], 'run_id', ARGV[2], 'quota', ARGV[3], 'starts_at_ms', ARGV[4],
   'ends_at_ms', ARGV[5], 'state', ARGV[6], 'revoked', ARGV[9], 'owed', ARGV[10],
-  'reopen_at_ms', string.format('%d', reopen_at_ms))
+  'reopen_at_ms', string.format('%d', reopen_at_ms), 'reopen_says', reopen_says)
 return { 'OK' }

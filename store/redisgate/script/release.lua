@@ -24,7 +24,7 @@ if slot == '-1' then
 elseif slot and slot == freed then
   redis.call('ZADD', FREE, slot, slot)
   if sold_out(gate) then
-    redis.call('HSET', META, 'reopen_at_ms', string.format('%d', now + REOPEN_AFTER_MS))
+    redis.call('HSET', META, 'reopen_at_ms', string.format('%d', now + REOPEN_AFTER_MS), 'reopen_says', 'S')
   end
 elseif slot then
   return shut('disputed')

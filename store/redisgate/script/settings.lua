@@ -4,14 +4,17 @@
 --       7 state
 -- reply {'OK', epoch, count}; {'EPOCH'} the gate is at another epoch; {'LOWER'} the quota is below the gate's, nothing
 --       is changed; {'CLOSED', why}
+-- Who is let in by these settings and was refused under those before is let in after REOPEN_AFTER_MS.
 -- Why atomic: a quota is only ever raised here, and a frozen caller's older row must not lower it again.
 local gate, why = read_gate(tonumber(ARGV[1]), tonumber(ARGV[2]))
 if why then return { 'CLOSED', why } end
 if gate.epoch ~= tonumber(ARGV[3]) then return { 'EPOCH' } end
 local quota = tonumber(ARGV[4])
 if quota < gate.quota then return { 'LOWER' } end
-local reopen_at_ms = gate.reopen_at_ms
-if quota > gate.quota and sold_out(gate) then reopen_at_ms = now_ms() + REOPEN_AFTER_MS end
+local reopen_at_ms, reopen_says = reopening_of(gate, {
+  quota = quota, count = gate.count, free = gate.free,
+  starts_at_ms = tonumber(ARGV[5]), ends_at_ms = tonumber(ARGV[6]), state = ARGV[7],
+}, now_ms())
 redis.call('HSET', META, 'quota', ARGV[4], 'starts_at_ms', ARGV[5], 'ends_at_ms', ARGV[6], 'state', ARGV[7],
-  'reopen_at_ms', string.format('%d', reopen_at_ms))
+  'reopen_at_ms', string.format('%d', reopen_at_ms), 'reopen_says', reopen_says)
 return { 'OK', gate.epoch, gate.count }
