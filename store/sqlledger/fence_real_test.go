@@ -91,13 +91,17 @@ func TestARebuildWaitsForEverythingOfTheOldEpoch(t *testing.T) {
 	})
 }
 
-// waitForLocks waits until so many connections of this database wait in the midst of a statement.
+// reread is longer than the 0.1 s for which InnoDB shows the transactions as they were at the last look.
+const reread = 150 * time.Millisecond
+
+// waitForLocks waits until so many transactions of this database wait for a lock.
 func waitForLocks(t *testing.T, ledger *Ledger, count int) {
 	t.Helper()
 	var waiting int
 	assert.Eventually(t, func() bool {
-		err := ledger.pool.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM information_schema.processlist
-			WHERE db = DATABASE() AND command = 'Query' AND id <> CONNECTION_ID()`).Scan(&waiting)
+		err := ledger.pool.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM information_schema.innodb_trx
+			JOIN information_schema.processlist ON processlist.id = innodb_trx.trx_mysql_thread_id
+			WHERE processlist.db = DATABASE() AND innodb_trx.trx_state = 'LOCK WAIT'`).Scan(&waiting)
 		return assert.NoError(t, err) && waiting == count
-	}, 10*time.Second, 20*time.Millisecond, fmt.Sprintf("not %d connections wait", count))
+	}, 30*time.Second, reread, fmt.Sprintf("not %d transactions wait for a lock", count))
 }
