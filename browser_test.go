@@ -211,6 +211,11 @@ func (b *browser) figure(place, name string) int {
 	var text string
 	b.ask(fmt.Sprintf(
 		`[...document.querySelectorAll('%s dt')].find((e) => e.textContent === %q)?.nextElementSibling?.textContent ?? ''`, place, name), &text)
+	return wholeNumber(text)
+}
+
+// wholeNumber reads the first number in a text, -1 where there is none.
+func wholeNumber(text string) int {
 	number := -1
 	_, _ = fmt.Sscan(strings.ReplaceAll(figureName.FindString(text), ",", ""), &number)
 	return number

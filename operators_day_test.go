@@ -161,6 +161,7 @@ func sitsOutAnOutage(s *system, b *browser, campaign string) {
 		alerts := strings.ToLower(b.text("#alerts"))
 		return strings.Contains(alerts, "the database does not answer") || strings.Contains(alerts, "stores nothing")
 	}, false)
+	b.eventually("the curve of it", func() bool { return wholeNumber(b.text("[data-chart] .legend")) >= 90 }, false)
 	b.picture("outage")
 	s.env.startDatabase()
 	b.eventually("the lag is gone", func() bool { return b.figure(`[data-live="pipeline"]`, "Lag") == 0 }, false)
