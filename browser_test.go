@@ -36,7 +36,7 @@ type browser struct {
 
 func openBrowser(t *testing.T, baseURL string) *browser {
 	t.Helper()
-	options := append(chromedp.DefaultExecAllocatorOptions[:], //nolint:gocritic // the defaults are an array, which this copies
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath("/usr/bin/chromium"), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(patience),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WindowSize(1280, 800),
 	)

@@ -31,7 +31,7 @@ func TestTheOperatorsDay(t *testing.T) {
 	listsCoupons(b, campaign)
 	sitsOutAnOutage(s, b, campaign)
 	refused := failsSome(s, campaign, 52)
-	findsByTextAndRetries(s, b, refused[0])
+	findsByTextAndRetries(b, refused[0])
 	discardsOne(s, b, refused[1])
 	retriesInBulk(s, b, campaign, 50)
 	looksAtPoison(s, b)
@@ -202,7 +202,7 @@ func execute(s *system, statement string) {
 	require.NoError(s.t, err)
 }
 
-func findsByTextAndRetries(s *system, b *browser, user int64) {
+func findsByTextAndRetries(b *browser, user int64) {
 	b.t.Helper()
 	b.open("/console/fail-events")
 	b.picture("fail-events")
