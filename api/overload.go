@@ -30,7 +30,7 @@ const (
 	refusalAge = 2 * time.Second
 	// kafkaWait is how long the first of a crowd may be on the way to Kafka. Fewer winners than Config.KafkaCrowd are no
 	// crowd: while Kafka is away they are admitted all the same, and hear "reserved".
-	kafkaWait = 500 * time.Millisecond
+	kafkaWait = 250 * time.Millisecond
 )
 
 var errOverloaded = &domain.Error{

@@ -12,8 +12,8 @@ import (
 // The slowed server can't serve more than this, so that the generator, which shares its machine, can send ten times as
 // much. Its batches are smaller in proportion: with usual ones, a single batch would keep Kafka busy for a second.
 const (
-	slowedPerSecond = 400
-	slowedBatch     = 64
+	slowedPerSecond = 200
+	slowedBatch     = 32
 )
 
 // serveSlowed is firstcome's own server, before a Kafka that takes few records a second.

@@ -20,6 +20,7 @@ type options struct {
 	only     []string
 	add      bool
 	render   bool
+	profiles bool
 	results  string
 	docs     string
 	program  string
@@ -53,6 +54,7 @@ func parseOptions(arguments []string) (options, error) {
 	flags.StringVar(&only, "only", strings.Join(sections, ","), "what to measure, of "+strings.Join(sections, ", "))
 	flags.BoolVar(&o.add, "add", false, "add these rounds to those in the file of results, in place of beginning anew")
 	flags.BoolVar(&o.render, "render", false, "measure nothing, and write the document from the file of results")
+	flags.BoolVar(&o.profiles, "profiles", false, "measure nothing but profiles of each way, and write performance-profiles.md")
 	flags.StringVar(&o.results, "results", "docs/performance.json", "file of results")
 	flags.StringVar(&o.docs, "docs", "docs", "folder of performance.md and its pictures")
 	flags.StringVar(&o.program, "program", "bin/firstcome", "the program to measure")
@@ -94,6 +96,12 @@ func run(ctx context.Context, arguments []string) error {
 		return err
 	case o.serve != "":
 		return serve(ctx, o)
+	case o.profiles:
+		at, err := testServers()
+		if err != nil {
+			return err
+		}
+		return measureProfiles(ctx, o, at)
 	case !o.render:
 		if err := measure(ctx, o); err != nil {
 			return err

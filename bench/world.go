@@ -30,6 +30,8 @@ type world struct {
 	database  *sql.DB
 	operator  *operator
 	processes map[string]*process
+	// profileAddresses is where the processes answer Go's profiler, by name; none unless profiles are wanted.
+	profileAddresses map[string]string
 	// nextUser is the lowest user ID that the next load may use.
 	nextUser int64
 }
@@ -68,7 +70,7 @@ const (
 func newWorld(ctx context.Context, o options, at servers) (*world, error) {
 	w := &world{
 		options: o, servers: at, name: "firstcome_bench_" + time.Now().UTC().Format("20060102_150405"),
-		processes: map[string]*process{}, nextUser: firstUser,
+		processes: map[string]*process{}, profileAddresses: map[string]string{}, nextUser: firstUser,
 		redis: redis.NewClient(&redis.Options{Addr: at.redis}),
 	}
 	var err error
@@ -120,8 +122,16 @@ func (w *world) firstcome(ctx context.Context, arguments ...string) ([]byte, err
 
 // startRole starts a process of the program.
 func (w *world) startRole(ctx context.Context, role string) error {
+	if w.profiles {
+		profileAddress, err := gauge.FreeAddress()
+		if err != nil {
+			return err
+		}
+		w.profileAddresses[role] = profileAddress
+	}
 	return w.start(ctx, role, func(address string) *exec.Cmd {
-		return exec.CommandContext(ctx, w.program, "serve", "--roles", role, "--http-addr", address)
+		return exec.CommandContext(ctx, w.program, "serve", "--roles", role, "--http-addr", address,
+			"--profile-addr", w.profileAddresses[role])
 	})
 }
 
