@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"firstcome/bench/gauge"
 
@@ -114,4 +115,32 @@ func TestFlags(t *testing.T) {
 		_, err := parseOptions(strings.Fields(wrong))
 		require.Error(t, err, wrong)
 	}
+}
+
+func TestWinnersAreCountedBetweenTwoMoments(t *testing.T) {
+	began := time.Now()
+	at := func(seconds int, accepted, resident float64) watched {
+		return watched{began.Add(time.Duration(seconds) * time.Second), accepted, resident}
+	}
+	seen := looks{at(0, 0, 10), at(1, 5, 90), at(2, 100, 20), at(4, 300, 30), at(9, 1000, 5)}
+	from, to := began.Add(2*time.Second), began.Add(5*time.Second)
+	assert.InDelta(t, 100, seen.winnersPerSecond(from, to), 1e-9)
+	assert.InDelta(t, 90, seen.peakMiB(), 1e-9)
+	assert.Zero(t, seen.winnersPerSecond(to, to.Add(time.Second)), "no look, no figure")
+}
+
+func TestAnOverloadIsComparedWithItsOwnRoundsPeak(t *testing.T) {
+	r := &results{}
+	for round, rates := range [][2]float64{{1000, 900}, {100, 80}, {10, 10}} {
+		r.Samples = append(r.Samples,
+			sample{Scenario: crowded, Round: round, Connections: peakConnections, PerSecond: rates[0]},
+			sample{Scenario: crowded, Round: round, Connections: crowdConnections, PerSecond: rates[1]})
+	}
+	assert.Equal(t, "**0.90** (0.80–1.00)", r.shareOfPeak(crowded, crowdConnections))
+	assert.Equal(t, "1", r.shareOfPeak(crowded, peakConnections))
+}
+
+func TestAProfileTellsNothingOfTheMachine(t *testing.T) {
+	printed := "File: firstcome\nTime: 2026-01-02\nShowing nodes accounting for 1s\n 1s 50% github.com/redis/go-redis/v9@v9.1.0/internal.Read\n"
+	assert.Equal(t, "Showing nodes accounting for 1s\n 1s 50% github.com/redis/go-redis/v9/internal.Read\n", tidyRows(printed))
 }

@@ -12,8 +12,9 @@
 //  2. measures the scenarios of scenario.go by wrk, while nothing is stored;
 //  3. starts the consumer, and measures how fast what was won is stored, beside the bare insert and the plain design's
 //     one row a commit (storing.go);
-//  4. checks: `firstcome audit` finds no difference, and there is a coupon for every accepted application;
-//  5. removes what it made.
+//  4. puts more load on than can be served, and sees what becomes of the winners (overload.go);
+//  5. checks: `firstcome audit` finds no difference, and there is a coupon for every accepted application;
+//  6. removes what it made.
 //
 // A run that is killed leaves its database, its topic and its keys behind, in servers that make bench removes.
 package main
