@@ -37,7 +37,7 @@ type browser struct {
 func openBrowser(t *testing.T, baseURL string) *browser {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath("/usr/bin/chromium"), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(patience),
+		chromedp.ExecPath("/usr/bin/chromium"), chromedp.NoSandbox, chromedp.UserDataDir(profileFolder(t)), chromedp.WSURLReadTimeout(patience),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.WindowSize(1280, 800),
 	)
 	allocated, cancel := chromedp.NewExecAllocator(context.Background(), options...)
@@ -52,6 +52,18 @@ func openBrowser(t *testing.T, baseURL string) *browser {
 	chromedp.ListenTarget(ctx, b.observe)
 	require.NoError(t, chromedp.Run(ctx, cdplog.Enable(), page.Enable()))
 	return b
+}
+
+// profileFolder gives a folder that is deleted after the test. Chromium's helpers write into it for a moment after it has
+// ended, so that deleting it once is not enough.
+func profileFolder(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "firstcome-browser-")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		require.Eventually(t, func() bool { return os.RemoveAll(folder) == nil }, patience, tick, "the browser's folder is deleted")
+	})
+	return folder
 }
 
 func (b *browser) observe(event any) {

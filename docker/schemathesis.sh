@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # docker/schemathesis.sh [dev|real]: sends calls made up from openapi.yaml to a program of its own, for SECONDS_EACH (60)
 # at most, and fails on an answer that is a fault of the server or that the document does not name. The program is a
-# `firstcome dev`, or with `real` a `firstcome serve` on real servers of its own. Needs Go and Python 3 with venv.
+# `firstcome dev`, or with `real` a `firstcome serve` on real servers of its own. Each run makes up the same calls, so that a
+# check of a change fails because of the change; SEED makes up others. An answer may take a minute: an audit of every
+# campaign that was made up takes its time. Needs Go and Python 3 with venv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -52,4 +54,4 @@ done
 "$tool/bin/schemathesis" run "http://127.0.0.1:$port/openapi.yaml" --url "http://127.0.0.1:$port" \
     --header 'Authorization: Bearer contract-test' --phases examples,coverage,fuzzing \
     --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
-    --max-examples 5 --max-time "${SECONDS_EACH:-60}"
+    --max-examples 5 --max-time "${SECONDS_EACH:-60}" --seed "${SEED:-1}" --request-timeout 60
