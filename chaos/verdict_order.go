@@ -28,12 +28,21 @@ func (j *judgement) checkOrder() {
 		}
 		var fresh []row
 		for _, row := range j.rows {
-			if int64(row.slot) > m.count && row.admitted < until && !freed[row.slot] && !j.isSpecial(row.user) {
+			if int64(row.slot) <= m.count || row.admitted >= until || j.seemsEarlier(row, m.at) {
+				continue
+			}
+			if !freed[row.slot] && !j.isSpecial(row.user) {
 				fresh = append(fresh, row)
 			}
 		}
 		j.compareOrder(fresh)
 	}
+}
+
+// seemsEarlier says that a slot that was handed out after a mark seems to have been handed out before it, because Redis's
+// clock was set back at some time of the run, perhaps long after the slots with which it would be compared.
+func (j *judgement) seemsEarlier(row row, mark time.Duration) bool {
+	return row.admitted < mark && len(j.record.clockShifted) > 0
 }
 
 // compareOrder sorts rows by slot, and tells each that was admitted before one with a lower slot.

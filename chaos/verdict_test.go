@@ -167,6 +167,14 @@ func TestWhatIsNotPromisedIsExcused(t *testing.T) {
 			r.clockShifted = []span{{at(11), at(12)}}
 			f.rows[0].admitted = at(14)
 		},
+		"Redis's clock was set back after the next mark": func(r *record, f *facts) {
+			r.marks = append(r.marks, mark{at(20), 3})
+			r.clockShifted = []span{{at(25), at(30)}}
+			r.answers = append(r.answers, told(5, 27, accepted, 4))
+			f.rows = append(f.rows, row{user: 5, slot: 4, admitted: -at(100)})
+			f.holders[5] = 4
+			f.quota, f.count = 4, 4
+		},
 		"nobody had to sell everything": func(_ *record, f *facts) { f.quota, f.soldOut = 4, false },
 	} {
 		t.Run(name, func(t *testing.T) {
