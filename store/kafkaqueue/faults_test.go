@@ -26,10 +26,10 @@ func startFaultyKafka(t *testing.T, options ...kfake.Opt) *faultyKafka {
 	t.Helper()
 	k := &faultyKafka{thawed: make(chan struct{})}
 	close(k.thawed)
-	options = append(options, kfake.NumBrokers(1), kfake.ListenFn(func(network, address string) (net.Listener, error) {
+	options = append([]kfake.Opt{kfake.NumBrokers(1), kfake.ListenFn(func(network, address string) (net.Listener, error) {
 		listener, err := new(net.ListenConfig).Listen(t.Context(), network, address)
 		return freezingListener{listener, k}, err
-	}))
+	})}, options...)
 	cluster, err := kfake.NewCluster(options...)
 	require.NoError(t, err)
 	k.Cluster, k.addr = cluster, cluster.ListenAddrs()[0]
