@@ -31,6 +31,8 @@ const (
 	// kafkaWait is how long the first of a crowd may be on the way to Kafka. Fewer winners than Config.KafkaCrowd are no
 	// crowd: while Kafka is away they are admitted all the same, and hear "reserved".
 	kafkaWait = 250 * time.Millisecond
+	// mostCrowds is how many crowds may be on the way to Kafka, however quick it was until now.
+	mostCrowds = 4
 )
 
 var errOverloaded = &domain.Error{
@@ -48,7 +50,8 @@ func (l *line) late(now time.Time) int {
 
 // kafkaIsBehind says that whoever is admitted now would only wait for Kafka.
 func (l *line) kafkaIsBehind(now time.Time) bool {
-	return l.winnersUnderWay >= l.limits.kafkaCrowd && now.Sub(l.underWay[0].since) > kafkaWait
+	crowd := l.limits.kafkaCrowd
+	return l.winnersUnderWay >= mostCrowds*crowd || l.winnersUnderWay >= crowd && now.Sub(l.underWay[0].since) > kafkaWait
 }
 
 // holdBack waits until an application that came at since may be refused, or the client has left.

@@ -216,6 +216,34 @@ func TestALineThatStands(t *testing.T) {
 	}
 }
 
+func TestKafkaIsBehindACrowd(t *testing.T) {
+	now := time.Now()
+	for name, c := range map[string]struct {
+		ages   []time.Duration // of batches of 100 winners
+		behind bool
+	}{
+		"nothing under way":       {nil, false},
+		"few, for long":           {[]time.Duration{time.Minute}, false},
+		"many, just now":          {[]time.Duration{kafkaWait, 0, 0}, false},
+		"many, the first late":    {[]time.Duration{kafkaWait + 1, 0}, true},
+		"all that there may be":   {[]time.Duration{0, 0, 0, 0, 0, 0, 0, 0}, true},
+		"just before there are":   {[]time.Duration{0, 0, 0, 0, 0, 0, 0}, false},
+		"a crowd is not exceeded": {[]time.Duration{time.Minute, time.Minute}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLine(&lineLimits{kafkaCrowd: 200})
+			for _, age := range c.ages {
+				l.handedOn(100).since = now.Add(-age)
+			}
+			assert.Equal(t, c.behind, l.kafkaIsBehind(now))
+			for len(l.underWay) > 0 {
+				l.cameBack(l.underWay[len(l.underWay)-1])
+			}
+			assert.Zero(t, l.winnersUnderWay)
+		})
+	}
+}
+
 var errNotTaken = domain.Wrap(domain.CodeOutcomeUnknown, errors.New("not enough replicas"), "Kafka did not take it")
 
 func TestABatchOfWhichKafkaTakesAPartAnswersEachForThemselves(t *testing.T) {

@@ -24,7 +24,7 @@ const (
 	peakConnections  = 1000
 	crowdConnections = 8000
 	// slowedConnections keep the slowed server busy, and no more.
-	slowedConnections = 100
+	slowedConnections = 50
 	// floodFactor is how many times more come than the slowed server can do, on floodConnections.
 	floodFactor      = 10
 	floodConnections = 9000
