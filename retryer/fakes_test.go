@@ -68,6 +68,7 @@ type gate struct {
 	users    map[domain.UserID]domain.GateWinner
 	pending  []domain.PendingEntry
 	building map[domain.UserID]domain.GateWinner
+	taken    map[domain.Slot]bool
 	entries  []domain.PendingEntry
 	lastAt   time.Time
 }
@@ -528,6 +529,7 @@ func (w gateRebuild) BeginRebuild(_ context.Context, code string, epoch int64) (
 		}
 		g.open, g.epoch = false, epoch
 		g.building, g.entries, g.lastAt = map[domain.UserID]domain.GateWinner{}, nil, time.Time{}
+		g.taken = map[domain.Slot]bool{}
 		return domain.RebuildTarget{Campaign: code, Epoch: epoch, RunID: "run"}, nil
 	})
 }
@@ -552,10 +554,11 @@ func (g *gate) write(target domain.RebuildTarget, winner domain.GateWinner) erro
 	if twice || winner.Pending && (winner.Slot < 1 || winner.AdmittedAt.Before(g.lastAt)) {
 		return domain.Errorf(domain.CodeConflict, "user %d comes twice or out of order", winner.UserID)
 	}
-	for _, other := range g.building {
-		if winner.Slot >= 1 && other.Slot == winner.Slot {
+	if winner.Slot >= 1 {
+		if g.taken[winner.Slot] {
 			return domain.Errorf(domain.CodeConflict, "slot %d comes twice", winner.Slot)
 		}
+		g.taken[winner.Slot] = true
 	}
 	g.building[winner.UserID] = winner
 	if winner.Pending {

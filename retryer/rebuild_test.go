@@ -433,6 +433,61 @@ func TestManyHoldersAreWrittenInChunks(t *testing.T) {
 	assert.Len(t, w.gates[sale].users, 2*writeChunk+1)
 }
 
+// watchedHolders says when the holders after the first chunk are being read.
+type watchedHolders struct {
+	domain.LedgerRebuild
+	reading chan struct{}
+	read    int
+}
+
+func (l *watchedHolders) VisitHolders(ctx context.Context, code string, visit func(domain.Holder) error) error {
+	return l.LedgerRebuild.VisitHolders(ctx, code, func(holder domain.Holder) error {
+		if l.read++; l.read == writeChunk+100 {
+			close(l.reading)
+		}
+		return visit(holder)
+	})
+}
+
+func TestAWriteThatFailsWhileTheNextPageIsReadEndsTheRebuild(t *testing.T) {
+	for name, failing := range map[string]int{"the first": 1, "the last of the ledger": 3} {
+		t.Run(name, func(t *testing.T) {
+			w, r := opened(t, sale)
+			w.ledger[sale].Quota = 3 * writeChunk
+			for user := domain.UserID(1); user <= 2*writeChunk+1; user++ {
+				w.issue(user, domain.Slot(user))
+			}
+			holders := &watchedHolders{LedgerRebuild: r.ports.LedgerRebuild, reading: make(chan struct{})}
+			r.ports.LedgerRebuild = holders
+			w.calls["write"], w.calls["open"] = 0, 0
+			writes := 0
+			w.before = func(call, _ string) error {
+				if call != "write" {
+					return nil
+				}
+				<-holders.reading
+				if writes++; writes == failing {
+					return errAway
+				}
+				return nil
+			}
+			require.ErrorIs(t, r.Rebuild(t.Context(), sale), errAway)
+			assert.Equal(t, failing, writes, "nothing is written after it")
+			assert.Zero(t, w.calls["open"])
+			assert.False(t, w.gates[sale].open, "half of the winners open no gate")
+			if failing == 1 {
+				assert.LessOrEqual(t, holders.read, 2*writeChunk, "the rest of the table is not read")
+			}
+
+			w.before = nil
+			r.ports.LedgerRebuild = holders.LedgerRebuild
+			require.NoError(t, r.Rebuild(t.Context(), sale))
+			assert.True(t, w.gates[sale].open)
+			assert.Len(t, w.gates[sale].users, 2*writeChunk+1)
+		})
+	}
+}
+
 func TestARebuildOfACampaignThatDoesNotExistIsRefused(t *testing.T) {
 	_, r := opened(t, sale)
 	assert.Equal(t, domain.CodeUnknownCampaign, domain.CodeOf(r.Rebuild(t.Context(), "nowhere")))
