@@ -1,6 +1,9 @@
 # `make` alone prints what there is.
 
 LINT_VERSION := 2.15.0
+BENCHSTAT_VERSION := v0.0.0-20260908200009-22c9c6c9d4da
+MICROBENCHMARKS := ^Benchmark(Admit|AdmitAndAcknowledge|AdmitSoldOut|Encode|Decode|DecodeApply|Line|Refuse|Apply)$$
+BENCHTIME ?= 1s
 FUZZTIME ?= 10s
 SEED ?= 0
 RUNS ?= 3
@@ -16,7 +19,7 @@ TEST_REAL = go test -race -tags realservers$(CHAOS_TAG) -count=1 -timeout 20m
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build run loadtest test test-real schemathesis schemathesis-real chaos bench growth fuzz lint fmt fmt-check vet up down compose-check k6-check clean
+.PHONY: help build run loadtest test test-real schemathesis schemathesis-real chaos bench microbench growth fuzz lint fmt fmt-check vet up down compose-check k6-check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +61,14 @@ bench: build ## measure everything on real servers of its own (10 minutes), and 
 
 growth: build ## measure how cost grows on real servers of its own (5 minutes), and write docs/growth.md; GROWTH="-only winners" and so on
 	bench/growth/run.sh $(GROWTH)
+
+# The gate's need Redis; what a benchmark logs besides its figures is left out.
+microbench: ## the micro-benchmarks of gate, codec and line six times (5 minutes), as benchstat sums them up; starts Redis
+	@mkdir -p bin
+	@$(SERVERS) up redis >/dev/null && eval "$$($(SERVERS) env)" && \
+		go test -run '^$$' -tags realservers -bench '$(MICROBENCHMARKS)' -benchtime $(BENCHTIME) -count 6 -timeout 15m \
+		./api ./store/kafkaqueue ./store/redisgate >bin/microbench.txt || { cat bin/microbench.txt; exit 1; }
+	go run golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION) bin/microbench.txt
 
 fuzz: ## each fuzz test for FUZZTIME (10s)
 	@for package in $$(go list ./...); do \

@@ -442,7 +442,8 @@ type watchedHolders struct {
 
 func (l *watchedHolders) VisitHolders(ctx context.Context, code string, visit func(domain.Holder) error) error {
 	return l.LedgerRebuild.VisitHolders(ctx, code, func(holder domain.Holder) error {
-		if l.read++; l.read == writeChunk+100 {
+		l.read++
+		if l.read == writeChunk+100 {
 			close(l.reading)
 		}
 		return visit(holder)
@@ -466,7 +467,8 @@ func TestAWriteThatFailsWhileTheNextPageIsReadEndsTheRebuild(t *testing.T) {
 					return nil
 				}
 				<-holders.reading
-				if writes++; writes == failing {
+				writes++
+				if writes == failing {
 					return errAway
 				}
 				return nil

@@ -65,6 +65,37 @@ func TestMissingValueIsAProblem(t *testing.T) {
 	require.Error(t, decode(domain.RecordPosition{}, nil, nil).Problem)
 }
 
+var benchWinner = domain.Winner{
+	Campaign: "welcome", UserID: 1_234_567_890_123, Slot: 654_321, AdmittedAt: time.UnixMilli(1_790_000_000_123).UTC(), Epoch: 7,
+}
+
+// BenchmarkEncode measures making the records of a batch, per record.
+func BenchmarkEncode(b *testing.B) {
+	const batch = 512
+	winners := make([]domain.Winner, batch)
+	for i := range winners {
+		winners[i] = benchWinner
+		winners[i].UserID += domain.UserID(i)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if len(encode(winners)) != batch {
+			b.Fatal("records are missing")
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/batch, "ns/record")
+}
+
+func BenchmarkDecode(b *testing.B) {
+	value, headers := sent(benchWinner)
+	b.ReportAllocs()
+	for b.Loop() {
+		if decode(domain.RecordPosition{}, value, headers).Problem != nil {
+			b.Fatal("it can't be read")
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	good := []string{"7", "spring", "3", "2030-05-01T12:00:00.000001Z", "1"}
 	f.Add([]byte(good[0]), good[1], good[2], good[3], good[4], uint8(15))
