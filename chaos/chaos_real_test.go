@@ -29,6 +29,7 @@ func TestShortRunsFindNoDifference(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r, err := s.runPlan(t.Context(), name, plan, t.Output())
 			require.NoError(t, err)
+			assert.Empty(t, r.Void)
 			assert.False(t, r.tell(t.Output()), "the timeline tells what happened")
 		})
 	}

@@ -49,7 +49,8 @@ func parse(arguments []string) (options, error) {
 	return o, err
 }
 
-// command gives the exit code: 0 when no run found a difference, 1 when one did, 2 when the suite could not run.
+// command gives the exit code: 0 when no run found a difference, 1 when one did, 2 when the suite could not run, or when
+// every run was void.
 func command(arguments []string) int {
 	o, err := parse(arguments)
 	if err != nil {
@@ -60,8 +61,16 @@ func command(arguments []string) int {
 		return failed(err)
 	}
 	fmt.Print(summary(all))
-	if slices.ContainsFunc(all, func(r report) bool { return len(r.Differences) > 0 }) {
+	return exitCode(all)
+}
+
+func exitCode(all []report) int {
+	void := func(r report) bool { return r.Void != "" }
+	switch {
+	case slices.ContainsFunc(all, func(r report) bool { return len(r.Differences) > 0 }):
 		return 1
+	case len(all) > 0 && len(slices.DeleteFunc(slices.Clone(all), void)) == 0:
+		return 2
 	}
 	return 0
 }

@@ -30,7 +30,9 @@ type report struct {
 	Ordered     int            `json:"ordered"`
 	Repairs     map[string]int `json:"repairs"`
 	Differences []string       `json:"differences"`
-	// Folder is kept when there are differences.
+	// Void says why the run proves nothing; empty for one that does. A void one has no differences.
+	Void string `json:"void,omitempty"`
+	// Folder is kept when there are differences, and of a void run.
 	Folder string `json:"folder"`
 }
 
@@ -48,9 +50,14 @@ func (s *seconds) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// tell prints a run's result; the folder of one with a difference is kept, with the timeline and all logs.
+// tell prints a run's result, and says whether it found a difference. The folder of a run that did, and of a void one, is
+// kept, with the timeline and all logs.
 func (r report) tell(out io.Writer) bool {
 	_, _ = fmt.Fprintln(out, r.line())
+	if r.Void != "" {
+		_, _ = fmt.Fprintf(out, "timeline and logs: %s\n", r.Folder)
+		return false
+	}
 	if len(r.Differences) == 0 {
 		_ = os.RemoveAll(r.Folder)
 		return false
@@ -65,7 +72,9 @@ func (r report) tell(out io.Writer) bool {
 // line tells a run in one line.
 func (r report) line() string {
 	verdict := "no difference"
-	if len(r.Differences) > 0 {
+	if r.Void != "" {
+		verdict = r.Void
+	} else if len(r.Differences) > 0 {
 		verdict = fmt.Sprintf("%d DIFFERENCES", len(r.Differences))
 	}
 	return fmt.Sprintf("seed %d: %s in %s; answers %v; %d rows; %d repairs; faults: %d struck, %d missed",

@@ -48,6 +48,17 @@ func (s *supervisor) runPlan(ctx context.Context, name string, plan []round, out
 	if interrupted.Err() != nil {
 		return report{}, errors.Join(interrupted.Err(), os.RemoveAll(w.folder))
 	}
+	void := ""
+	if err != nil {
+		void = w.void(interrupted)
+	}
+	if void != "" {
+		w.timeline.add("%s: %v", void, err)
+		w.servers.copyLogs(w.folder)
+		r := w.report(time.Since(began))
+		r.Void, r.Differences = void, nil
+		return r, errors.Join(w.record.write(filepath.Join(w.folder, "answers.txt")), w.servers.renewDatabase(interrupted))
+	}
 	if err != nil {
 		w.problem("%v", err)
 	}

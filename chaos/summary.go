@@ -11,6 +11,8 @@ import (
 
 // summary tells many runs together, in Markdown.
 func summary(all []report) string {
+	void := voidRuns(all)
+	all = slices.DeleteFunc(slices.Clone(all), func(r report) bool { return r.Void != "" })
 	sum := addUp(all)
 	var text strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }
@@ -25,6 +27,9 @@ func summary(all []report) string {
 	line("| coupons | %d; of %d the order of slots could be compared |", sum.rows, sum.ordered)
 	line("| repairs by `audit --repair` | %s |", list(sum.repairs))
 	line("| differences | %d |", sum.differences)
+	if len(void) > 0 {
+		line("| void runs, which count nowhere above | %d: %s |", len(void), strings.Join(void, ", "))
+	}
 	line("")
 	line("| fault | struck | could not |")
 	line("|---|--:|--:|")
@@ -32,6 +37,17 @@ func summary(all []report) string {
 		line("| %s | %d | %d |", name, sum.struck[name], sum.missed[name])
 	}
 	return text.String()
+}
+
+// voidRuns tells of each run that proves nothing.
+func voidRuns(all []report) []string {
+	var void []string
+	for _, r := range all {
+		if r.Void != "" {
+			void = append(void, fmt.Sprintf("seed %d (%s)", r.Seed, strings.ReplaceAll(r.Void, "|", "/")))
+		}
+	}
+	return void
 }
 
 type sums struct {

@@ -13,7 +13,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // kafkaFolderVariable makes this test binary a broker on that folder, for a test to kill.
 const kafkaFolderVariable = "FIRSTCOME_TEST_EMBEDDED_KAFKA_FOLDER"

@@ -134,7 +134,8 @@ func (m *eventModel) stored(
 	case !live:
 		requireCode(t, domain.CodeLeaseLost, err)
 		return
-	case want.Outcome == domain.Stored && m.refusedRow(w.UserID):
+	case (want.Outcome == domain.Stored || want.Outcome == domain.SlotTaken) && m.refusedRow(w.UserID):
+		// Whether the slot is taken, the database says only once it takes the row at all.
 		requireCode(t, domain.CodeRowRefused, err)
 		return
 	}
