@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -30,6 +31,7 @@ func TestTheOperatorsDay(t *testing.T) {
 	sees42(s, b, campaign)
 	listsCoupons(b, campaign)
 	sitsOutAnOutage(s, b, campaign)
+	seesTheCurve(b)
 	refused := failsSome(s, campaign, 52)
 	findsByTextAndRetries(b, refused[0])
 	discardsOne(s, b, refused[1])
@@ -98,7 +100,6 @@ func watchesApplications(s *system, b *browser, campaign string) {
 	require.Equal(b.t, 1000, b.figure(place, "Applied"), "a page that is paused stays as it is")
 	b.click("#live button")
 	b.eventually("it goes on", func() bool { return b.figure(place, "Applied") == 1010 }, false)
-	b.picture("home")
 }
 
 // applyAll applies for users one after the other, some at a time.
@@ -168,6 +169,21 @@ func sitsOutAnOutage(s *system, b *browser, campaign string) {
 	b.eventually("nothing is wrong any more", func() bool { return b.text("#alerts") == "" }, false)
 	s.settle(campaign)
 }
+
+// seesTheCurve looks at the home page when the steps in which the applications came are over.
+func seesTheCurve(b *browser) {
+	b.t.Helper()
+	b.open("/console/")
+	b.eventually("a curve above 0", func() bool {
+		var label string
+		b.ask(`document.querySelector("[data-chart] .plot")?.getAttribute("aria-label") ?? ""`, &label)
+		return aboveZero.MatchString(label)
+	}, false)
+	b.picture("home")
+}
+
+// aboveZero finds what a chart says to those who don't see it.
+var aboveZero = regexp.MustCompile(`Admitted: now \S+, highest [1-9]`)
 
 // failsSome has the database refuse users until their events are dead, and then take them; it gives the users.
 func failsSome(s *system, campaign string, count int) []int64 {

@@ -22,7 +22,7 @@ type chartView struct {
 }
 
 // quietFunnel is what a curve of applications says while there are none.
-const quietFunnel = "Nobody applied in this time."
+const quietFunnel = "Nobody applied in this time. What comes in now is drawn when its seconds are over."
 
 // How often charts are renewed, in seconds.
 const (
