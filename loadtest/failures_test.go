@@ -99,6 +99,30 @@ func TestRetriesEnd(t *testing.T) {
 	assert.Empty(t, report.Differences, "a 503 promises nothing and refuses nothing")
 }
 
+func TestWhoIsToAskOnceAsksOnceAndNothingIsCompared(t *testing.T) {
+	t.Parallel()
+	server := newFake()
+	server.beforeApply = refuseFirst(1000)
+	cfg := configFor(server.start(t))
+	cfg.Users, cfg.Once = 16, true
+	report, err := Run(t.Context(), cfg, &bytes.Buffer{})
+	require.NoError(t, err)
+	assert.Equal(t, map[string]int{"503 overloaded": 16}, report.Answers)
+	assert.EqualValues(t, 16, report.Requests)
+	assert.False(t, report.Settled)
+}
+
+func TestTheLatencyOfWinnersKnowsNobodyElse(t *testing.T) {
+	t.Parallel()
+	found := winnerLatency([]Answer{
+		{Outcome: Accepted, Latency: 10 * time.Millisecond}, {Outcome: Refused, Latency: time.Minute},
+		{Outcome: Unknown, Latency: time.Minute}, {Outcome: Accepted, Latency: 20 * time.Millisecond},
+	})
+	assert.InDelta(t, 10, millis(found.P50), 0.1)
+	assert.InDelta(t, 20, millis(found.Max), 0.1)
+	assert.Zero(t, winnerLatency(nil).P50)
+}
+
 func TestA503WithoutRetryAfterIsNotAskedAgain(t *testing.T) {
 	t.Parallel()
 	server := newFake()
