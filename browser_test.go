@@ -58,7 +58,7 @@ func openBrowser(t *testing.T, baseURL string) *browser {
 // ended, so that deleting it once is not enough.
 func profileFolder(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "firstcome-browser-")
+	folder, err := os.MkdirTemp("", "firstcome-browser-") //nolint:usetesting // t.TempDir deletes its folder once only
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.Eventually(t, func() bool { return os.RemoveAll(folder) == nil }, patience, tick, "the browser's folder is deleted")
