@@ -2,7 +2,6 @@ package retryer
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,11 +73,10 @@ func TestAFailedEventIsTriedAgainAfterItsBackoffAndNotBefore(t *testing.T) {
 		w.fail(refusedEvent(7, 3, 1))
 		cfg := Config{RetryEvery: 100 * time.Millisecond, BackoffMin: time.Second, BackoffMax: 20 * time.Second, MaxAttempts: 9}
 		attempts := runFor(t, w, cfg, 10*time.Minute)["store"]
-		longest := []time.Duration{1, 2, 4, 8, 16, 20, 20, 20}
+		longest := []int{1, 2, 4, 8, 16, 20, 20, 20}
 		require.Len(t, attempts, 1+len(longest), "after the last one the event is dead")
-		for i, longest := range longest {
-			waited := attempts[i+1] - attempts[i]
-			longest *= time.Second
+		for i, seconds := range longest {
+			waited, longest := attempts[i+1]-attempts[i], time.Duration(seconds)*time.Second
 			assert.GreaterOrEqual(t, waited, longest/2, "after failure %d", i+1)
 			assert.LessOrEqual(t, waited, longest+cfg.RetryEvery, "after failure %d: the next run comes upon it", i+1)
 		}
@@ -100,7 +98,7 @@ func TestWhatFailedTogetherIsNotDueTogether(t *testing.T) {
 		var early int
 		moments := map[time.Duration]bool{}
 		for _, event := range w.events {
-			wait := event.NextAttemptAt.Sub(time.Now())
+			wait := time.Until(event.NextAttemptAt)
 			require.GreaterOrEqual(t, wait, r.cfg.BackoffMin/2)
 			require.LessOrEqual(t, wait, r.cfg.BackoffMin)
 			moments[wait] = true
@@ -141,7 +139,7 @@ func TestAnEventThatAStoreKeptWaitingIsDueTwoSecondsLater(t *testing.T) {
 // that makes it due at once.
 func TestALeaseEndsWhenItSays(t *testing.T) {
 	for _, lease := range []time.Duration{7 * time.Second, 30 * time.Second} {
-		t.Run(fmt.Sprint(lease), func(t *testing.T) {
+		t.Run(lease.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, _ := opened(t, sale)
 				w.hold(7, 3)
@@ -151,7 +149,7 @@ func TestALeaseEndsWhenItSays(t *testing.T) {
 				const rescueEvery = 5 * time.Second
 				stored := runFor(t, w, Config{RescueEvery: rescueEvery}, time.Minute)["store"]
 				require.Len(t, stored, 1)
-				rescue := (lease/rescueEvery + 1) * rescueEvery
+				rescue := lease.Truncate(rescueEvery) + rescueEvery
 				assert.GreaterOrEqual(t, stored[0], rescue)
 				assert.LessOrEqual(t, stored[0], rescue+time.Second, "by the next run of the retries")
 				assert.Equal(t, domain.FailStatusSuccess, w.events[id].Status)
