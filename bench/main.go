@@ -127,6 +127,9 @@ func measure(ctx context.Context, o options) error {
 	first := found.lastRound() + 1
 	for number := first; number < first+o.rounds; number++ {
 		began := time.Now()
+		if number == first+overloadRounds && len(o.only) > 1 {
+			o.only = slices.DeleteFunc(o.only, func(section string) bool { return section == sectionOverload })
+		}
 		samples, err := measureRound(ctx, o, at, number)
 		if err != nil {
 			return fmt.Errorf("round %d: %w", number, err)

@@ -28,6 +28,8 @@ const (
 	// floodFactor is how many times more come than the slowed server can do, on floodConnections.
 	floodFactor      = 10
 	floodConnections = 9000
+	// overloadRounds are the rounds of a run in which overload is measured beside other things: it takes half a minute.
+	overloadRounds = 2
 	// settling is how long a load lasts before it counts: connections are made, and queues fill.
 	settling = 2 * time.Second
 )
@@ -183,7 +185,7 @@ func (r *round) awaitRecovery(ctx context.Context, s scenario, alone time.Durati
 
 // recoveryProbes applicants come one after the other, probeInterval apart.
 const (
-	recoveryProbes = 40
+	recoveryProbes = 20
 	probeInterval  = 100 * time.Millisecond
 )
 
