@@ -92,7 +92,7 @@ lint: ## check the code with golangci-lint, as built for tests and as built for 
 		GOBIN="$(CURDIR)/.tools" go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINT_VERSION); \
 		linter=.tools/golangci-lint; \
 	fi; \
-	"$$linter" run --allow-parallel-runners --build-tags realservers,chaos ./...; \
+	"$$linter" run --allow-parallel-runners --build-tags realservers,chaos,browser ./...; \
 	"$$linter" run --allow-parallel-runners --build-tags release --tests=false ./...; \
 	"$$linter" run --allow-parallel-runners --build-tags crashpoints --tests=false ./...
 
