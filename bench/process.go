@@ -34,8 +34,7 @@ func startProcess(ctx context.Context, name, address, log string, command *exec.
 	}
 	defer func() { _ = output.Close() }() // the process has its own
 	command.Stdout, command.Stderr = output, output
-	// Should we be killed, our processes go with us; an interrupt from the keyboard is for us alone.
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	command.SysProcAttr = gauge.Child()
 	if err := command.Start(); err != nil {
 		return nil, err
 	}

@@ -36,8 +36,7 @@ func (p *process) start() error {
 	defer func() { _ = log.Close() }() // the process has its own
 	command := exec.CommandContext(context.Background(), p.binary, "serve", "--roles", p.role)
 	command.Env, command.Stdout, command.Stderr = p.variables, log, log
-	// Should the supervisor be killed, its processes go with it; an interrupt from the keyboard is for it alone.
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	command.SysProcAttr = child()
 	if err := command.Start(); err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -64,7 +63,7 @@ func (s *servers) clocks() string { return filepath.Join(s.folder, "clocks") }
 const nobody = 65534
 
 func (s *servers) mountDisk() error {
-	if err := syscall.Mount("none", s.disk(), "tmpfs", 0, "mode=755,size="+diskSize); err != nil {
+	if err := mountSmallDisk(s.disk(), diskSize); err != nil {
 		return fmt.Errorf("a small disk for the database needs root and the right to mount: %w", err)
 	}
 	return os.Chown(s.disk(), nobody, nobody)
@@ -106,5 +105,5 @@ func (s *servers) copyLogs(folder string) {
 // remove ends the servers and deletes all that they stored.
 func (s *servers) remove() error {
 	err := s.run(context.Background(), "kill", serverNames...)
-	return errors.Join(err, syscall.Unmount(s.disk(), 0), os.RemoveAll(s.folder))
+	return errors.Join(err, unmountDisk(s.disk()), os.RemoveAll(s.folder))
 }

@@ -39,8 +39,7 @@ func (l *lab) startRole(ctx context.Context, role string) (*process, error) {
 	defer func() { _ = output.Close() }() // the process has its own
 	command := exec.CommandContext(ctx, l.program, "serve", "--roles", role, "--http-addr", address)
 	command.Env, command.Stdout, command.Stderr = l.variables(), output, output
-	// Should we be killed, our processes go with us; an interrupt from the keyboard is for us alone.
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	command.SysProcAttr = gauge.Child()
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
