@@ -25,8 +25,8 @@ type options struct {
 // sizes is a list of numbers, as "1,100,1000".
 type sizes []int
 
-// maxSize bounds what is asked for: ten million winners take Redis more than a gigabyte.
-const maxSize = 10_000_000
+// maxSize bounds what is asked for: half of what a campaign can have, and half a gigabyte of Redis.
+const maxSize = 5_000_000
 
 // String implements flag.Value.
 func (s *sizes) String() string { return strings.Trim(fmt.Sprint([]int(*s)), "[]") }
@@ -53,7 +53,7 @@ type section struct {
 
 var sections = []section{
 	{"campaigns", 4 * time.Minute, measureCampaigns},
-	{"winners", 4 * time.Minute, measureWinners},
+	{"winners", 9 * time.Minute, measureWinners},
 	{"applicants", 2 * time.Minute, measureApplicants},
 	{"processes", 2 * time.Minute, measureProcesses},
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"firstcome/bench/gauge"
 	"firstcome/domain"
 	"firstcome/store/sqlledger"
 )
@@ -20,6 +21,8 @@ const (
 	sampleRows = 10_000
 	// admissions are made one after the other, each in a call of its own.
 	admissions = 2000
+	// rebuildPatience is for the largest campaign.
+	rebuildPatience = 3 * time.Minute
 )
 
 // measureWinners lets one campaign grow, in Redis and in the coupon table.
@@ -40,8 +43,8 @@ func measureWinners(ctx context.Context, l *lab) (string, error) {
 	defer func() { _ = ledger.Close() }()
 	into := &storer{ledger: ledger, campaign: campaign}
 	lines := []string{
-		"| winners | Redis: bytes a winner, all keys | MEMORY USAGE of the users, MiB | Redis: one admission alone, µs | rows a second, one writer, at that size |",
-		"|---|---|---|---|---|",
+		"| winners | Redis: bytes a winner, all keys | MEMORY USAGE of the users, MiB | Redis: one admission alone, µs | rows a second, one writer, at that size | gate rebuilt after the loss of Redis, s (retryer's memory, MiB) |",
+		"|---|---|---|---|---|---|",
 	}
 	for _, winners := range l.winners {
 		line, err := l.measureWinnersAt(ctx, into, winners, memory)
@@ -73,8 +76,40 @@ func (l *lab) measureWinnersAt(ctx context.Context, into *storer, winners int, m
 		return "", err
 	}
 	rate, err := into.storeUpTo(ctx, winners)
-	return fmt.Sprintf("| %d | %.0f | %.1f | %.0f | %.0f |",
-		winners, float64(memory-memoryBefore)/float64(winners), float64(users)/(1<<20), admission, rate), err
+	if err != nil {
+		return "", err
+	}
+	rebuild, err := l.rebuild(ctx, &into.campaign)
+	return fmt.Sprintf("| %d | %.0f | %.1f | %.0f | %.0f | %s |",
+		winners, float64(memory-memoryBefore)/float64(winners), float64(users)/(1<<20), admission, rate, rebuild), err
+}
+
+// rebuild takes everything from Redis while a retryer runs, and gives a cell: the seconds until the gate of the stored
+// winners is open again, and the most memory that the retryer had. The campaign is at the rebuilt epoch then.
+func (l *lab) rebuild(ctx context.Context, campaign *domain.Campaign) (string, error) {
+	if _, err := l.startRole(ctx, "api"); err != nil { // makes the topic
+		return "", err
+	}
+	retryer, err := l.startRole(ctx, "retryer")
+	if err != nil {
+		return "", err
+	}
+	defer l.stopProcesses()
+	if err := l.redis.FlushAll(ctx).Err(); err != nil {
+		return "", err
+	}
+	began, memory := time.Now(), 0.0
+	err = until(ctx, rebuildPatience, "the gate is rebuilt", func() (bool, error) {
+		memory = max(memory, gauge.ResidentMiB(retryer.pid()))
+		open, err := l.openGates(ctx, 1)
+		return open == 1, err
+	})
+	took := time.Since(began)
+	if err != nil {
+		return "", err
+	}
+	row := l.database.QueryRowContext(ctx, "SELECT epoch FROM campaign WHERE code = ?", campaign.Code)
+	return fmt.Sprintf("%.1f (%.0f)", took.Seconds(), memory), row.Scan(&campaign.Epoch)
 }
 
 // timeAdmissions admits users one after the other, and gives the microseconds that one takes.
