@@ -41,7 +41,7 @@
       last = data;
       if (plot) plot.destroy();
       plot = new uPlot({
-        width: place.clientWidth, height: place.clientHeight, padding: [8, 8, 0, 0],
+        width: place.clientWidth, height: place.clientHeight, padding: [8, 18, 0, 0],
         cursor: { y: false, points: { size: 7 } }, legend: { show: false },
         scales: { x: { range: () => { const end = data.times.at(-1) ?? Date.now() / 1000; return [end - minutes * 60, end]; } }, y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1)] } },
         axes: [axis({ size: 28, values: (_, splits) => splits.map((at) => clock(at)) }), axis({ size: 44, values: (_, splits) => splits.map((v) => number.format(v)) })],
