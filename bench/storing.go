@@ -25,7 +25,7 @@ const (
 	rowsPerInsert = 500
 	// fillWinners are enough to measure the consumer with, without a throttle and with one; mostFills bounds the loads
 	// that collect them.
-	fillWinners = 60_000
+	fillWinners = 150_000
 	mostFills   = 6
 	// throttle is the rows a second at which the throttle is measured.
 	throttle = 2000

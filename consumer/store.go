@@ -16,7 +16,7 @@ const (
 	// transactionsAtOnce is how many transactions of one batch are under way: while the database works on one, this
 	// process and the network work on the next. Where they get in each other's way, as with another process's, the
 	// ledger tries the one again that was undone.
-	transactionsAtOnce = 2
+	transactionsAtOnce = 3
 	// maxRounds bounds how often a row is stored again within one try because the gate was rebuilt meanwhile.
 	maxRounds = 3
 	// maxResolving is how many items of a batch that got no row are brought to their end at the same time.
