@@ -114,10 +114,25 @@ func (l *lab) rebuild(ctx context.Context, campaign *domain.Campaign) (string, e
 
 // timeAdmissions admits users one after the other, and gives the microseconds that one takes.
 func (l *lab) timeAdmissions(ctx context.Context, code string) (float64, error) {
+	admit := func() error {
+		nextApplicant++
+		_, err := domain.Admit(ctx, l.gate, code, userOf(nextApplicant))
+		return err
+	}
+	// A gate that was made after a loss admits nobody new for two seconds.
+	err := until(ctx, patience, "the gate admits", func() (bool, error) {
+		err := admit()
+		if domain.CodeOf(err) == domain.CodeGateClosed {
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if err != nil {
+		return 0, err
+	}
 	began := time.Now()
 	for range admissions {
-		nextApplicant++
-		if _, err := domain.Admit(ctx, l.gate, code, userOf(nextApplicant)); err != nil {
+		if err := admit(); err != nil {
 			return 0, err
 		}
 	}
