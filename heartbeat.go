@@ -42,7 +42,7 @@ func newHeart() *heart {
 func (p *program) heartbeat() domain.Heartbeat {
 	beat := domain.Heartbeat{
 		Process: p.heart.process, Host: p.heart.host, Version: version, Roles: p.config.Roles,
-		StartedAt: p.heart.startedAt, SeenAt: time.Now(),
+		StartedAt: p.heart.startedAt, SeenAt: time.Now(), Warnings: p.warnings.current(),
 	}
 	if p.consumer != nil {
 		state := p.consumer.State()

@@ -37,6 +37,8 @@ type program struct {
 	// funnel counts what becomes of applications, for operators.
 	funnel *funnel.Counters
 	heart  *heart
+	// warnings asks the stores what promises depend on.
+	warnings *warningWatch
 }
 
 // newRegistry gives a registry that also reports on the process and the Go runtime.
@@ -63,6 +65,12 @@ func newProgram(config Config, at addresses) (*program, error) {
 
 func (p *program) makeRoles() error {
 	var err error
+	p.warnings, err = newWarningWatch([]watchedStore{
+		{"redis", p.stores.gate}, {"kafka", p.stores.tail}, {"database", p.stores.ledger},
+	}, p.tools)
+	if err != nil {
+		return err
+	}
 	if p.config.hasRole(roleConsumer) {
 		if p.consumer, err = consumer.New(p.consumerConfig(), p.consumerPorts(), p.tools.registry, p.tools.logger); err != nil {
 			return err
@@ -99,6 +107,7 @@ func (p *program) Run(ctx context.Context, listener net.Listener) error {
 	roles := &errgroup.Group{}
 	roles.Go(func() error { p.funnel.Run(background); return nil })
 	roles.Go(func() error { p.beat(background); return nil })
+	roles.Go(func() error { p.warnings.run(background); return nil })
 	p.startRole(roles, roleConsumer, func() error { return p.consumer.Run(background) }, stopServing)
 	p.startRole(roles, roleRetryer, func() error { return p.retryer.Run(background) }, stopServing)
 	p.start(roles, "profiler", func() error { return serveProfiles(background, p.config.ProfileAddr) }, stopServing)

@@ -23,7 +23,7 @@ func (p *program) apiConfig() api.Config {
 }
 
 func (p *program) apiPorts() api.Ports {
-	ports := api.Ports{Checks: p.checks(), Gatherer: p.tools.registry}
+	ports := api.Ports{Checks: p.checks(), Warnings: p.warnings.current, Gatherer: p.tools.registry}
 	if !p.config.hasRole(roleAPI) {
 		return ports
 	}

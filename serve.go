@@ -46,8 +46,8 @@ func serve(ctx context.Context, config Config, command *cobra.Command) error {
 	return p.Run(ctx, listener)
 }
 
-// prepare looks at the servers once: it makes the topic and warns of settings that would break a promise. A server
-// that is not up yet does not keep the process from starting: its roles wait for it.
+// prepare looks at the database and makes the topic. A server that is not up yet does not keep the process from
+// starting: its roles wait for it.
 func (p *program) prepare(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)
 	defer cancel()
@@ -56,9 +56,6 @@ func (p *program) prepare(ctx context.Context) {
 	}
 	if err := kafkaqueue.EnsureTopic(ctx, p.config.kafkaConfig(p.config.configuredAddresses())); err != nil {
 		p.tools.logger.Warn("the topic could not be checked", "error", err)
-	}
-	for _, warning := range p.stores.gate.Warnings(ctx) {
-		p.tools.logger.Warn("REDIS IS NOT SET UP TO KEEP PROMISES", "warning", warning)
 	}
 }
 

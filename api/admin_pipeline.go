@@ -77,6 +77,8 @@ type processView struct {
 	Silent   bool          `json:"silent"`
 	Consumer *consumerView `json:"consumer,omitempty"`
 	Jobs     []jobView     `json:"jobs,omitempty"`
+	// Warnings are what the stores told this process of what promises depend on.
+	Warnings []domain.StoreWarning `json:"warnings,omitempty"`
 }
 
 type consumerView struct {
@@ -102,6 +104,7 @@ func viewProcess(beat domain.Heartbeat, now time.Time) processView {
 	view := processView{
 		Process: beat.Process, Host: beat.Host, Version: beat.Version, Roles: beat.Roles,
 		StartedAt: beat.StartedAt.UTC(), SeenAt: beat.SeenAt.UTC(), Silent: now.Sub(beat.SeenAt) > domain.HeartbeatSilence,
+		Warnings: beat.Warnings,
 	}
 	if c := beat.Consumer; c != nil {
 		view.Consumer = &consumerView{

@@ -54,7 +54,8 @@ type Config struct {
 	OperationsOnly bool
 }
 
-// Ports are the stores and roles that the server reaches. All are required but Self, Checks, Pipeline and Auditor.
+// Ports are the stores and roles that the server reaches. All are required but Self, Checks, Warnings, Pipeline and
+// Auditor.
 type Ports struct {
 	Admitter          domain.Admitter
 	GateReader        domain.GateReader
@@ -80,6 +81,8 @@ type Ports struct {
 	Self func() domain.Heartbeat
 	// Checks are what /readyz asks.
 	Checks []Check
+	// Warnings are what the stores told last of what promises depend on; nil stands for none.
+	Warnings func() []domain.StoreWarning
 	// Pipeline tells how far the consumers are behind; nil leaves that out of the operators' view.
 	Pipeline func(ctx context.Context) (PipelineView, error)
 	// Auditor compares the stores; without it the operators' calls for that answer 404.

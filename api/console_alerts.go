@@ -19,7 +19,8 @@ type alert struct {
 
 // alertsOf says what an operator has to know, the worst first. It depends on nothing but the overview.
 func alertsOf(found overview) []alert {
-	alerts := slices.Concat(dependencyAlerts(found), gateAlerts(found), auditAlerts(found), pipelineAlerts(found), eventAlerts(found))
+	alerts := slices.Concat(dependencyAlerts(found), gateAlerts(found), auditAlerts(found), pipelineAlerts(found),
+		warningAlerts(found), eventAlerts(found))
 	slices.SortStableFunc(alerts, func(a, b alert) int { return strings.Compare(a.Level, b.Level) })
 	return alerts
 }
@@ -115,6 +116,45 @@ func pipelineAlerts(found overview) []alert {
 		}
 	}
 	return alerts
+}
+
+// maxWarningAlerts bounds how many warnings are shown; operators mend a few at a time.
+const maxWarningAlerts = 10
+
+// warningAlerts says each of the stores' warnings once, and which of the running processes were told it.
+func warningAlerts(found overview) []alert {
+	var told []domain.StoreWarning
+	hosts := map[domain.StoreWarning][]string{}
+	for _, process := range found.Pipeline.running(func(processView) bool { return true }) {
+		for _, warning := range process.Warnings {
+			if hosts[warning] == nil {
+				told = append(told, warning)
+			}
+			if !slices.Contains(hosts[warning], process.Host) {
+				hosts[warning] = append(hosts[warning], process.Host)
+			}
+		}
+	}
+	var alerts []alert
+	for i, warning := range told {
+		if i == maxWarningAlerts {
+			return append(alerts, alert{Level: "warn", Subject: fmt.Sprintf("%d more warnings of the stores.", len(told)-i), Text: "The log and /readyz name them."})
+		}
+		alerts = append(alerts, alert{
+			Level: "warn", Subject: displayName(warning.Store) + " is not set up to keep every promise.",
+			Text: strings.TrimRight(warning.Text, ".") + ". Told to " + listed(hosts[warning]) + ".",
+		})
+	}
+	return alerts
+}
+
+// listed names the first few, and counts the rest.
+func listed(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 func eventAlerts(found overview) []alert {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -46,7 +47,10 @@ func TestAlertsSayWhatIsWrongAndWhatToDo(t *testing.T) {
 		"no consumer":      {process(func(p *processView) { p.Consumer = nil }), "bad", "No consumer runs.", "--roles consumer", "/console/pipeline"},
 		"no retryer":       {process(func(p *processView) { p.Jobs = nil }), "bad", "No retryer runs.", "--roles retryer", "/console/pipeline"},
 		"a paused one":     {process(func(p *processView) { p.Consumer.Paused = "the database is read-only" }), "bad", "The consumer on one stores nothing.", "read-only", "/console/pipeline"},
-		"a dead event":     {func(o *overview) { o.Campaigns[0].Dead = 1 }, "warn", "1 winner without a coupon", "retry or discard", "/console/fail-events?status=DEAD"},
+		"a warning": {process(func(p *processView) {
+			p.Warnings = []domain.StoreWarning{{Store: "kafka", Text: "min.insync.replicas is 1"}}
+		}), "warn", "Kafka is not set up to keep every promise.", "min.insync.replicas is 1. Told to one.", ""},
+		"a dead event": {func(o *overview) { o.Campaigns[0].Dead = 1 }, "warn", "1 winner without a coupon", "retry or discard", "/console/fail-events?status=DEAD"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := healthy()
@@ -86,4 +90,25 @@ func TestWhatIsWorstStandsFirst(t *testing.T) {
 		levels = append(levels, alert.Level)
 	}
 	assert.Equal(t, []string{"bad", "warn", "warn"}, levels)
+}
+
+func TestAWarningIsShownOnceForAllProcessesThatRun(t *testing.T) {
+	found := healthy()
+	warning := domain.StoreWarning{Store: "redis", Text: "appendonly is no."}
+	for _, host := range []string{"two", "two", "three", "four", "five"} {
+		found.Pipeline.Processes = append(found.Pipeline.Processes, processView{Host: host, Warnings: []domain.StoreWarning{warning}})
+	}
+	found.Pipeline.Processes = append(found.Pipeline.Processes, processView{
+		Host: "gone", Silent: true, Warnings: []domain.StoreWarning{{Store: "kafka", Text: "of a process that is gone"}},
+	})
+	alerts := alertsOf(found)
+	require.Len(t, alerts, 1)
+	assert.Equal(t, "appendonly is no. Told to two, three, four and 1 more.", alerts[0].Text)
+
+	for i := range 3 * maxWarningAlerts {
+		found.Pipeline.Processes[0].Warnings = append(found.Pipeline.Processes[0].Warnings, domain.StoreWarning{Store: "kafka", Text: fmt.Sprint("number ", i)})
+	}
+	alerts = alertsOf(found)
+	require.Len(t, alerts, maxWarningAlerts+1)
+	assert.Equal(t, "21 more warnings of the stores.", alerts[maxWarningAlerts].Subject)
 }

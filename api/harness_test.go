@@ -41,6 +41,7 @@ type fixture struct {
 	checks   []Check
 	pipeline func(context.Context) (PipelineView, error)
 	self     func() domain.Heartbeat
+	warnings func() []domain.StoreWarning
 	registry *prometheus.Registry
 	log      *logBuffer
 	server   *Server
@@ -64,7 +65,7 @@ func (b *fixture) ports() Ports {
 		CouponReader: b.ledger, FailEventReader: b.ledger, FailEventOperator: b.ledger, LedgerCounter: b.ledger,
 		FunnelReader: b.operated, CouponFinder: b.operated, CouponRevoker: b.operated, BulkReader: b.operated,
 		BulkRunner: b.operated, Heartbeats: b.operated, ActionLog: b.operated, Funnel: b.operated, Self: b.self,
-		SettingStore: b.ledger, Checks: b.checks, Pipeline: b.pipeline, Auditor: b.ledger, Gatherer: b.registry,
+		SettingStore: b.ledger, Checks: b.checks, Warnings: b.warnings, Pipeline: b.pipeline, Auditor: b.ledger, Gatherer: b.registry,
 	}
 }
 

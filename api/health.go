@@ -16,6 +16,9 @@ type readiness struct {
 	// Status is "ready", or "unavailable" when a required dependency fails.
 	Status string        `json:"status"`
 	Checks []checkResult `json:"checks"`
+	// Warnings are what promises depend on in the stores' settings. They make no process unready: it would serve as
+	// badly elsewhere.
+	Warnings []domain.StoreWarning `json:"warnings,omitempty"`
 }
 
 type checkResult struct {
@@ -51,6 +54,9 @@ func (s *Server) checkReadiness(ctx context.Context) readiness {
 		checks = append([]Check{{Name: "campaigns", Required: true, Ping: s.pingDirectory}}, checks...)
 	}
 	ready := readiness{Status: "ready", Checks: make([]checkResult, len(checks))}
+	if s.ports.Warnings != nil {
+		ready.Warnings = s.ports.Warnings()
+	}
 	var asked sync.WaitGroup
 	for i, check := range checks {
 		asked.Go(func() { ready.Checks[i] = s.ask(ctx, check) })

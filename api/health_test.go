@@ -55,3 +55,16 @@ func TestOnlyARequiredDependencyTakesTheServerOut(t *testing.T) {
 		})
 	}
 }
+
+func TestWarningsAreShownAndMakeNobodyUnready(t *testing.T) {
+	b := newFixture(t)
+	b.warnings = func() []domain.StoreWarning {
+		return []domain.StoreWarning{{Store: "redis", Text: "appendonly is no"}}
+	}
+	b.start()
+	assert.Equal(t, http.StatusOK, b.get("/v1/campaigns/spring").Code, "the campaigns are read now")
+	got := b.get("/readyz")
+	assert.Equal(t, http.StatusOK, got.Code)
+	assert.JSONEq(t, `{"status":"ready","checks":[{"name":"campaigns","required":true,"status":"ok"}],
+		"warnings":[{"store":"redis","text":"appendonly is no"}]}`, got.Body.String())
+}

@@ -63,6 +63,16 @@ type Heartbeat struct {
 	// Consumer and Retryer are nil in a process without that role.
 	Consumer *ConsumerState
 	Retryer  *RetryerState
+	// Warnings are what the stores told this process last.
+	Warnings []StoreWarning
+}
+
+// StoreWarning is a setting or a fact of a store under which promises depend on luck.
+type StoreWarning struct {
+	// Store is "redis", "kafka" or "database".
+	Store string `json:"store"`
+	// Text says what is wrong, for an operator.
+	Text string `json:"text"`
 }
 
 // ConsumerState is how a consumer does.

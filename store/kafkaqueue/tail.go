@@ -129,3 +129,6 @@ func (t *Tail) ReadTail(ctx context.Context, visit func(domain.Delivery) error) 
 	}
 	return nil
 }
+
+// Warnings names the settings of the topic under which promises would depend on luck. None is known so far.
+func (t *Tail) Warnings(context.Context) []string { return nil }

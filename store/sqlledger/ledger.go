@@ -210,3 +210,6 @@ func (l *Ledger) now() time.Time { return storedTime(l.config.Now()) }
 
 // storedTime is a moment as the database keeps it: UTC, to the microsecond.
 func storedTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+// Warnings names the settings of the database under which promises would depend on luck. None is known so far.
+func (l *Ledger) Warnings(context.Context) []string { return nil }
