@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -35,20 +36,20 @@ import (
 //     then only says whether it was rebuilt.
 //     Crash: the records are on the topic, the entry remains; the relay publishes again, as above.
 //     - Not rebuilt: 202 "accepted" with the slot.
+//     - Closed, or no answer: the winner waits, up to confirmPatience, until the gate confirms or was rebuilt, and hears
+//     202 "reserved" without a slot at the end (confirm.go says why). Whoever waits holds up nobody who comes later.
+//     Crash: as before the confirmation; a rebuild that missed the record leaves it to the consumer, which brings the
+//     user to the gate. Nothing was promised meanwhile.
 //     - Rebuilt meanwhile: the rebuild perhaps did not see the record, so the slot may be somebody else's now. The gate
 //     is asked again, as the consumer will when it meets the record (Honour: window and state no longer matter, because
-//     the record exists), and what holds now is answered: at most maxConfirmations times. No slot left: 202 "accepted"
-//     and delayed, because the record becomes a fail event that waits for one. It is answered once no process can
-//     refuse the user from memory any more.
-//     - No answer, or the gate is closed: 202 "accepted", without a slot. "accepted" says that the record is durable
-//     in Kafka, and it is: it ends as a coupon row or as a fail event that an operator sees. The slot is left out since
-//     a rebuild under way may change it.
+//     the record exists), and what holds now is answered. No slot left: 202 "accepted" and delayed, because the user is
+//     owed one, and the record becomes a fail event that waits for it. A slot given anew is published and confirmed once
+//     more; should that fail, 202 "accepted" without a slot. It is answered once no process can refuse the user from
+//     memory any more.
+//     Crash: the gate knows the user, and the relay and the consumer go on.
 //
-// So "accepted" is only ever said after an acknowledgement by Kafka, and a slot only when the gate has confirmed it
-// under the epoch at which it was given.
-
-// maxConfirmations bounds how often a rebuilt gate is asked again for one application.
-const maxConfirmations = 3
+// So "accepted" is only ever said when Kafka has acknowledged a record and, after that, an open gate has said that it
+// knows the user; and a slot only when the gate has confirmed it under the epoch at which it was given.
 
 type applications struct {
 	gate           domain.Admitter
@@ -57,7 +58,8 @@ type applications struct {
 	produceTimeout time.Duration
 	admitTimeout   time.Duration
 	limits         lineLimits
-	pool           sync.Pool // spares an application and its channel a request
+	unconfirmed    atomic.Int64 // winners who wait for gates that do not confirm
+	pool           sync.Pool    // spares an application and its channel a request
 	logger         *slog.Logger
 	warn           rate.Sometimes
 }
@@ -74,9 +76,12 @@ func newApplications(cfg Config, ports Ports, logger *slog.Logger) *applications
 	}
 }
 
-// longest is how long one application can take: its wait in line, then the rounds of the gate and Kafka.
+// longest is how long one application can take: its wait in line, the admission, Kafka and the first confirmation, the
+// wait for a gate that does not confirm with the last questions to it, and what a slot given anew costs.
 func (a *applications) longest() time.Duration {
-	return burstWait + (maxConfirmations+1)*(a.produceTimeout+2*a.admitTimeout+refusalLease)
+	first := a.admitTimeout + a.produceTimeout + a.admitTimeout
+	honoured := 2*a.admitTimeout + refusalLease + a.produceTimeout + a.admitTimeout
+	return burstWait + first + confirmPatience + honoured
 }
 
 // apply carries an application through steps 2 to 5: unless it is refused from memory, it waits in the campaign's line,

@@ -127,14 +127,9 @@ func TestARebuiltGateIsAskedAgain(t *testing.T) {
 			honourErr: domain.Errorf(domain.CodeRevoked, ""), failures: 1,
 			problem: domain.CodeRevoked, calls: []string{"admit", "confirm", "honour"}, published: 1,
 		},
-		"it is closed again": {
-			honourErr: domain.Errorf(domain.CodeGateClosed, ""), failures: 1,
-			calls: []string{"admit", "confirm", "honour"}, published: 1,
-		},
-		"it is rebuilt without end": {
-			honoured: domain.Admission{Winner: winner(9), New: true}, failures: 99,
-			calls:     []string{"admit", "confirm", "honour", "confirm", "honour", "confirm", "honour"},
-			published: 4,
+		"it is rebuilt once more": {
+			honoured: domain.Admission{Winner: winner(9), New: true}, failures: 2,
+			calls: []string{"admit", "confirm", "honour", "confirm"}, published: 2,
 		},
 	}
 	for name, c := range cases {
@@ -163,7 +158,7 @@ func TestARebuiltGateIsAskedAgain(t *testing.T) {
 					return
 				}
 				require.Equal(t, http.StatusAccepted, got.Code)
-				assert.Equal(t, "accepted", got.body["status"], "the first record is in Kafka, whatever the gate says since")
+				assert.Equal(t, "accepted", got.body["status"], "the first record is in Kafka, and an open gate knew the user after that")
 				assert.Equal(t, c.slot, got.body["slot"])
 				delayed, _ := got.body["delayed"].(bool)
 				assert.Equal(t, c.delayed, delayed)
@@ -172,19 +167,104 @@ func TestARebuiltGateIsAskedAgain(t *testing.T) {
 	}
 }
 
-func TestAnAcceptedUserIsToldNoSlotThatTheGateDidNotConfirm(t *testing.T) {
-	for _, err := range []error{
-		domain.Errorf(domain.CodeGateClosed, "being rebuilt"),
-		domain.Errorf(domain.CodeOutcomeUnknown, "no answer"),
-		errAway(), context.DeadlineExceeded, errDriver,
-	} {
-		b := newFixture(t)
-		b.gate.confirm = func(context.Context, int64) error { return err }
-		got := b.start().apply("42")
-		require.Equal(t, http.StatusAccepted, got.Code, "%v", err)
-		assert.Equal(t, "accepted", got.body["status"], "%v: the record is in Kafka", err)
-		assert.NotContains(t, got.body, "slot", "%v: a rebuild may change it", err)
+// confirming has the fake gate give these answers to confirmations, the last one for ever.
+func (g *fakeGate) confirming(answers ...error) {
+	g.confirm = func(context.Context, int64) error {
+		answer := answers[0]
+		if len(answers) > 1 {
+			answers = answers[1:]
+		}
+		return answer
 	}
+}
+
+func errClosed() error { return domain.Errorf(domain.CodeGateClosed, "being rebuilt") }
+
+func TestNothingIsPromisedBeforeAnOpenGateConfirms(t *testing.T) {
+	for _, err := range []error{
+		errClosed(), domain.Errorf(domain.CodeOutcomeUnknown, "no answer"), errAway(), context.DeadlineExceeded, errDriver,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newFixture(t)
+			b.gate.confirming(err)
+			b.start()
+			defer b.server.Close()
+			began := time.Now()
+			got := b.apply("42")
+			require.Equal(t, http.StatusAccepted, got.Code, "%v", err)
+			assert.Equal(t, "reserved", got.body["status"], "%v: a rebuild may have missed the record", err)
+			assert.NotContains(t, got.body, "slot", "%v", err)
+			assert.InDelta(t, confirmPatience, time.Since(began), float64(longestConfirmPause))
+			asked := strings.Count(strings.Join(b.gate.called(), " "), "confirm")
+			assert.Less(t, asked, 20, "the pauses grow")
+			assert.True(t, b.gate.entries[42], "the entry stays for the rebuild and the relay")
+		})
+	}
+}
+
+func TestWhoWaitsForAClosedGateHearsWhatHoldsWhenItIsOpen(t *testing.T) {
+	closed, changed := errClosed(), domain.Errorf(domain.CodeEpochChanged, "rebuilt")
+	known := domain.Admission{
+		Winner: domain.Winner{Campaign: "spring", UserID: 42, Slot: 1, AdmittedAt: admittedAt, Epoch: 2}, InQueue: true,
+	}
+	cases := map[string]struct {
+		confirming []error
+		honourErr  error
+		closedFor  int // how many times the gate is closed again when it is asked to honour
+		slot       any
+		delayed    bool
+	}{
+		"it opens as it was":          {confirming: []error{closed, closed, nil}, slot: 1.0},
+		"it opens rebuilt":            {confirming: []error{closed, closed, changed}, slot: 1.0},
+		"it closes before it honours": {confirming: []error{closed, changed}, closedFor: 2, slot: 1.0},
+		"it opens rebuilt, and has no slot": {
+			confirming: []error{closed, changed}, honourErr: domain.Errorf(domain.CodeSoldOut, ""), delayed: true,
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newFixture(t)
+				b.gate.confirming(c.confirming...)
+				closedFor := c.closedFor
+				b.gate.honour = func(context.Context, domain.UserID) (domain.Admission, error) {
+					if closedFor > 0 {
+						closedFor--
+						return domain.Admission{}, closed
+					}
+					return known, c.honourErr
+				}
+				b.start()
+				defer b.server.Close()
+				got := b.apply("42")
+				require.Equal(t, http.StatusAccepted, got.Code)
+				assert.Equal(t, "accepted", got.body["status"])
+				assert.Equal(t, c.slot, got.body["slot"])
+				delayed, _ := got.body["delayed"].(bool)
+				assert.Equal(t, c.delayed, delayed)
+			})
+		})
+	}
+}
+
+func TestWhoWaitsForAClosedGateHoldsUpNobodyAndIsNotOneTooMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t)
+		b.cfg.KafkaCrowd = 1
+		b.gate.quota = 10
+		b.gate.confirming(errClosed())
+		b.start()
+		defer b.server.Close()
+		b.server.applications.unconfirmed.Store(maxUnconfirmed - 1)
+		var waiting sync.WaitGroup
+		waiting.Go(func() { assert.Equal(t, "reserved", b.apply("1").body["status"]) })
+		time.Sleep(time.Second)
+		began := time.Now()
+		assert.Equal(t, "reserved", b.apply("2").body["status"], "there is room for one, and it is taken")
+		assert.Less(t, time.Since(began), confirmPause, "the crowd at the gate is none on the way to Kafka")
+		waiting.Wait()
+		assert.EqualValues(t, maxUnconfirmed-1, b.server.applications.unconfirmed.Load())
+	})
 }
 
 func TestASecondPublicationThatFailsLeavesTheFirstPromise(t *testing.T) {

@@ -36,7 +36,7 @@ func (a *applications) work(known *knownCampaign) {
 			continue
 		}
 		gone := known.line.handedOn(len(winners))
-		go a.settleBatch(known.line, gone, winners)
+		go a.settleBatch(known, gone, winners)
 	}
 }
 
@@ -137,8 +137,9 @@ func (a *applications) recovered(reason any, err error) error {
 	return domain.Wrap(domain.CodeInternal, fmt.Errorf("panic: %v", reason), "the work on the application panicked")
 }
 
-func (a *applications) settleBatch(l *line, gone *trip, winners []*winner) {
-	defer l.cameBack(gone)
+// settleBatch is steps 4 and 5 for winners of one pending entry. While they wait for a gate to open they are no longer on
+// the way to Kafka: they hold up nobody who comes after them.
+func (a *applications) settleBatch(known *knownCampaign, gone *trip, winners []*winner) {
 	defer func() {
 		if err := a.recovered(recover(), nil); err != nil {
 			for _, w := range winners {
@@ -149,30 +150,59 @@ func (a *applications) settleBatch(l *line, gone *trip, winners []*winner) {
 		}
 	}()
 	crashpoint.Reach(crashpoint.APIAdmitted)
-	a.settle(winners, 0)
+	left := a.publish(known, gone, winners)
+	if len(left.winners) > 0 {
+		a.confirmLater(known, left)
+	}
 }
 
-// settle is steps 4 and 5 for winners of one pending entry. In the rounds after the first, they are winners whose gate
-// was rebuilt since: their first records are in Kafka, so whatever happens they are accepted.
-func (a *applications) settle(winners []*winner, round int) {
+// unconfirmed are winners of one pending entry whose records are in Kafka, and whom the gate did not confirm.
+type unconfirmed struct {
+	winners []*winner
+	// entryIsDone says that all who share the entry are in Kafka.
+	entryIsDone bool
+	// code is what the gate said last.
+	code domain.Code
+}
+
+// publish is step 4, and the first try of step 5. It gives the winners who wait for the gate, and answers all others.
+func (a *applications) publish(known *knownCampaign, gone *trip, winners []*winner) unconfirmed {
+	defer known.line.cameBack(gone)
+	unsettled := len(winners)
+	left := unconfirmed{entryIsDone: true}
+	a.publishEach(winners, func(some []*winner, err error) {
+		unsettled -= len(some)
+		if err != nil {
+			left.entryIsDone = false
+			a.unpublished(some, statusReserved, err)
+			return
+		}
+		crashpoint.Reach(crashpoint.APIPublished)
+		// Once the gate did not confirm, one question for all who are left is enough.
+		if left.code == "" {
+			left.code = a.confirm(known, &some[0].admission, unsettled == 0 && left.entryIsDone)
+			crashpoint.Reach(crashpoint.APIConfirmed)
+		}
+		if left.code != "" {
+			left.winners = append(left.winners, some...)
+			return
+		}
+		for _, w := range some {
+			w.hearsSlot()
+		}
+	})
+	return left
+}
+
+// publishEach publishes the records of the winners, and tells of each once, in groups, as Kafka answers.
+func (a *applications) publishEach(winners []*winner, settled func(some []*winner, err error)) {
 	ctx, cancel := context.WithTimeout(context.Background(), a.produceTimeout)
 	defer cancel()
 	records := make([]domain.Winner, len(winners))
 	for i, w := range winners {
 		records[i] = w.admission.Winner
 	}
-	unsettled, allAcknowledged := len(winners), true
-	a.publisher.PublishEach(ctx, records, func(places []int, err error) {
-		some := pick(winners, places)
-		unsettled -= len(some)
-		if err != nil {
-			allAcknowledged = false
-			a.unpublished(some, round, err)
-			return
-		}
-		crashpoint.Reach(crashpoint.APIPublished)
-		a.published(some, round, unsettled == 0 && allAcknowledged)
-	})
+	a.publisher.PublishEach(ctx, records, func(places []int, err error) { settled(pick(winners, places), err) })
 }
 
 func pick(winners []*winner, places []int) []*winner {
@@ -184,97 +214,11 @@ func pick(winners []*winner, places []int) []*winner {
 }
 
 // unpublished answers winners whose records Kafka did not acknowledge in time; they may be there all the same.
-func (a *applications) unpublished(winners []*winner, round int, err error) {
+func (a *applications) unpublished(winners []*winner, status string, err error) {
 	a.warnOf("Kafka did not acknowledge in time; the relay goes on", err)
-	status := statusReserved
-	if round > 0 {
-		status = statusAccepted
-	}
 	for _, w := range winners {
 		w.hears(status)
 	}
-}
-
-// published answers winners whose records are in Kafka. Their entry goes once all who share it are there.
-func (a *applications) published(winners []*winner, round int, entryIsDone bool) {
-	code := domain.CodeEpochChanged
-	if round < maxConfirmations {
-		code = a.confirm(&winners[0].admission, entryIsDone)
-		crashpoint.Reach(crashpoint.APIConfirmed)
-	}
-	switch {
-	case code == "":
-		for _, w := range winners {
-			w.hearsSlot()
-		}
-	case code == domain.CodeEpochChanged && round < maxConfirmations:
-		a.askAgain(winners, round+1)
-	default:
-		for _, w := range winners {
-			w.hears(statusAccepted)
-		}
-	}
-}
-
-// confirm gives the code of the gate's answer, "" when the admissions of this one's epoch hold.
-func (a *applications) confirm(admission *domain.Admission, entryIsDone bool) domain.Code {
-	var entries []string
-	if entryIsDone {
-		entries = []string{admission.EntryID}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), a.admitTimeout)
-	defer cancel()
-	err := a.gate.Acknowledge(ctx, admission.Campaign, admission.Epoch, entries)
-	if err != nil {
-		a.warnOf("the gate did not confirm", err)
-	}
-	return domain.CodeOf(err)
-}
-
-// askAgain asks a gate that was rebuilt since what holds now for winners whose records are in Kafka.
-func (a *applications) askAgain(winners []*winner, round int) {
-	var space decisionSpace
-	space.fit(len(winners))
-	for i, w := range winners {
-		space.users[i] = w.admission.UserID
-	}
-	err := a.askGate(a.gate.HonourAll, winners[0].admission.Campaign, &space)
-	crashpoint.Reach(crashpoint.APIHonoured)
-	time.Sleep(refusalLease) // leases from before know nothing of these users
-	var again []*winner
-	for i, w := range winners {
-		decision := &space.decisions[i]
-		switch {
-		case err != nil:
-			a.afterRebuild(w, err)
-		case decision.Err != nil:
-			a.afterRebuild(w, decision.Err)
-		case decision.New:
-			w.admission = decision.Admission
-			again = append(again, w)
-		default:
-			w.answered(http.StatusAccepted, durable(&decision.Admission), nil)
-		}
-	}
-	if len(again) > 0 {
-		a.settle(again, round)
-	}
-}
-
-// afterRebuild is what a winner hears whose record is in Kafka and to whom the rebuilt gate gave no slot. Sold out is
-// no refusal here: the record becomes a fail event, which waits for the next free slot.
-func (a *applications) afterRebuild(w *winner, err error) {
-	view := viewOf(&w.admission, statusAccepted)
-	switch domain.CodeOf(err) {
-	case domain.CodeRevoked:
-		w.answered(0, winnerView{}, err)
-		return
-	case domain.CodeSoldOut:
-		view.Delayed = true
-	default:
-		a.warnOf("the rebuilt gate did not answer", err)
-	}
-	w.answered(http.StatusAccepted, view, nil)
 }
 
 // knownWinner is what somebody hears who was admitted earlier: the slot is told once the record is certainly in Kafka.
@@ -283,12 +227,4 @@ func knownWinner(admission *domain.Admission) winnerView {
 		return withSlot(admission)
 	}
 	return viewOf(admission, statusReserved)
-}
-
-// durable is what a new winner hears whose record is in Kafka and whom the rebuilt gate knows already.
-func durable(admission *domain.Admission) winnerView {
-	if admission.InQueue {
-		return withSlot(admission)
-	}
-	return viewOf(admission, statusAccepted)
 }

@@ -1,0 +1,145 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"firstcome/crashpoint"
+	"firstcome/domain"
+)
+
+// What becomes of winners whose records are in Kafka and whom the gate did not confirm (step 5): the gate is closed, did
+// not answer, or was rebuilt since their admission.
+//
+// Kafka's acknowledgement alone is no promise that can be kept. A rebuild under way may have read the topic before the
+// record was there: it then opens a gate that does not know the user, and that gate may give the last slot to somebody
+// else before the consumer meets the record. So nothing is promised before an open gate knows the user: from then on each
+// rebuild finds the record on the topic, or the user in the ledger.
+
+const (
+	// confirmPatience is how long winners wait for a gate that does not confirm, until they hear "reserved".
+	confirmPatience = 5 * time.Second
+	// confirmPause is how long after the first try the gate is asked again, and longestConfirmPause how long at most: the
+	// pause doubles. All winners of a batch wait for one question.
+	confirmPause, longestConfirmPause = 50 * time.Millisecond, 400 * time.Millisecond
+	// maxUnconfirmed is how many winners of this process wait for gates; further ones hear "reserved" at once.
+	maxUnconfirmed = 4096
+)
+
+// confirmLater answers winners as soon as the gate is open and knows them, or at the end of confirmPatience.
+func (a *applications) confirmLater(known *knownCampaign, left unconfirmed) {
+	n := int64(len(left.winners))
+	defer a.unconfirmed.Add(-n)
+	deadline := time.Now().Add(confirmPatience)
+	if a.unconfirmed.Add(n) > maxUnconfirmed {
+		deadline = time.Now()
+	}
+	for pause := confirmPause; ; pause = min(2*pause, longestConfirmPause) {
+		switch left.code {
+		case "":
+			for _, w := range left.winners {
+				w.hearsSlot()
+			}
+			return
+		case domain.CodeEpochChanged:
+			if left.winners = a.honour(known, left.winners); len(left.winners) == 0 {
+				return
+			}
+		}
+		if time.Until(deadline) < pause {
+			break
+		}
+		time.Sleep(pause)
+		left.code = a.confirm(known, &left.winners[0].admission, left.entryIsDone)
+	}
+	for _, w := range left.winners {
+		w.hears(statusReserved)
+	}
+}
+
+// confirm gives the code of the gate's answer, "" when the admissions of this one's epoch hold.
+func (a *applications) confirm(known *knownCampaign, admission *domain.Admission, entryIsDone bool) domain.Code {
+	var entries []string
+	if entryIsDone {
+		entries = []string{admission.EntryID}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), a.admitTimeout)
+	defer cancel()
+	err := a.gate.Acknowledge(ctx, known.Code, admission.Epoch, entries)
+	if err != nil {
+		a.warnOf("the gate did not confirm", err)
+	}
+	return domain.CodeOf(err)
+}
+
+// honour asks a gate that was rebuilt since what holds now for winners whose records are in Kafka. It gives those for
+// whom the gate had no answer; all others know now what holds.
+func (a *applications) honour(known *knownCampaign, winners []*winner) []*winner {
+	var space decisionSpace
+	space.fit(len(winners))
+	for i, w := range winners {
+		space.users[i] = w.admission.UserID
+	}
+	if err := a.askGate(a.gate.HonourAll, known.Code, &space); err != nil {
+		a.warnOf("the rebuilt gate did not answer", err)
+		return winners
+	}
+	crashpoint.Reach(crashpoint.APIHonoured)
+	time.Sleep(refusalLease) // leases from before know nothing of these users
+	var left, again []*winner
+	for i, w := range winners {
+		decision := &space.decisions[i]
+		switch domain.CodeOf(decision.Err) {
+		case "":
+			w.admission = decision.Admission
+			if decision.New {
+				again = append(again, w)
+				continue
+			}
+			w.answered(http.StatusAccepted, durable(&w.admission), nil)
+		case domain.CodeSoldOut: // no refusal here: the record becomes a fail event, which waits for the next free slot
+			view := viewOf(&w.admission, statusAccepted)
+			view.Delayed = true
+			w.answered(http.StatusAccepted, view, nil)
+		case domain.CodeRevoked:
+			w.answered(0, winnerView{}, decision.Err)
+		default:
+			left = append(left, w)
+		}
+	}
+	if len(again) > 0 {
+		a.publishAgain(known, again)
+	}
+	return left
+}
+
+// publishAgain is for winners to whom a rebuilt gate gave a slot anew. They are accepted whatever happens now: an open
+// gate knows them, and their first records are in Kafka. The slot is told if the gate confirms it once more.
+func (a *applications) publishAgain(known *knownCampaign, winners []*winner) {
+	unsettled, allAcknowledged := len(winners), true
+	a.publishEach(winners, func(some []*winner, err error) {
+		unsettled -= len(some)
+		if err != nil {
+			allAcknowledged = false
+			a.unpublished(some, statusAccepted, err)
+			return
+		}
+		confirmed := a.confirm(known, &some[0].admission, unsettled == 0 && allAcknowledged) == ""
+		for _, w := range some {
+			if confirmed {
+				w.hearsSlot()
+			} else {
+				w.hears(statusAccepted)
+			}
+		}
+	})
+}
+
+// durable is what a winner hears whose record is in Kafka and whom the rebuilt gate knows already.
+func durable(admission *domain.Admission) winnerView {
+	if admission.InQueue {
+		return withSlot(admission)
+	}
+	return viewOf(admission, statusAccepted)
+}
