@@ -9,6 +9,13 @@ import (
 // deadlocked beyond patience; the call had no effect. CodeOutcomeUnknown: the connection broke at the commit.
 // Package store/sqlledger implements it.
 
+// InstallationNamer says which installation a ledger is, so that a store that others use too is not taken for ours.
+type InstallationNamer interface {
+	// InstallationID gives the ID that the first migration drew, 1..64 bytes of printable ASCII. It never changes.
+	// CodeUnavailable also where no migration has come to its end.
+	InstallationID(ctx context.Context) (string, error)
+}
+
 // CampaignReader reads campaigns.
 type CampaignReader interface {
 	// Campaigns gives all campaigns, in the order of their IDs.

@@ -115,6 +115,7 @@ var (
 	_ domain.BulkRunner        = (*Ledger)(nil)
 	_ domain.HeartbeatStore    = (*Ledger)(nil)
 	_ domain.ActionLog         = (*Ledger)(nil)
+	_ domain.InstallationNamer = (*Ledger)(nil)
 )
 
 // Open prepares a ledger; a MySQL server need not be up for it. The error says what is wrong with the configuration.

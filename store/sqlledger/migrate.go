@@ -44,7 +44,7 @@ func (l *Ledger) Migrate(ctx context.Context) error {
 		if err != nil {
 			return domain.Wrap(domain.CodeUnavailable, err, "the database could not be migrated")
 		}
-		return nil
+		return l.nameInstallation(ctx, pool)
 	})
 }
 

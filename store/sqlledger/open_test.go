@@ -1,6 +1,7 @@
 package sqlledger
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -105,14 +106,29 @@ func testMigrate(t *testing.T, config Config) {
 	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err))
 	assert.Contains(t, err.Error(), "firstcome migrate")
 
+	_, err = ledger.InstallationID(t.Context())
+	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err))
+
+	var id string
 	for range 2 {
 		require.NoError(t, ledger.Migrate(t.Context()))
 		require.NoError(t, ledger.SchemaCurrent(t.Context()))
+		now, err := ledger.InstallationID(t.Context())
+		require.NoError(t, err)
+		require.Regexp(t, "^[A-Z2-7]{26}$", now)
+		assert.Contains(t, []string{"", now}, id, "a migration that is run again must not make another installation of it")
+		id = now
 	}
+	newest, err := ledger.newestMigration()
+	require.NoError(t, err)
 	execute(t, ledger, "UPDATE goose_db_version SET version_id = 0")
 	err = ledger.SchemaCurrent(t.Context())
 	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err))
-	assert.Contains(t, err.Error(), "at version 0, this program needs 3")
+	assert.Contains(t, err.Error(), fmt.Sprintf("at version 0, this program needs %d", newest))
+
+	execute(t, ledger, "DELETE FROM installation")
+	_, err = ledger.InstallationID(t.Context())
+	require.ErrorContains(t, err, "firstcome migrate")
 }
 
 func TestCallsAndErrorsAreCounted(t *testing.T) {

@@ -35,6 +35,7 @@ type Ledger interface {
 	domain.BulkRunner
 	domain.HeartbeatStore
 	domain.ActionLog
+	domain.InstallationNamer
 }
 
 // RefusedUser is a user whose coupon the database must refuse by a trigger of its own, as a corrupt row would be.
