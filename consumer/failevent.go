@@ -46,6 +46,7 @@ func (c *Consumer) recordFailEvent(ctx context.Context, i *item, winner domain.W
 		ErrorMessage:  bounded(why.message),
 		Raw:           i.delivery.Raw[:min(len(i.delivery.Raw), domain.MaxRawBytes)],
 		Position:      i.delivery.Position,
+		Digest:        i.delivery.Digest,
 		NextAttemptAt: time.Now().Add(firstAttemptAfter),
 	}
 	if err := c.ports.Coupons.RecordFailEvent(ctx, event); err != nil {

@@ -53,12 +53,16 @@ const (
 	MaxErrorMessageBytes = 1024
 )
 
-// RecordPosition names a Kafka record.
+// RecordPosition says where a Kafka record stood. When a topic is made anew, or its log loses its end, the same position
+// comes again with another record: what is remembered of a record is known by its digest as well.
 type RecordPosition struct {
 	Topic     string
 	Partition int32
 	Offset    int64
 }
+
+// RecordDigest is a SHA-256 of what a record says: key, value and headers.
+type RecordDigest [32]byte
 
 // FailEvent is a record that could not be stored. It is unresolved while its status is not SUCCESS and it was not
 // discarded; an unresolved one with a slot keeps that slot for its user.
@@ -72,6 +76,9 @@ type FailEvent struct {
 	// Raw is the record's value, at most MaxRawBytes of it.
 	Raw      []byte
 	Position RecordPosition
+	// Digest says what the record was, whose position may be another record's after the topic was made anew. It is part
+	// of what makes an event one event, and is not read back.
+	Digest   RecordDigest
 	Attempts int
 	// NextAttemptAt is when a FAIL event is due.
 	NextAttemptAt time.Time

@@ -39,8 +39,9 @@ type CouponStore interface {
 	// epoch under a shared lock, and gives one result each, in order. CodeRowRefused: the database refuses at least one
 	// of the rows, and none is stored.
 	StoreCoupons(ctx context.Context, campaign string, winners []Winner) ([]StoreResult, error)
-	// RecordFailEvent keeps a record that could not be stored. The same record position twice is one event. An event
-	// with a slot is recorded only under its own epoch: CodeEpochChanged otherwise.
+	// RecordFailEvent keeps a record that could not be stored. The same record twice (position, user,
+	// campaign, Raw and Digest) is one event; another record at the same position is another event. An event with a slot
+	// is recorded only under its own epoch: CodeEpochChanged otherwise.
 	RecordFailEvent(ctx context.Context, event FailEvent) error
 }
 

@@ -3,6 +3,8 @@ package domain
 // Delivery is one record as it came from the topic.
 type Delivery struct {
 	Position RecordPosition
+	// Digest is the same each time that the record is delivered.
+	Digest RecordDigest
 	// Raw is the record's value, as it came.
 	Raw []byte
 	// Winner is what the record says. With External set only its UserID is.

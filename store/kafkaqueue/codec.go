@@ -2,6 +2,8 @@ package kafkaqueue
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"strconv"
 	"time"
 
@@ -64,18 +66,41 @@ func encode(winners []domain.Winner) []sarama.Record {
 	return records
 }
 
+// record is a record of the topic as it came.
+type record struct {
+	position   domain.RecordPosition
+	key, value []byte
+	headers    []*sarama.RecordHeader
+}
+
+// digest is over each part with its length, so that no two records have the same text.
+func (r record) digest() domain.RecordDigest {
+	text := make([]byte, 0, 2*recordText)
+	add := func(part []byte) {
+		text = binary.AppendVarint(text, int64(len(part)))
+		text = append(text, part...)
+	}
+	add(r.key)
+	add(r.value)
+	for _, header := range r.headers {
+		add(header.Key)
+		add(header.Value)
+	}
+	return sha256.Sum256(text)
+}
+
 // decode reads a record. It never fails: what can't be read becomes a delivery with a Problem.
 //
 // A record with none of our headers is External if its value is a user ID; one line end after it is tolerated there,
 // because tools that read lines from a file may leave it. In a record of ours the value must be the user ID alone.
-func decode(position domain.RecordPosition, value []byte, headers []*sarama.RecordHeader) domain.Delivery {
-	delivery := domain.Delivery{Position: position, Raw: value}
-	found, problem := ourHeaders(headers)
+func decode(r record) domain.Delivery {
+	delivery := domain.Delivery{Position: r.position, Digest: r.digest(), Raw: r.value}
+	found, problem := ourHeaders(r.headers)
 	if problem == nil && len(found) == 0 {
 		delivery.External = true
-		delivery.Winner.UserID, problem = userID(withoutLineEnd(value))
+		delivery.Winner.UserID, problem = userID(withoutLineEnd(r.value))
 	} else if problem == nil {
-		delivery.Winner, problem = decodeWinner(value, found)
+		delivery.Winner, problem = decodeWinner(r.value, found)
 	}
 	if problem != nil {
 		delivery.Problem, delivery.Winner, delivery.External = problem, domain.Winner{}, false

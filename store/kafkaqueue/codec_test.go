@@ -32,7 +32,7 @@ func TestEveryWinnerSurvivesItsRecord(t *testing.T) {
 			Epoch:      rapid.Int64Min(0).Draw(t, "epoch"),
 		}
 		value, headers := sent(winner)
-		delivery := decode(domain.RecordPosition{}, value, headers)
+		delivery := decode(record{value: value, headers: headers})
 		require.NoError(t, delivery.Problem)
 		require.Equal(t, winner, delivery.Winner)
 		require.False(t, delivery.External)
@@ -58,11 +58,11 @@ func TestAdmissionTimeIsWrittenInUTC(t *testing.T) {
 func TestARepeatedHeaderIsAProblem(t *testing.T) {
 	value, headers := sent(domain.Winner{Campaign: "a", UserID: 1, Slot: 1, AdmittedAt: time.Unix(0, 0)})
 	repeated := header(headerSlot, "2")
-	require.Error(t, decode(domain.RecordPosition{}, value, append(headers, &repeated)).Problem, "which slot would it be?")
+	require.Error(t, decode(record{value: value, headers: append(headers, &repeated)}).Problem, "which slot would it be?")
 }
 
 func TestMissingValueIsAProblem(t *testing.T) {
-	require.Error(t, decode(domain.RecordPosition{}, nil, nil).Problem)
+	require.Error(t, decode(record{}).Problem)
 }
 
 var benchWinner = domain.Winner{
@@ -90,7 +90,7 @@ func BenchmarkDecode(b *testing.B) {
 	value, headers := sent(benchWinner)
 	b.ReportAllocs()
 	for b.Loop() {
-		if decode(domain.RecordPosition{}, value, headers).Problem != nil {
+		if decode(record{value: value, headers: headers}).Problem != nil {
 			b.Fatal("it can't be read")
 		}
 	}
@@ -112,7 +112,7 @@ func FuzzDecode(f *testing.F) {
 				headers = append(headers, &h)
 			}
 		}
-		delivery := decode(domain.RecordPosition{}, value, headers)
+		delivery := decode(record{value: value, headers: headers})
 		require.Equal(t, value, delivery.Raw)
 		if delivery.Problem != nil {
 			require.LessOrEqual(t, len(delivery.Problem.Error()), domain.MaxErrorMessageBytes)
@@ -127,6 +127,6 @@ func FuzzDecode(f *testing.F) {
 		}
 		require.NoError(t, domain.CheckCampaignCode(delivery.Winner.Campaign))
 		again, headersAgain := sent(delivery.Winner)
-		require.Equal(t, delivery.Winner, decode(domain.RecordPosition{}, again, headersAgain).Winner)
+		require.Equal(t, delivery.Winner, decode(record{value: again, headers: headersAgain}).Winner)
 	})
 }

@@ -177,5 +177,5 @@ func (m member) ConsumeClaim(claimed sarama.ConsumerGroupSession, claim sarama.C
 
 func received(message *sarama.ConsumerMessage) domain.Delivery {
 	position := domain.RecordPosition{Topic: message.Topic, Partition: message.Partition, Offset: message.Offset}
-	return decode(position, message.Value, message.Headers)
+	return decode(record{position, message.Key, message.Value, message.Headers})
 }

@@ -119,13 +119,13 @@ func (r *rangeReader) visitBatch(batch *sarama.RecordBatch, visit func(domain.De
 		}
 		return nil
 	}
-	for _, record := range batch.Records {
-		offset := batch.FirstOffset + record.OffsetDelta
+	for _, entry := range batch.Records {
+		offset := batch.FirstOffset + entry.OffsetDelta
 		if batch.Control || offset < r.next || offset >= r.end {
 			continue
 		}
 		position := domain.RecordPosition{Topic: r.tail.cfg.Topic, Partition: r.partition, Offset: offset}
-		if err := visit(decode(position, record.Value, record.Headers)); err != nil {
+		if err := visit(decode(record{position, entry.Key, entry.Value, entry.Headers})); err != nil {
 			return &visitError{err}
 		}
 		r.next = offset + 1

@@ -2,7 +2,10 @@ package sqlledger
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -12,9 +15,10 @@ import (
 	"firstcome/domain"
 )
 
-// RecordFailEvent keeps a record that could not be stored. The same record position twice is one event. An event with
-// a slot is recorded only under its own epoch, read under a shared lock: a rebuild would otherwise not see the event,
-// and give its slot away. CodeEpochChanged.
+// RecordFailEvent keeps a record that could not be stored. The same record twice is one event; another record at the same
+// position, as after the topic was made anew, is another event. An event with a slot is recorded only under its own
+// epoch, read under a shared lock: a rebuild would otherwise not see the event, and give its slot away.
+// CodeEpochChanged.
 func (l *Ledger) RecordFailEvent(ctx context.Context, event domain.FailEvent) error {
 	return l.write(ctx, "record_fail_event", func(tx *gorm.DB) error {
 		row := failEventRowOf(event, l.now())
@@ -23,8 +27,30 @@ func (l *Ledger) RecordFailEvent(ctx context.Context, event domain.FailEvent) er
 				return err
 			}
 		}
+		known, err := keptBefore(tx, row)
+		if err != nil || known {
+			return err
+		}
 		return tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error
 	})
+}
+
+// keptBefore says whether the record is an event that an older program kept, which has no content key.
+func keptBefore(tx *gorm.DB, row failEventRow) (bool, error) {
+	var ids []int64
+	err := tx.Model(&failEventRow{}).
+		Where("kafka_topic = ? AND kafka_partition = ? AND kafka_offset = ?", row.KafkaTopic, row.KafkaPartition, row.KafkaOffset).
+		Where("content_key = '' AND campaign_code = ? AND user_id = ? AND raw_record = ?", row.CampaignCode, row.UserID, row.RawRecord).
+		Limit(1).Pluck("id", &ids).Error
+	return len(ids) > 0, err
+}
+
+// contentKey says what the event's record was. It is of the whole record, of which the row keeps a part.
+func contentKey(event domain.FailEvent) string {
+	hash := sha256.New()
+	_, _ = fmt.Fprintf(hash, "%q %d %q", event.Campaign, event.UserID, event.Raw) // a hash takes everything
+	_, _ = hash.Write(event.Digest[:])
+	return hex.EncodeToString(hash.Sum(nil))
 }
 
 // requireEpoch holds the campaign at this epoch until the end of the transaction. CodeEpochChanged; for a campaign

@@ -75,6 +75,7 @@ type failEventRow struct {
 	KafkaTopic           string
 	KafkaPartition       int32
 	KafkaOffset          int64
+	ContentKey           string
 	Attempts             int
 	NextAttemptAt        time.Time
 	LeaseToken           string
@@ -113,7 +114,8 @@ func failEventRowOf(event domain.FailEvent, now time.Time) failEventRow {
 		ErrorMessage: cutText(event.ErrorMessage, domain.MaxErrorMessageBytes),
 		RawRecord:    append([]byte{}, event.Raw[:min(len(event.Raw), domain.MaxRawBytes)]...),
 		KafkaTopic:   event.Position.Topic, KafkaPartition: event.Position.Partition, KafkaOffset: event.Position.Offset,
-		Attempts: event.Attempts, NextAttemptAt: now, CreatedAt: now, UpdatedAt: now,
+		ContentKey: contentKey(event),
+		Attempts:   event.Attempts, NextAttemptAt: now, CreatedAt: now, UpdatedAt: now,
 	}
 	if event.Status == domain.FailStatusDead {
 		row.Status = string(domain.FailStatusDead)

@@ -86,6 +86,8 @@ type eventModel struct {
 	tokens  map[string]bool
 	jobs    []*modelJob
 	offsets int64
+	// lastUser is whose event was recorded last.
+	lastUser domain.UserID
 }
 
 // modelEvent is one event, as it should be read.

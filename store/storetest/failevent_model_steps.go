@@ -37,7 +37,9 @@ func (m *eventModel) recordOne(t *rapid.T) {
 		Campaign: m.campaign.Code, UserID: m.drawUser(t), Slot: m.drawSlot(t), Epoch: m.drawEpoch(t), AdmittedAt: moment,
 	}
 	again := m.offsets > 0 && rapid.IntRange(0, 4).Draw(t, "the same record") == 0
-	if !again {
+	if again {
+		w.UserID = m.lastUser
+	} else {
 		m.offsets++
 	}
 	event := failEvent(w, m.offsets)
@@ -56,6 +58,7 @@ func (m *eventModel) recordOne(t *rapid.T) {
 	if again {
 		return
 	}
+	m.lastUser = w.UserID
 	newest, err := ledger.FailEvents(context.Background(), domain.FailEventFilter{Campaign: m.campaign.Code, Limit: 1})
 	require.NoError(t, err)
 	require.Len(t, newest, 1)

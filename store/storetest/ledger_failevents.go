@@ -14,7 +14,8 @@ import (
 
 var ledgerFailEventTests = map[string]func(*testing.T, Ledger){
 	"AFailEventSurvivesAsItWasRecorded":           testEventRoundTrip,
-	"ARecordPositionIsOneEvent":                   testEventTwice,
+	"ARecordIsOneEvent":                           testEventTwice,
+	"AnotherRecordAtTheSamePositionIsKept":        testEventAtTheSamePosition,
 	"AnEventWithASlotIsOfItsEpoch":                testEventEpoch,
 	"AnEventOfRubbishIsKept":                      testEventRubbish,
 	"AMessageOfAnyBytesIsKeptWithinItsLimit":      testEventMessages,
@@ -48,11 +49,37 @@ func testEventRoundTrip(t *testing.T, ledger Ledger) {
 
 func testEventTwice(t *testing.T, ledger Ledger) {
 	campaign := openCampaign(t, ledger, "spring", 10)
-	first := record(t, ledger, failEvent(winner(campaign, 11, 1), 5))
-	second := failEvent(winner(campaign, 12, 2), 5)
-	assert.Equal(t, first, record(t, ledger, second), "the first one stays")
-	second.Position.Partition++
-	assert.NotEqual(t, first.ID, record(t, ledger, second).ID)
+	given := failEvent(winner(campaign, 11, 1), 5)
+	first := record(t, ledger, given)
+	given.Slot, given.Reason, given.ErrorMessage = domain.NoSlot, domain.ReasonNoSlotLeft, "the second time"
+	assert.Equal(t, first, record(t, ledger, given), "a redelivery is one event, and the first one stays")
+	given.Position.Partition++
+	assert.NotEqual(t, first.ID, record(t, ledger, given).ID)
+}
+
+// testEventAtTheSamePosition is what comes after a topic was made anew, or lost the end of its log.
+func testEventAtTheSamePosition(t *testing.T, ledger Ledger) {
+	campaign := openCampaign(t, ledger, "spring", 10)
+	waits := func(user domain.UserID) bool {
+		unresolved, err := ledger.HasUnresolvedFailEvent(t.Context(), "spring", user)
+		require.NoError(t, err)
+		return unresolved
+	}
+	for user := range domain.UserID(3) {
+		event := failEvent(winner(campaign, user+1, domain.NoSlot), 5)
+		event.Raw = []byte("the same value")
+		require.NoError(t, ledger.RecordFailEvent(t.Context(), event))
+		assert.True(t, waits(user+1), "another user's record stood there before, and this one is swallowed")
+	}
+	unreadable := failEvent(domain.Winner{}, 6)
+	for n := range byte(2) {
+		unreadable.Digest[0] = n
+		require.NoError(t, ledger.RecordFailEvent(t.Context(), unreadable))
+		require.NoError(t, ledger.RecordFailEvent(t.Context(), unreadable))
+	}
+	events, err := ledger.FailEvents(t.Context(), domain.FailEventFilter{Limit: domain.MaxPage})
+	require.NoError(t, err)
+	assert.Len(t, events, 5, "each record is one event, those that nobody can read too")
 }
 
 func testEventEpoch(t *testing.T, ledger Ledger) {
