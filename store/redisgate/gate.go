@@ -19,8 +19,15 @@ type Gate struct {
 	config  Config
 	client  redis.UniversalClient
 	cluster bool
+	// layout is nil but for a cluster.
+	layout  *layoutReader
 	metrics *metrics
 	logger  *slog.Logger
+	// failed holds a token when a call has failed for want of a server that answers; done ends what runs by itself.
+	failed  chan struct{}
+	done    chan struct{}
+	closing sync.Once
+	watch   sync.WaitGroup
 
 	campaigns campaigns
 	commands  sync.Pool
@@ -42,20 +49,52 @@ func Open(config Config, registerer prometheus.Registerer, logger *slog.Logger) 
 	if err != nil {
 		return nil, err
 	}
-	g := &Gate{config: config, logger: logger}
+	g := &Gate{config: config, logger: logger, failed: make(chan struct{}, 1), done: make(chan struct{})}
 	if g.metrics, err = newMetrics(registerer); err != nil {
 		return nil, fmt.Errorf("register the gate's metrics: %w", err)
 	}
 	setDriverLog.Do(func() { redis.SetLogger(driverLog{logger}) })
-	g.client = redis.NewUniversalClient(config.options())
-	_, g.cluster = g.client.(*redis.ClusterClient)
+	g.connect()
 	g.commands.New = func() any { return new([]any) }
 	return g, nil
+}
+
+// connect makes the client, which dials when it is used.
+func (g *Gate) connect() {
+	options := g.config.options()
+	if len(options.Addrs) == 1 {
+		g.client = redis.NewClient(options.Simple())
+		return
+	}
+	g.cluster, g.layout = true, newLayoutReader(g.config)
+	clustered := options.Cluster()
+	clustered.ClusterSlots = g.layout.read
+	cluster := redis.NewClusterClient(clustered)
+	g.client = cluster
+	g.watch.Go(func() { watchLayout(cluster, g.failed, g.done) })
+}
+
+// noteFailure has the cluster's layout read anew when an error may mean that it is out of date.
+func (g *Gate) noteFailure(err error) {
+	var answered redis.Error
+	if errors.As(err, &answered) && !redis.HasErrorPrefix(err, "CLUSTERDOWN") && !redis.HasErrorPrefix(err, "MASTERDOWN") &&
+		!redis.HasErrorPrefix(err, "READONLY") && !redis.HasErrorPrefix(err, "LOADING") {
+		return
+	}
+	select {
+	case g.failed <- struct{}{}:
+	default:
+	}
 }
 
 // Close closes the connections. A call that is under way is answered with CodeOutcomeUnknown, a later one is refused
 // with CodeUnavailable; closing again does nothing.
 func (g *Gate) Close() error {
+	g.closing.Do(func() { close(g.done) })
+	g.watch.Wait()
+	if g.layout != nil {
+		g.layout.close()
+	}
 	if err := g.client.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 		return fmt.Errorf("close the connections to Redis: %w", err)
 	}

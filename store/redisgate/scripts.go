@@ -137,6 +137,7 @@ func (g *Gate) call(ctx context.Context, s *script, args []any) (reply, error) {
 	}
 	g.metrics.callSeconds.WithLabelValues(s.name).Observe(time.Since(started).Seconds())
 	if err != nil {
+		g.noteFailure(err)
 		return nil, classify(err, g.cluster)
 	}
 	return answer, nil

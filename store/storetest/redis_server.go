@@ -22,6 +22,7 @@ type RedisServer struct {
 	// Folder is where it keeps its files.
 	Folder  string
 	process *exec.Cmd
+	frozen  bool
 }
 
 const serverPatience = 30 * time.Second
@@ -83,6 +84,7 @@ func (s *RedisServer) Stop(t *testing.T) {
 	if s.process == nil {
 		return
 	}
+	s.Thaw(t)
 	ended := make(chan error, 1)
 	go func(process *exec.Cmd) { ended <- process.Wait() }(s.process)
 	require.Eventually(t, func() bool { s.say("SHUTDOWN NOSAVE"); return len(ended) == 1 }, serverPatience, 10*time.Millisecond)

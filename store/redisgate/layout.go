@@ -1,0 +1,250 @@
+package redisgate
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// layoutEvery is how often the layout of a Redis Cluster is read by a process that nothing has failed.
+	layoutEvery = 500 * time.Millisecond
+	// layoutPause is the shortest time between two readings, however many calls fail.
+	layoutPause = 100 * time.Millisecond
+	// maxLayoutNodes is how many nodes are asked at once, drawn anew each time: a large cluster is not asked as a whole.
+	maxLayoutNodes = 8
+	// layoutGrace is how long the others are waited for once half of the nodes have answered: those that are lost never
+	// will.
+	layoutGrace = 50 * time.Millisecond
+)
+
+// layout is what one node of a Redis Cluster says about which node holds which keys.
+type layout struct {
+	slots []redis.ClusterSlot
+	// epoch is the highest configuration epoch that the node has heard of: an election or a move of slots raises it.
+	epoch int64
+	// serving says that the node is in touch with most masters.
+	serving bool
+}
+
+// newest gives the layout to go by: a node that is cut off from the others goes on with what it knew before.
+func newest(a, b layout) layout {
+	if a.serving != b.serving {
+		if a.serving {
+			return a
+		}
+		return b
+	}
+	if a.epoch < b.epoch || len(a.slots) == 0 {
+		return b
+	}
+	return a
+}
+
+// layoutReader asks the nodes of a Redis Cluster for its layout. The driver asks one node at random, which may be one
+// that was left behind, and waits for one after the other, frozen ones included.
+type layoutReader struct {
+	node  redis.Options
+	seeds []string
+
+	mu sync.Mutex
+	// nodes are those of the last layout, and the seeds.
+	nodes  map[string]*redis.Client
+	closed bool
+}
+
+func newLayoutReader(config Config) *layoutReader {
+	options := config.options().Simple()
+	options.PoolSize, options.MinIdleConns = 1, 0
+	return &layoutReader{node: *options, seeds: config.Addrs, nodes: map[string]*redis.Client{}}
+}
+
+// read gives the newest layout of those that the nodes know, within the call timeout.
+func (r *layoutReader) read(ctx context.Context) ([]redis.ClusterSlot, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.node.ReadTimeout)
+	defer cancel()
+	nodes, err := r.some()
+	if err != nil {
+		return nil, err
+	}
+	answers := make(chan layoutAnswer, len(nodes))
+	for addr, node := range nodes {
+		go func() {
+			found, err := askLayout(ctx, node, addr)
+			answers <- layoutAnswer{found, err}
+		}()
+	}
+	chosen, err := chooseLayout(answers)
+	if len(chosen.slots) == 0 {
+		return nil, errors.Join(errors.New("no node of the Redis Cluster tells its layout"), err)
+	}
+	return r.keep(chosen), nil
+}
+
+type layoutAnswer struct {
+	layout layout
+	err    error
+}
+
+// chooseLayout gives the newest of the answers for which the channel has room: of all, or of those that had come
+// layoutGrace after half of them. The error joins what failed.
+func chooseLayout(answers <-chan layoutAnswer) (layout, error) {
+	var chosen layout
+	var failures []error
+	var graceOver <-chan time.Time
+	for asked, known := cap(answers), 0; known+len(failures) < asked; {
+		select {
+		case got := <-answers:
+			if got.err != nil {
+				failures = append(failures, got.err)
+				continue
+			}
+			chosen = newest(chosen, got.layout)
+			if known++; 2*known >= asked && graceOver == nil {
+				graceOver = time.After(layoutGrace)
+			}
+		case <-graceOver:
+			return chosen, errors.Join(failures...)
+		}
+	}
+	return chosen, errors.Join(failures...)
+}
+
+// some draws the nodes that are asked.
+func (r *layoutReader) some() (map[string]*redis.Client, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, redis.ErrClosed
+	}
+	for _, addr := range r.seeds {
+		r.add(addr)
+	}
+	addrs := make([]string, 0, len(r.nodes))
+	for addr := range r.nodes {
+		addrs = append(addrs, addr)
+	}
+	some := map[string]*redis.Client{}
+	for _, i := range rand.Perm(len(addrs))[:min(len(addrs), maxLayoutNodes)] {
+		some[addrs[i]] = r.nodes[addrs[i]]
+	}
+	return some, nil
+}
+
+func (r *layoutReader) add(addr string) {
+	if r.nodes[addr] == nil {
+		options := r.node
+		options.Addr = addr
+		r.nodes[addr] = redis.NewClient(&options)
+	}
+}
+
+// keep makes the nodes of this layout those that are asked from now on, and gives its slots.
+func (r *layoutReader) keep(chosen layout) []redis.ClusterSlot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return chosen.slots
+	}
+	named := map[string]bool{}
+	for _, slot := range chosen.slots {
+		for _, node := range slot.Nodes {
+			named[node.Addr] = true
+			r.add(node.Addr)
+		}
+	}
+	for _, addr := range r.seeds {
+		named[addr] = true
+	}
+	for addr, node := range r.nodes {
+		if !named[addr] {
+			delete(r.nodes, addr)
+			_ = node.Close()
+		}
+	}
+	return chosen.slots
+}
+
+func (r *layoutReader) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	for _, node := range r.nodes {
+		_ = node.Close()
+	}
+	clear(r.nodes)
+}
+
+// askLayout asks one node, which is reached at addr.
+func askLayout(ctx context.Context, node *redis.Client, addr string) (layout, error) {
+	var info *redis.StringCmd
+	var slots *redis.ClusterSlotsCmd
+	_, err := node.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		info, slots = pipe.ClusterInfo(ctx), pipe.ClusterSlots(ctx)
+		return nil
+	})
+	if err != nil {
+		return layout{}, err
+	}
+	found := layout{slots: slots.Val(), serving: infoField(info.Val(), "cluster_state") == "ok"}
+	found.epoch, _ = strconv.ParseInt(infoField(info.Val(), "cluster_current_epoch"), 10, 64)
+	for _, slot := range found.slots {
+		for i := range slot.Nodes {
+			slot.Nodes[i].Addr = completeAddr(slot.Nodes[i].Addr, addr)
+		}
+	}
+	return found, nil
+}
+
+// infoField gives a field of what INFO and CLUSTER INFO answer: lines of name:value.
+func infoField(text, name string) string {
+	for line := range strings.Lines(text) {
+		if value, found := strings.CutPrefix(line, name+":"); found {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// completeAddr fills in what a node doesn't know of itself: its host when it was never told, its port when it serves TLS
+// only. It was reached at this other address.
+func completeAddr(addr, reachedAt string) string {
+	host, port, err := net.SplitHostPort(addr)
+	reachedHost, reachedPort, reachedErr := net.SplitHostPort(reachedAt)
+	if err != nil || reachedErr != nil {
+		return addr
+	}
+	if host == "" || host == "?" {
+		host = reachedHost
+	}
+	if port == "0" {
+		port = reachedPort
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// watchLayout has the driver read the layout again and again, and soon after a call has failed, until done is closed.
+// Without this the driver looks once a minute and when it is told MOVED, which a lost master tells nobody.
+func watchLayout(cluster *redis.ClusterClient, failed <-chan struct{}, done <-chan struct{}) {
+	for {
+		select {
+		case <-done:
+			return
+		case <-failed:
+		case <-time.After(layoutEvery):
+		}
+		cluster.ReloadState(context.Background())
+		select {
+		case <-done:
+			return
+		case <-time.After(layoutPause):
+		}
+	}
+}
