@@ -139,7 +139,7 @@ func refusalOf(report *domain.GateReport) domain.Code {
 		return domain.CodePaused
 	case report.ServerTime.Before(report.StartsAt):
 		return domain.CodeNotStarted
-	case report.Count >= report.Quota && report.Free == 0:
+	case report.Remaining() == 0:
 		return domain.CodeSoldOut
 	}
 	return ""

@@ -29,10 +29,15 @@ func TestWhatEverybodyHearsIsSaidFromMemory(t *testing.T) {
 		change func(*domain.GateReport)
 		want   domain.Code
 	}{
-		"sold out":          {func(*domain.GateReport) {}, domain.CodeSoldOut},
-		"a slot left":       {func(r *domain.GateReport) { r.Quota++ }, ""},
-		"a slot given back": {func(r *domain.GateReport) { r.Free = 1 }, ""},
-		"closed":            {func(r *domain.GateReport) { r.Closed = "epoch" }, ""},
+		"sold out":                    {func(*domain.GateReport) {}, domain.CodeSoldOut},
+		"a slot left":                 {func(r *domain.GateReport) { r.Quota++ }, ""},
+		"a slot given back":           {func(r *domain.GateReport) { r.Free = 1 }, ""},
+		"a slot left for a promise":   {func(r *domain.GateReport) { r.Quota, r.Owed = 3, 1 }, domain.CodeSoldOut},
+		"a slot back for a promise":   {func(r *domain.GateReport) { r.Free, r.Owed = 1, 1 }, domain.CodeSoldOut},
+		"a slot more than is owed":    {func(r *domain.GateReport) { r.Free, r.Quota, r.Owed = 1, 3, 1 }, ""},
+		"a promise without any slot":  {func(r *domain.GateReport) { r.Owed = 1 }, domain.CodeSoldOut},
+		"a slot left for two of them": {func(r *domain.GateReport) { r.Quota, r.Owed = 3, 2 }, domain.CodeSoldOut},
+		"closed":                      {func(r *domain.GateReport) { r.Closed = "epoch" }, ""},
 		"paused": {func(r *domain.GateReport) {
 			r.State, r.Quota = domain.CampaignPaused, 9
 		}, domain.CodePaused},

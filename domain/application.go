@@ -43,8 +43,9 @@ type GateReport struct {
 	State            CampaignState
 	// Count is the highest slot handed out, Free how many of 1..Count were given back.
 	Count, Free int64
-	// Winners counts the users who hold or are owed a slot; Revoked those who never get one again.
-	Winners, Revoked int64
+	// Winners counts the users who hold or are owed a slot, Owed those of them who are owed one; Revoked those who never
+	// get one again.
+	Winners, Owed, Revoked int64
 	// PendingEntries counts the batches whose records are not yet known to be in Kafka.
 	PendingEntries int64
 	// OldestPendingAge is how long the oldest of them has waited; 0 when there is none, negative when Redis's clock was
@@ -54,8 +55,17 @@ type GateReport struct {
 	ServerTime time.Time
 }
 
-// Remaining is how many slots can still be handed out.
-func (r GateReport) Remaining() int64 { return max(r.Quota-r.Count, 0) + r.Free }
+// Holders counts the users who hold a slot.
+func (r GateReport) Holders() int64 { return r.Count - r.Free }
+
+// Room is how many slots can still be given to users who were promised one.
+func (r GateReport) Room() int64 { return max(r.Quota-r.Holders(), 0) }
+
+// Remaining is how many slots newcomers can still get: those that are left once all who are owed a slot have theirs.
+func (r GateReport) Remaining() int64 { return max(r.Room()-r.Owed, 0) }
+
+// WithoutSlot counts the users who were promised a coupon and for whom no slot is left.
+func (r GateReport) WithoutSlot() int64 { return max(r.Owed-r.Room(), 0) }
 
 // PendingEntry is a batch of winners whose records are not yet known to be in Kafka.
 type PendingEntry struct {

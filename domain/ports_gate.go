@@ -13,14 +13,15 @@ import (
 type Admitter interface {
 	// AdmitAll decides for up to MaxBatch users of one campaign, in their order and in one step, atomically with all
 	// others, and sets one decision for each. A known winner gets the same slot again, whatever the campaign's state. The
-	// new winners among them share one pending entry and one epoch. Refusals of a user: CodeSoldOut, CodeNotStarted,
-	// CodePaused, CodeEnded, CodeRevoked, CodeGateClosed (it was rebuilt after a loss, and admits nobody new for a moment:
-	// another process may still refuse users from memory). An error is everybody's: CodeGateClosed. When the context has ended
-	// before the gate was asked, nobody is admitted, and the context's error is returned.
+	// new winners among them share one pending entry and one epoch. Refusals of a user: CodeSoldOut (also while all that
+	// is left is owed to others), CodeNotStarted, CodePaused, CodeEnded, CodeRevoked, CodeGateClosed (it was rebuilt after
+	// a loss, and admits nobody new for a moment: another process may still refuse users from memory). An error is
+	// everybody's: CodeGateClosed. When the context has ended before the gate was asked, nobody is admitted, and the
+	// context's error is returned.
 	AdmitAll(ctx context.Context, campaign string, users []UserID, decisions []Decision) error
 	// HonourAll is AdmitAll for users to whom a promise was already made: it ignores the window and the state, and gives
-	// a user who is owed a slot the next free one. When none is left the user is owed one from then on, and so is never
-	// told "sold out" by AdmitAll. Refusals of a user: CodeSoldOut, CodeRevoked.
+	// a user who is owed a slot the next free one. When none is left, but for those of others who are owed one, the user
+	// is owed one from then on, and so is never told "sold out" by AdmitAll. Refusals of a user: CodeSoldOut, CodeRevoked.
 	HonourAll(ctx context.Context, campaign string, users []UserID, decisions []Decision) error
 	// Acknowledge is PendingReader's, for entries whose winners are all in Kafka or stored; without entries it only
 	// compares the epoch. CodeEpochChanged: the gate was rebuilt since the admission; ask it again. CodeGateClosed.

@@ -54,6 +54,8 @@ func RunGate(t *testing.T, newGate func(t *testing.T) Gate) {
 		"AnOvertakenRebuildChangesNothing":           testGateOvertaken,
 		"ARebuildRefusesContradictions":              testGateRebuildContradictions,
 		"AnOwedUserIsHonoured":                       testGateOwed,
+		"WhoIsOwedASlotComesBeforeNewcomers":         testGateOwedFirst,
+		"AGivenUpPromiseReopensAfterALease":          testGateOwedReleased,
 		"ADisputeClosesOnlyWhatItContradicts":        testGateDispute,
 		"AQuotaIsRaisedButNotLowered":                testGateSettings,
 		"NewCapacityReopensAfterALease":              testGateReopen,

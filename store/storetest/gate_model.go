@@ -58,18 +58,27 @@ func drawUser(t *rapid.T) domain.UserID {
 	return domain.UserID(rapid.Int64Range(1, modelUsers).Draw(t, "user"))
 }
 
-// nextSlot is the slot that the next new winner gets, 0 when there is none.
-func (m *gateModel) nextSlot() domain.Slot {
-	if len(m.free) > 0 {
+// nextSlot is the slot that the next new winner gets, 0 when there is none. All but those who are owed a slot see only
+// what is left once these have theirs.
+func (m *gateModel) nextSlot(isOwed bool) domain.Slot {
+	room := m.campaign.Quota - int64(m.count) + int64(len(m.free))
+	if !isOwed {
+		for _, slot := range m.slots {
+			if slot == domain.SlotOwed {
+				room--
+			}
+		}
+	}
+	switch {
+	case room <= 0:
+		return 0
+	case len(m.free) > 0:
 		return slices.Min(m.free)
 	}
-	if int64(m.count) < m.campaign.Quota {
-		return m.count + 1
-	}
-	return 0
+	return m.count + 1
 }
 
-func (m *gateModel) soldOut() bool { return m.nextSlot() == 0 }
+func (m *gateModel) soldOut() bool { return m.nextSlot(false) == 0 }
 
 func (m *gateModel) give(user domain.UserID, slot domain.Slot) {
 	m.slots[user] = slot
@@ -108,6 +117,8 @@ func (m *gateModel) admitSome(t *rapid.T) {
 }
 
 func (m *gateModel) honourSome(t *rapid.T) {
+	// Who becomes owed a slot in this very batch hears the same again when they come in it twice.
+	justOwed := map[domain.UserID]bool{}
 	m.ask(t, m.HonourAll, func(user domain.UserID, decision domain.Decision) {
 		slot, known := m.slots[user]
 		switch {
@@ -115,8 +126,8 @@ func (m *gateModel) honourSome(t *rapid.T) {
 			requireCode(t, domain.CodeRevoked, decision.Err)
 		case known && slot != domain.SlotOwed:
 			m.requireKnown(t, user, decision)
-		case m.nextSlot() == 0:
-			m.slots[user] = domain.SlotOwed
+		case justOwed[user] || m.nextSlot(known) == 0:
+			m.slots[user], justOwed[user] = domain.SlotOwed, !known || justOwed[user]
 			requireCode(t, domain.CodeSoldOut, decision.Err)
 		default:
 			m.requireNew(t, user, decision)
@@ -163,7 +174,8 @@ func (m *gateModel) requireKnown(t *rapid.T, user domain.UserID, decision domain
 }
 
 func (m *gateModel) requireNew(t *rapid.T, user domain.UserID, decision domain.Decision) {
-	slot := m.nextSlot()
+	_, isOwed := m.slots[user]
+	slot := m.nextSlot(isOwed)
 	if slot == 0 {
 		requireCode(t, domain.CodeSoldOut, decision.Err)
 		return
@@ -228,9 +240,9 @@ func (m *gateModel) releaseOne(t *rapid.T) {
 	m.slots[user] = domain.NoSlot
 	if slot > 0 && !contradicts {
 		m.free = append(m.free, slot)
-		if soldOut {
-			m.hold(domain.CodeSoldOut)
-		}
+	}
+	if soldOut && !m.soldOut() && !contradicts {
+		m.hold(domain.CodeSoldOut)
 	}
 }
 
@@ -361,15 +373,20 @@ func (m *gateModel) takePending(t *rapid.T) {
 func (m *gateModel) check(t *rapid.T) {
 	report := m.report(t)
 	require.Equal(t, m.closed, report.Closed != "", report.Closed)
-	revoked, winners := 0, 0
+	revoked, winners, owed := 0, 0, 0
 	for _, slot := range m.slots {
-		if slot == domain.NoSlot {
+		switch slot {
+		case domain.NoSlot:
 			revoked++
-		} else {
+		case domain.SlotOwed:
+			owed++
+			winners++
+		default:
 			winners++
 		}
 	}
 	require.Equal(t, int64(winners), report.Winners)
+	require.Equal(t, int64(owed), report.Owed)
 	require.Equal(t, int64(revoked), report.Revoked)
 	require.Equal(t, int64(m.count), report.Count)
 	require.LessOrEqual(t, report.Count, report.Quota)

@@ -2,8 +2,9 @@
 --
 -- ARGV  1 highest epoch seen, 2 highest count seen under it, 3 'admit' or 'honour', 4.. user IDs
 --       'honour' is for users to whom a promise was made: it passes over state, window and lease, and gives a user who
---       is owed a slot the next one. When none is left, a user who is not known yet becomes one who is owed: nobody
---       with a promise may be told "sold out" later.
+--       is owed a slot the next one. When none is left but those of users who are owed one, a user who is not known yet
+--       becomes one who is owed: nobody with a promise may be told "sold out" later. Newcomers get only what is left
+--       once all who are owed a slot have theirs.
 -- reply {'OK', epoch, count, entry ID or '', milliseconds of the oldest entry pending before or '',
 --        milliseconds until the start or 0, one item a user joined by ','}, or {'CLOSED', why}
 --       items: +slot new; =slot admitted earlier in this batch; slot:admitted_ms known (0 revoked, -1 owed);
@@ -42,8 +43,14 @@ if not honour then
   if not refusal and is_reopening(gate, now) and not sold_out(gate) then refusal = gate.reopen_says end
 end
 
-local count, owed, used = gate.count, gate.owed, 0
-local function next_slot()
+local count, owed, used, room = gate.count, gate.owed, 0, room_of(gate)
+-- Whoever is owed a slot has one reserved; all others have what is beyond that. The lowest free slot is within the quota
+-- while there are fewer holders than the quota says, even where somebody holds a slot above it.
+local function next_slot(is_owed)
+  local open = room
+  if not is_owed then open = room - owed end
+  if open <= 0 then return nil end
+  room = room - 1
   if used < #free then
     used = used + 1
     return free[used]
@@ -72,7 +79,7 @@ for i = 1, #users do
   elseif refusal then
     items[i] = refusal
   else
-    local slot = next_slot()
+    local slot = next_slot(is_owed)
     if slot then
       if is_owed then owed = owed - 1 end
       this_batch[user] = slot

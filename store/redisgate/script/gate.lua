@@ -60,8 +60,13 @@ local function oldest_pending_ms(gate)
   return string.format('%d', oldest)
 end
 
+-- How many slots may still be given to those who were promised one: as many as the quota has more than there are
+-- holders, whatever the numbers of their slots. Below 0 while a lowered quota waits for holders to leave.
+local function room_of(gate) return gate.quota - (gate.count - gate.free) end
+
+-- Newcomers see only what is left once all who are owed a slot have theirs.
 local function sold_out(gate)
-  return gate.quota and gate.count and gate.free and gate.count >= gate.quota and gate.free == 0
+  return gate.quota and gate.count and gate.free and gate.owed and room_of(gate) <= gate.owed
 end
 
 -- What state and window say to whom the gate doesn't know: E ended, P paused, N not started, nil nothing.

@@ -23,7 +23,7 @@ if old.unsure_at_ms then
 elseif complete_meta(old) and old.count then
   reopen_at_ms, reopen_says = reopening_of(old, {
     quota = tonumber(ARGV[3]), starts_at_ms = tonumber(ARGV[4]), ends_at_ms = tonumber(ARGV[5]), state = ARGV[6],
-    count = highest, free = highest - holders,
+    count = highest, free = highest - holders, owed = tonumber(ARGV[10]),
   }, now_ms())
 end
 

@@ -12,7 +12,7 @@ if gate.epoch ~= tonumber(ARGV[3]) then return { 'EPOCH' } end
 local quota = tonumber(ARGV[4])
 if quota < gate.quota then return { 'LOWER' } end
 local reopen_at_ms, reopen_says = reopening_of(gate, {
-  quota = quota, count = gate.count, free = gate.free,
+  quota = quota, count = gate.count, free = gate.free, owed = gate.owed,
   starts_at_ms = tonumber(ARGV[5]), ends_at_ms = tonumber(ARGV[6]), state = ARGV[7],
 }, now_ms())
 redis.call('HSET', META, 'quota', ARGV[4], 'starts_at_ms', ARGV[5], 'ends_at_ms', ARGV[6], 'state', ARGV[7],
