@@ -17,6 +17,7 @@ const module = "firstcome"
 // layers says which of our own packages each may import (tests apart): domain ← store, api, consumer, retryer,
 // loadtest ← main. The chaos suite runs the program as processes, and knows of it the words only.
 var layers = map[string][]string{
+	"clockshift":       {},
 	"crashpoint":       {},
 	"domain":           {},
 	"store/redisgate":  {"crashpoint", "domain"},

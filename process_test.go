@@ -20,6 +20,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"firstcome/clockshift"
 )
 
 // built is the program, built once for all tests that need a process of its own to kill. It is built without the race
@@ -27,6 +29,8 @@ import (
 type built struct {
 	name  string
 	flags []string
+	// prepare may give more flags; what it writes into the folder is needed for the build only.
+	prepare func(ctx context.Context, folder string) ([]string, error)
 
 	once sync.Once
 	path string
@@ -38,6 +42,11 @@ var (
 	crashBuild = &built{name: "crash", flags: []string{
 		"-tags", "crashpoints", "-ldflags", "-X main.serverDialect=" + dialectOfTests,
 	}}
+	// clockBuild is a program whose wall clock a test can set.
+	clockBuild = &built{name: "clock", prepare: func(ctx context.Context, folder string) ([]string, error) {
+		overlay, err := clockshift.Overlay(ctx, folder)
+		return []string{"-overlay", overlay}, err
+	}}
 )
 
 // binary gives the program's path.
@@ -47,6 +56,14 @@ func (b *built) binary(t *testing.T) string {
 		// Not in the test's own folder: that is deleted with the first test, and the others use the same binary.
 		b.path = filepath.Join(os.TempDir(), fmt.Sprintf("firstcome-%s-%d", b.name, os.Getpid()))
 		arguments := append([]string{"build", "-o", b.path}, b.flags...)
+		if b.prepare != nil {
+			more, err := b.prepare(t.Context(), t.TempDir())
+			if err != nil {
+				b.err = err
+				return
+			}
+			arguments = append(arguments, more...)
+		}
 		if output, err := exec.CommandContext(context.Background(), "go", append(arguments, ".")...).CombinedOutput(); err != nil {
 			b.err = fmt.Errorf("%w: %s", err, output)
 		}
@@ -88,7 +105,12 @@ func (b *syncBuffer) String() string {
 // newProcess starts the program with the arguments and waits until it is alive.
 func newProcess(t *testing.T, variables []string, arguments ...string) *process {
 	t.Helper()
-	p := &process{t: t, arguments: arguments, address: freeAddress(t)}
+	return newProcessOf(t, plainBuild, variables, arguments...)
+}
+
+func newProcessOf(t *testing.T, program *built, variables []string, arguments ...string) *process {
+	t.Helper()
+	p := &process{t: t, program: program, arguments: arguments, address: freeAddress(t)}
 	p.variables = append(p.variables, "FIRSTCOME_HTTP_ADDR="+p.address, "FIRSTCOME_ADMIN_TOKEN="+testToken, "PATH="+os.Getenv("PATH"))
 	p.variables = append(p.variables, variables...)
 	p.start()
@@ -251,7 +273,7 @@ type tidy struct{ *testing.M }
 func (t tidy) Run() int {
 	defer http.DefaultClient.CloseIdleConnections()
 	defer func() {
-		for _, build := range []*built{plainBuild, crashBuild} {
+		for _, build := range []*built{plainBuild, crashBuild, clockBuild} {
 			if build.path != "" {
 				_ = os.Remove(build.path)
 			}

@@ -53,6 +53,10 @@ func (p *program) checks() []api.Check {
 	if p.stores.source != nil {
 		checks = append(checks, api.Check{Name: "consumer-group", Required: consumes, Ping: p.stores.source.Ready})
 	}
+	if p.retryer != nil {
+		alone := !p.config.hasRole(roleAPI) && !p.config.hasRole(roleConsumer)
+		checks = append(checks, api.Check{Name: "jobs", Required: alone, Ping: p.retryer.Ready})
+	}
 	return checks
 }
 

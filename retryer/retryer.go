@@ -34,7 +34,7 @@ type Retryer struct {
 	unsettled   []domain.FailEvent
 	// states are how the jobs do, by name.
 	statesMu sync.Mutex
-	states   map[string]domain.JobState
+	states   map[string]jobNote
 	// auditing is held by the one audit that this process may run at a time.
 	auditing sync.Mutex
 }
@@ -63,11 +63,14 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		slots:   newRebuildSlots(cfg.ConcurrentRebuilds),
 
 		couponReaders: make(chan struct{}, couponReaders),
-		states:        map[string]domain.JobState{},
+		states:        map[string]jobNote{},
 		sweeps:        newRounds(sweepShare),
 		relays:        newRounds(relayShare),
 	}, nil
 }
+
+// jobAudit is the one job that takes as long as there is to read.
+const jobAudit = "audit"
 
 // job is one of the things that a retryer does again and again.
 type job struct {
@@ -85,46 +88,30 @@ func (r *Retryer) jobs() []job {
 		{"sweep", r.cfg.SweepEvery, r.sweepInBackground},
 	}
 	if r.ports.Audit.complete() {
-		jobs = append(jobs, job{"audit", r.cfg.AuditEvery, r.auditAll})
+		jobs = append(jobs, job{jobAudit, r.cfg.AuditEvery, r.auditAll})
 	}
 	return jobs
 }
 
 // Run runs the jobs until the context ends, waits for those under way, and returns nil.
 func (r *Retryer) Run(ctx context.Context) error {
-	scheduler := newScheduler(r.logger)
+	times := newTimetable(r.logger)
 	var wanted []cron.Job
 	for _, j := range r.jobs() {
 		r.noteNext(j, time.Now())
-		entry := scheduler.Schedule(interval(j.every), r.runner(ctx, j))
-		if j.name != "audit" { // takes long, and has a call of its own
-			wanted = append(wanted, scheduler.Entry(entry).WrappedJob)
+		entry := times.add(j.every, r.runner(ctx, j))
+		if j.name != jobAudit { // takes long, and has a call of its own
+			wanted = append(wanted, entry.job)
 		}
 	}
 	if r.ports.Settings != nil {
 		look := r.requests(wanted)
-		scheduler.Schedule(interval(requestEvery), cron.FuncJob(func() { look(ctx) }))
+		times.add(requestEvery, cron.FuncJob(func() { look(ctx) }))
 	}
-	scheduler.Start()
-	<-ctx.Done()
-	<-scheduler.Stop().Done()
+	times.run(ctx)
 	r.slots.wait()
 	return nil
 }
-
-// newScheduler gives a cron whose jobs never overlap with themselves and survive their own panics. The order of
-// the chain matters: were Recover the outer one, a panic would leave the job marked as running for ever.
-func newScheduler(logger *slog.Logger) *cron.Cron {
-	adapter := cronLogger{logger}
-	return cron.New(cron.WithLogger(adapter),
-		cron.WithChain(cron.SkipIfStillRunning(adapter), cron.Recover(adapter)))
-}
-
-// interval is a schedule for cron, whose own is no finer than a second.
-type interval time.Duration
-
-// Next says when the job runs after the given moment.
-func (i interval) Next(after time.Time) time.Time { return after.Add(time.Duration(i)) }
 
 // runner counts how runs end, and logs the first failure of a row of them and the first success after it.
 func (r *Retryer) runner(ctx context.Context, j job) cron.Job {
@@ -135,11 +122,12 @@ func (r *Retryer) runner(ctx context.Context, j job) cron.Job {
 			return
 		}
 		result := "panic"
-		r.noteNext(j, time.Now())
+		r.noteBegin(j, time.Now())
+		defer r.noteEnd(j)
 		defer func() { r.metrics.jobs.WithLabelValues(j.name, result).Inc() }()
 		err := j.run(ctx)
 		result = resultOf(err)
-		r.noteEnd(j, time.Now(), err)
+		r.noteResult(j, time.Now(), err)
 		mu.Lock()
 		defer mu.Unlock()
 		switch {

@@ -20,11 +20,10 @@ import (
 func runJob(r *Retryer, d time.Duration, run func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	scheduler := newScheduler(r.logger)
-	scheduler.Schedule(interval(100*time.Millisecond), r.runner(ctx, job{"test", 100 * time.Millisecond, run}))
-	scheduler.Start()
-	time.Sleep(d)
-	<-scheduler.Stop().Done()
+	times := newTimetable(r.logger)
+	times.add(100*time.Millisecond, r.runner(ctx, job{"test", 100 * time.Millisecond, run}))
+	time.AfterFunc(d, cancel)
+	times.run(ctx)
 }
 
 func TestAPanicDoesNotStopAJobForEver(t *testing.T) {
