@@ -275,7 +275,7 @@ func rebuildCrashes() []crash {
 	for _, point := range []crashpoint.Point{
 		crashpoint.RebuildRaised, crashpoint.RebuildClosed, crashpoint.RebuildPendingRead, crashpoint.RebuildTailRead,
 		crashpoint.RebuildHoldersWritten, crashpoint.RebuildRecalled, crashpoint.RebuildUpstreamWritten,
-		crashpoint.RebuildGapsWritten, crashpoint.RebuildOpened,
+		crashpoint.RebuildLateWritten, crashpoint.RebuildGapsWritten, crashpoint.RebuildOpened,
 	} {
 		crashes = append(crashes, crash{point: point, role: roleRetryer, lead: lost})
 	}

@@ -259,7 +259,8 @@ func (env *environment) uncommitted(t *testing.T) int {
 	require.NoError(t, err)
 	defer func() { _ = tail.Close() }()
 	count := 0
-	require.NoError(t, tail.ReadTail(t.Context(), func(domain.Delivery) error { count++; return nil }))
+	_, err = tail.ReadTail(t.Context(), nil, func(domain.Delivery) error { count++; return nil })
+	require.NoError(t, err)
 	return count
 }
 

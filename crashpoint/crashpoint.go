@@ -114,6 +114,8 @@ const (
 	RebuildUpstreamWritten Point = "rebuild.upstream-written"
 	// RebuildOwedSent: those for whom no slot is left are on the topic.
 	RebuildOwedSent Point = "rebuild.owed-sent"
+	// RebuildLateWritten: those who came to the topic meanwhile are written.
+	RebuildLateWritten Point = "rebuild.late-written"
 	// RebuildSettled: the quota is settled in the ledger.
 	RebuildSettled Point = "rebuild.settled"
 	// RebuildGapsWritten: the free slots are written, the gate is closed.

@@ -104,7 +104,8 @@ type GateRebuilder interface {
 	// BeginRebuild closes the gate if it is at an older epoch, or at none, and empties the rebuild's own keys.
 	// CodeOvertaken: the gate is at this epoch or a newer one already.
 	BeginRebuild(ctx context.Context, campaign string, epoch int64) (RebuildTarget, error)
-	// WriteWinners adds users to the rebuild's own keys; those Pending must come in the order of AdmittedAt.
+	// WriteWinners adds users to the rebuild's own keys. Those Pending should come in the order of AdmittedAt: should
+	// they not, some others hear for longer that their records are not in Kafka.
 	WriteWinners(ctx context.Context, target RebuildTarget, winners []GateWinner) error
 	// VisitWinners is GateLister's: until OpenRebuilt swaps the new keys in, it gives the users whom the closed gate
 	// held. A missing or unreadable key is no user.

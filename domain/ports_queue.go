@@ -34,8 +34,14 @@ type Source interface {
 
 // TailReader gives the rebuild and the audit what the consumer group has not committed yet.
 type TailReader interface {
-	// ReadTail notes, for every partition, the committed and then the end offset, and calls visit for each record
-	// between them. A committed offset that retention has passed counts as the oldest one. An error of visit ends it
-	// and is returned. CodeUnavailable.
-	ReadTail(ctx context.Context, visit func(Delivery) error) error
+	// ReadTail notes, for every partition, the committed and then the end offset, calls visit for each record between
+	// them, and gives the ends. With the ends of an earlier reading it begins there in place of the committed offset
+	// (some records from before may come again); a partition that they don't name is read as without them. An offset
+	// that is not on the topic any more (retention has passed it, or the topic was made anew) counts as the oldest one.
+	// An error of visit ends it and is returned. CodeUnavailable.
+	ReadTail(ctx context.Context, from TailEnds, visit func(Delivery) error) (TailEnds, error)
 }
+
+// TailEnds are the ends at which a reading of the tail stopped, by partition: the offset after the last record's. They
+// are never changed once they are given.
+type TailEnds map[int32]int64

@@ -132,7 +132,7 @@ func (a *audit) readAll(ctx context.Context) error {
 	if err := visitPending(ctx, a.ports.Pending, code, a.seen.addPending); err != nil {
 		return err
 	}
-	if err := visitTail(ctx, a.ports.Tail, code, a.seen.addRecord); err != nil {
+	if _, err := visitTail(ctx, a.ports.Tail, tailPart{campaign: code}, a.seen.addRecord); err != nil {
 		return err
 	}
 	err := a.ports.LedgerRebuild.VisitHolders(ctx, code, func(holder domain.Holder) error { a.seen.addHolder(holder); return nil })
@@ -218,7 +218,7 @@ func (a *audit) lookAtUsers(ctx context.Context, users []domain.UserID) (map[dom
 	if err != nil {
 		return nil, err
 	}
-	err = visitTail(ctx, a.ports.Tail, code, func(winner domain.Winner) {
+	_, err = visitTail(ctx, a.ports.Tail, tailPart{campaign: code}, func(winner domain.Winner) {
 		if s := places[winner.UserID]; s != nil {
 			s.addRecord(winner, a.campaign.Epoch)
 		}

@@ -70,7 +70,6 @@ type gate struct {
 	building map[domain.UserID]domain.GateWinner
 	taken    map[domain.Slot]bool
 	entries  []domain.PendingEntry
-	lastAt   time.Time
 }
 
 func newWorld(codes ...string) *world {
@@ -528,7 +527,7 @@ func (w gateRebuild) BeginRebuild(_ context.Context, code string, epoch int64) (
 			return domain.RebuildTarget{}, domain.Errorf(domain.CodeOvertaken, "overtaken")
 		}
 		g.open, g.epoch = false, epoch
-		g.building, g.entries, g.lastAt = map[domain.UserID]domain.GateWinner{}, nil, time.Time{}
+		g.building, g.entries = map[domain.UserID]domain.GateWinner{}, nil
 		g.taken = map[domain.Slot]bool{}
 		return domain.RebuildTarget{Campaign: code, Epoch: epoch, RunID: "run"}, nil
 	})
@@ -551,8 +550,8 @@ func (w gateRebuild) WriteWinners(_ context.Context, target domain.RebuildTarget
 
 func (g *gate) write(target domain.RebuildTarget, winner domain.GateWinner) error {
 	_, twice := g.building[winner.UserID]
-	if twice || winner.Pending && (winner.Slot < 1 || winner.AdmittedAt.Before(g.lastAt)) {
-		return domain.Errorf(domain.CodeConflict, "user %d comes twice or out of order", winner.UserID)
+	if twice || winner.Pending && winner.Slot < 1 {
+		return domain.Errorf(domain.CodeConflict, "user %d comes twice, or has nothing to send", winner.UserID)
 	}
 	if winner.Slot >= 1 {
 		if g.taken[winner.Slot] {
@@ -562,7 +561,6 @@ func (g *gate) write(target domain.RebuildTarget, winner domain.GateWinner) erro
 	}
 	g.building[winner.UserID] = winner
 	if winner.Pending {
-		g.lastAt = winner.AdmittedAt
 		g.entries = append(g.entries, domain.PendingEntry{
 			ID: fmt.Sprintf("%06d", len(g.entries)), Winners: []domain.Winner{winnerOf(winner, target.Campaign, target.Epoch)},
 		})
@@ -619,17 +617,23 @@ func (w *world) PublishEach(ctx context.Context, winners []domain.Winner, settle
 	}
 }
 
-func (w *world) ReadTail(_ context.Context, visit func(domain.Delivery) error) error {
-	topic, err := call(w, "tail", "", func() ([]domain.Delivery, error) { return slices.Clone(w.topic), nil })
-	if err != nil {
-		return err
+func (w *world) ReadTail(
+	_ context.Context, from domain.TailEnds, visit func(domain.Delivery) error,
+) (domain.TailEnds, error) {
+	name := "tail"
+	if from != nil {
+		name = "tail on"
 	}
-	for _, delivery := range topic {
+	topic, err := call(w, name, "", func() ([]domain.Delivery, error) { return slices.Clone(w.topic), nil })
+	if err != nil {
+		return nil, err
+	}
+	for _, delivery := range topic[from[0]:] {
 		if err := visit(delivery); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return domain.TailEnds{0: int64(len(topic))}, nil
 }
 
 func (w *world) slotOf(code string, user domain.UserID) domain.Slot {

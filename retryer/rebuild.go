@@ -65,9 +65,18 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 //     whom no slot is left (after two masters at once, say) have no entry: they go to the topic now, as winners of an
 //     older epoch, and the consumer brings them to the gate or makes them fail events. A crash leaves records that the
 //     consumer meets twice.
-//  8. Settle a quota that was to be lowered, if this rebuilder is still the newest. A crash leaves the lower quota in
+//  8. Read the tail on from where step 4 stopped, and write who came meanwhile as in step 7: the api publishes what it
+//     admitted before step 2, and Kafka may acknowledge it at any time. A crash leaves keys that nobody reads.
+//  9. Settle a quota that was to be lowered, if this rebuilder is still the newest. A crash leaves the lower quota in
 //     the ledger and a closed gate.
-//  9. Swap the keys in and open the gate, if it is still closed, on the same server, and waits for this epoch.
+//  10. Read on once more, as in step 8, so that next to nothing lies between the last reading and the opening. A crash
+//     leaves what step 9 left.
+//  11. Swap the keys in and open the gate, if it is still closed, on the same server, and waits for this epoch.
+//
+// A record that is acknowledged after step 10 is on the topic, and the new gate does not know its user. The api that got
+// the acknowledgement has promised nothing yet: the gate is closed to it, or at another epoch, so it has the open gate
+// honour the user before it says "accepted" (api/confirm.go). Had it died, nobody was promised anything, and the consumer
+// has the gate honour the user when it meets the record.
 func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaign, error) {
 	campaign, err := r.ports.LedgerRebuild.BeginRebuild(ctx, code)
 	if err != nil {
@@ -100,10 +109,18 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 	if err := r.writeUpstream(ctx, b); err != nil {
 		return campaign, err
 	}
+	if err := r.writeLate(ctx, b); err != nil {
+		return campaign, err
+	}
+	crashpoint.Reach(crashpoint.RebuildLateWritten)
 	if campaign, err = r.settleQuota(ctx, campaign, b.used.highest); err != nil {
 		return campaign, err
 	}
 	crashpoint.Reach(crashpoint.RebuildSettled)
+	b.campaign = campaign
+	if err := r.writeLate(ctx, b); err != nil {
+		return campaign, err
+	}
 	if err := r.ports.GateRebuild.OpenRebuilt(ctx, target, campaign); err != nil {
 		return campaign, err
 	}

@@ -2,16 +2,24 @@ package retryer
 
 import (
 	"context"
+	"maps"
 	"sync"
 
 	"firstcome/domain"
 )
 
 // sharedTail lets all who want the topic's tail at the same time read it together: after the loss of Redis every gate
-// is rebuilt, and each rebuild needs the whole tail. Whoever asks takes part in the next reading to begin, never in one
-// that is under way, so that what was on the topic when they asked is seen. One reading is under way at a time.
+// is rebuilt, and each rebuild needs the whole tail, and then once more what came meanwhile. Whoever asks takes part in
+// the next reading to begin, never in one that is under way, so that what was on the topic when they asked is seen.
 type sharedTail struct {
 	reader domain.TailReader
+	// whole are the readings from the committed offsets, which may take long; onward those that go on where an earlier
+	// one stopped, which must not wait for a long one. Of each, one reading is under way at a time.
+	whole, onward tailLane
+}
+
+// tailLane is a row of readings, one after the other.
+type tailLane struct {
 	// reading is held by the one who reads.
 	reading chan struct{}
 
@@ -22,6 +30,7 @@ type sharedTail struct {
 // tailReading is one reading and those who take part in it. Whoever came first reads for all.
 type tailReading struct {
 	done chan struct{}
+	ends domain.TailEnds
 	err  error
 
 	mu    sync.Mutex
@@ -30,6 +39,7 @@ type tailReading struct {
 
 // tailUser is somebody who takes part.
 type tailUser struct {
+	from  domain.TailEnds
 	visit func(domain.Delivery) error
 	// left is set when the user's context has ended or visit has failed: visit is not called any more.
 	left bool
@@ -37,61 +47,81 @@ type tailUser struct {
 }
 
 func newSharedTail(reader domain.TailReader) *sharedTail {
-	return &sharedTail{reader: reader, reading: make(chan struct{}, 1)}
+	return &sharedTail{reader, tailLane{reading: make(chan struct{}, 1)}, tailLane{reading: make(chan struct{}, 1)}}
 }
 
 // ReadTail implements domain.TailReader. If the context of whoever reads for the others ends, they are refused with
 // CodeUnavailable, and ask again.
-func (s *sharedTail) ReadTail(ctx context.Context, visit func(domain.Delivery) error) error {
-	user := &tailUser{visit: visit}
-	reading, first := s.join(user)
+func (s *sharedTail) ReadTail(
+	ctx context.Context, from domain.TailEnds, visit func(domain.Delivery) error,
+) (domain.TailEnds, error) {
+	user, lane := &tailUser{from: from, visit: visit}, &s.whole
+	if from != nil {
+		lane = &s.onward
+	}
+	reading, first := lane.join(user)
 	if first {
-		s.read(ctx, reading)
+		lane.read(ctx, s.reader, reading)
 	}
 	select {
 	case <-reading.done:
 	case <-ctx.Done():
 		reading.leave(user)
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	switch {
 	case user.err != nil:
-		return user.err
+		return nil, user.err
 	case first || reading.err == nil:
-		return reading.err
+		return reading.ends, reading.err
 	}
-	return domain.Wrap(domain.CodeUnavailable, reading.err, "read the topic's tail together with others")
+	return nil, domain.Wrap(domain.CodeUnavailable, reading.err, "read the topic's tail together with others")
 }
 
-func (s *sharedTail) join(user *tailUser) (reading *tailReading, first bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.next == nil {
-		s.next, first = &tailReading{done: make(chan struct{})}, true
+func (l *tailLane) join(user *tailUser) (reading *tailReading, first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.next == nil {
+		l.next, first = &tailReading{done: make(chan struct{})}, true
 	}
-	s.next.users = append(s.next.users, user)
-	return s.next, first
+	l.next.users = append(l.next.users, user)
+	return l.next, first
 }
 
 // read waits for the reading before, closes this one to newcomers, and reads.
-func (s *sharedTail) read(ctx context.Context, reading *tailReading) {
+func (l *tailLane) read(ctx context.Context, reader domain.TailReader, reading *tailReading) {
 	defer close(reading.done)
 	reading.err = domain.Errorf(domain.CodeInternal, "reading the topic's tail panicked")
 	select {
-	case s.reading <- struct{}{}:
-		defer func() { <-s.reading }()
-		s.closeToNewcomers()
-		reading.err = s.reader.ReadTail(ctx, reading.show)
+	case l.reading <- struct{}{}:
+		defer func() { <-l.reading }()
+		l.closeToNewcomers()
+		reading.ends, reading.err = reader.ReadTail(ctx, reading.from(), reading.show)
 	case <-ctx.Done():
-		s.closeToNewcomers()
+		l.closeToNewcomers()
 		reading.err = ctx.Err()
 	}
 }
 
-func (s *sharedTail) closeToNewcomers() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.next = nil
+func (l *tailLane) closeToNewcomers() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.next = nil
+}
+
+// from gives the earliest ends of those who take part: the others are shown some records again.
+func (t *tailReading) from() domain.TailEnds {
+	earliest := maps.Clone(t.users[0].from)
+	for _, user := range t.users[1:] {
+		for partition, end := range earliest {
+			if other, named := user.from[partition]; named {
+				earliest[partition] = min(end, other)
+			} else {
+				delete(earliest, partition)
+			}
+		}
+	}
+	return earliest
 }
 
 // show gives a record to all who still want it. The error is that of the last one, when nobody does any more.

@@ -22,7 +22,9 @@ type slowTail struct {
 	fails    error
 }
 
-func (t *slowTail) ReadTail(ctx context.Context, visit func(domain.Delivery) error) error {
+func (t *slowTail) ReadTail(
+	ctx context.Context, from domain.TailEnds, visit func(domain.Delivery) error,
+) (domain.TailEnds, error) {
 	t.mu.Lock()
 	t.readings++
 	records, fails := t.records, t.fails
@@ -30,14 +32,14 @@ func (t *slowTail) ReadTail(ctx context.Context, visit func(domain.Delivery) err
 	select {
 	case <-time.After(time.Second):
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
-	for _, record := range records {
+	for _, record := range records[from[0]:] {
 		if err := visit(domain.Delivery{Winner: record}); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return fails
+	return domain.TailEnds{0: int64(len(records))}, fails
 }
 
 func (t *slowTail) write(user domain.UserID) {
@@ -49,7 +51,7 @@ func (t *slowTail) write(user domain.UserID) {
 // count reads the tail and counts what was seen.
 func count(ctx context.Context, tail domain.TailReader) (int, error) {
 	seen := 0
-	err := tail.ReadTail(ctx, func(domain.Delivery) error { seen++; return nil })
+	_, err := tail.ReadTail(ctx, nil, func(domain.Delivery) error { seen++; return nil })
 	return seen, err
 }
 
@@ -77,6 +79,37 @@ func TestAllWhoWaitReadTheTailTogetherAndSeeWhatWasOnItWhenTheyAsked(t *testing.
 	})
 }
 
+func TestWhoReadsOnWaitsForNoLongReadingAndMissesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		under := &slowTail{}
+		tail := newSharedTail(under)
+		for user := domain.UserID(1); user <= 4; user++ {
+			under.write(user)
+		}
+		go func() { _, _ = count(t.Context(), tail) }()
+		var asking sync.WaitGroup
+		readOn := func(ends domain.TailEnds, wanted ...domain.UserID) {
+			asking.Go(func() {
+				began, seen := time.Now(), map[domain.UserID]bool{}
+				next, err := tail.ReadTail(t.Context(), ends, func(d domain.Delivery) error { seen[d.Winner.UserID] = true; return nil })
+				assert.NoError(t, err)
+				assert.Equal(t, domain.TailEnds{0: 4}, next)
+				assert.LessOrEqual(t, time.Since(began), 2*time.Second)
+				for _, user := range wanted {
+					assert.True(t, seen[user], "user %d came after %v", user, ends)
+				}
+			})
+		}
+		readOn(domain.TailEnds{0: 4})
+		synctest.Wait() // it reads beside the whole reading; the next three wait for it, and read together
+		readOn(domain.TailEnds{0: 3}, 4)
+		readOn(domain.TailEnds{0: 2}, 3, 4)
+		readOn(domain.TailEnds{}, 1, 2, 3, 4)
+		asking.Wait()
+		assert.Equal(t, 3, under.readings)
+	})
+}
+
 func TestWhoeverIsShownEnoughLeavesTheOthersTheirRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		under := &slowTail{}
@@ -90,7 +123,7 @@ func TestWhoeverIsShownEnoughLeavesTheOthersTheirRecords(t *testing.T) {
 		for range 3 {
 			asking.Go(func() {
 				visits := 0
-				err := tail.ReadTail(t.Context(), func(domain.Delivery) error { visits++; return refusal })
+				_, err := tail.ReadTail(t.Context(), nil, func(domain.Delivery) error { visits++; return refusal })
 				assert.ErrorIs(t, err, refusal)
 				assert.Equal(t, 1, visits)
 			})
@@ -133,7 +166,9 @@ func TestNobodyTakesAReadingForWholeThatWasNot(t *testing.T) {
 // panickingTail panics after a second.
 type panickingTail struct{}
 
-func (panickingTail) ReadTail(context.Context, func(domain.Delivery) error) error {
+func (panickingTail) ReadTail(
+	context.Context, domain.TailEnds, func(domain.Delivery) error,
+) (domain.TailEnds, error) {
 	<-time.After(time.Second)
 	panic("what nobody thought of")
 }
@@ -175,7 +210,7 @@ func TestWhoeverStopsWaitingIsShownNothingMore(t *testing.T) {
 		ctx, end := context.WithCancel(t.Context())
 		visits := 0
 		asking.Go(func() {
-			err := tail.ReadTail(ctx, func(domain.Delivery) error { visits++; return nil })
+			_, err := tail.ReadTail(ctx, nil, func(domain.Delivery) error { visits++; return nil })
 			assert.ErrorIs(t, err, context.Canceled)
 		})
 		synctest.Wait()

@@ -31,6 +31,8 @@ type upstream struct {
 	limit   int
 	claims  map[domain.UserID]claim
 	dropped int
+	// ends are where the last reading of the tail stopped; nil when it was not read.
+	ends domain.TailEnds
 	// now bounds the admission times that are believed: a time in the future would stand in a stream for ever.
 	now time.Time
 }
@@ -70,14 +72,23 @@ func visitPending(ctx context.Context, reader domain.PendingReader, campaign str
 
 // readTail takes in the records that no consumer has committed. A record from outside carries no promise yet: it
 // asks the gate when it is consumed.
-func (u *upstream) readTail(ctx context.Context, reader domain.TailReader) error {
-	return visitTail(ctx, reader, u.campaign, u.addBounded)
+func (u *upstream) readTail(ctx context.Context, reader domain.TailReader) (err error) {
+	u.ends, err = visitTail(ctx, reader, tailPart{campaign: u.campaign}, u.addBounded)
+	return err
 }
 
-// visitTail calls visit for every winner of the campaign whose record no consumer has committed.
-func visitTail(ctx context.Context, reader domain.TailReader, campaign string, visit func(domain.Winner)) error {
-	return reader.ReadTail(ctx, func(delivery domain.Delivery) error {
-		if delivery.Problem == nil && !delivery.External && delivery.Winner.Campaign == campaign {
+// tailPart is what is wanted of the tail: the records of one campaign, after the ends of an earlier reading.
+type tailPart struct {
+	campaign string
+	from     domain.TailEnds
+}
+
+// visitTail calls visit for every winner of the campaign whose record no consumer has committed, and gives the ends.
+func visitTail(
+	ctx context.Context, reader domain.TailReader, part tailPart, visit func(domain.Winner),
+) (domain.TailEnds, error) {
+	return reader.ReadTail(ctx, part.from, func(delivery domain.Delivery) error {
+		if delivery.Problem == nil && !delivery.External && delivery.Winner.Campaign == part.campaign {
 			visit(delivery.Winner)
 		}
 		return nil

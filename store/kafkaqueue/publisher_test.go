@@ -49,13 +49,14 @@ func tailUsers(t *testing.T, cfg Config) []domain.UserID {
 	t.Helper()
 	seen := map[domain.UserID]bool{}
 	users := []domain.UserID{}
-	require.NoError(t, openTail(t, cfg).ReadTail(t.Context(), func(delivery domain.Delivery) error {
+	_, err := openTail(t, cfg).ReadTail(t.Context(), nil, func(delivery domain.Delivery) error {
 		if !seen[delivery.Winner.UserID] {
 			users = append(users, delivery.Winner.UserID)
 		}
 		seen[delivery.Winner.UserID] = true
 		return delivery.Problem
-	}))
+	})
+	require.NoError(t, err)
 	return users
 }
 

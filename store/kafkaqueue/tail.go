@@ -112,22 +112,29 @@ func positionOf(partition int32, committed, oldest, end int64) PartitionPosition
 }
 
 // ReadTail implements domain.TailReader. It gives up on a partition whose records don't come for 10 s.
-func (t *Tail) ReadTail(ctx context.Context, visit func(domain.Delivery) error) error {
+func (t *Tail) ReadTail(
+	ctx context.Context, from domain.TailEnds, visit func(domain.Delivery) error,
+) (domain.TailEnds, error) {
 	positions, err := t.Positions(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	ends := domain.TailEnds{}
 	for _, position := range positions {
+		ends[position.Partition] = position.End
+		if end, known := from[position.Partition]; known {
+			position = positionOf(position.Partition, end, position.Oldest, position.End)
+		}
 		reader := &rangeReader{tail: t, partition: position.Partition, next: position.Committed, end: position.End}
 		if err := reader.read(ctx, visit); err != nil {
 			var visited *visitError
 			if errors.As(err, &visited) {
-				return visited.cause
+				return nil, visited.cause
 			}
-			return unavailable(err, "read the records that are not committed")
+			return nil, unavailable(err, "read the records that are not committed")
 		}
 	}
-	return nil
+	return ends, nil
 }
 
 // Warnings names the settings of the topic under which promises would depend on luck. None is known so far.

@@ -54,10 +54,11 @@ func testTransactionMarkers(t *testing.T, brokers ...string) {
 	defer cancel()
 	var users []domain.UserID
 	tail := openTail(t, cfg)
-	require.NoError(t, tail.ReadTail(ctx, func(delivery domain.Delivery) error {
+	_, err := tail.ReadTail(ctx, nil, func(delivery domain.Delivery) error {
 		users = append(users, delivery.Winner.UserID)
 		return delivery.Problem
-	}))
+	})
+	require.NoError(t, err)
 	assert.Equal(t, []domain.UserID{1, 2, 3, 4, 5}, users)
 	positions, err := tail.Positions(ctx)
 	require.NoError(t, err)
@@ -66,7 +67,8 @@ func testTransactionMarkers(t *testing.T, brokers ...string) {
 	source := openedSource(t, cfg)
 	batch := pollAll(t, source, 5)
 	require.NoError(t, source.Commit(t.Context(), batch))
-	require.NoError(t, tail.ReadTail(ctx, func(domain.Delivery) error { t.Error("all is committed"); return nil }))
+	_, err = tail.ReadTail(ctx, nil, func(domain.Delivery) error { t.Error("all is committed"); return nil })
+	require.NoError(t, err)
 }
 
 func TestTransactionMarkersDoNotHoldUpTheTail(t *testing.T) {
@@ -107,7 +109,7 @@ func TestTheTailOutlastsPassingErrors(t *testing.T) {
 func TestTheTailSaysThatKafkaIsAway(t *testing.T) {
 	t.Parallel()
 	tail := openTail(t, newConfig(freeAddress(t)))
-	err := tail.ReadTail(t.Context(), func(domain.Delivery) error { return nil })
+	_, err := tail.ReadTail(t.Context(), nil, func(domain.Delivery) error { return nil })
 	require.Equal(t, domain.CodeUnavailable, domain.CodeOf(err))
 
 	kafka := startFaultyKafka(t)
@@ -117,7 +119,8 @@ func TestTheTailSaysThatKafkaIsAway(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, hung.Ping(ctx), context.DeadlineExceeded)
-	require.ErrorIs(t, hung.ReadTail(ctx, func(domain.Delivery) error { return nil }), context.DeadlineExceeded)
+	_, err = hung.ReadTail(ctx, nil, func(domain.Delivery) error { return nil })
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 	kafka.thaw()
 }
 

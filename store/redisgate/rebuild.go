@@ -35,6 +35,9 @@ type rebuild struct {
 	users, revoked, owed, entries int64
 	// lastMS and lastSequence are the ID of the last pending entry: IDs must rise.
 	lastMS, lastSequence int64
+	// lateMS is of the last entry that holds somebody who was admitted before its ID, lateFromMS the earliest admission in
+	// such an entry; 0 when there is none.
+	lateMS, lateFromMS int64
 }
 
 // rebuilds holds at most one rebuild a campaign: one that begins replaces the one before.
@@ -91,7 +94,7 @@ func (g *Gate) BeginRebuild(ctx context.Context, campaign string, epoch int64) (
 }
 
 // WriteWinners implements domain.GateRebuilder. After any error the rebuild is to be begun again. CodeConflict: a slot
-// or a user comes twice, or a slot is out of range; CodeInvalidRequest: pending winners are not in order.
+// or a user comes twice, or a slot is out of range.
 func (g *Gate) WriteWinners(ctx context.Context, target domain.RebuildTarget, winners []domain.GateWinner) error {
 	r, err := g.rebuilds.take(target)
 	if err != nil {
@@ -121,11 +124,7 @@ func (g *Gate) writeChunk(ctx context.Context, r *rebuild, winners []domain.Gate
 			pending = append(pending, winner)
 		}
 	}
-	argv, err := r.appendEntries(argv, pending)
-	if err != nil {
-		return err
-	}
-	return g.askRebuild(ctx, writeRebuiltScript, r, argv)
+	return g.askRebuild(ctx, writeRebuiltScript, r, r.appendEntries(argv, pending))
 }
 
 func (g *Gate) askRebuild(ctx context.Context, s *script, r *rebuild, argv []any) error {
@@ -159,28 +158,34 @@ func (r *rebuild) count(winner domain.GateWinner) error {
 }
 
 // appendEntries appends the fresh pending entries: ID and text of each. An ID is made of the time at which the first of
-// the entry's winners was admitted, so that, as always, who was admitted before the oldest entry is in Kafka.
-func (r *rebuild) appendEntries(argv []any, winners []domain.GateWinner) ([]any, error) {
+// the entry's winners was admitted, so that, as always, who was admitted before the oldest entry is in Kafka. Whoever was
+// admitted before the ID all the same came late, and is noted as those who are put back are (script/put_back.lua).
+func (r *rebuild) appendEntries(argv []any, winners []domain.GateWinner) []any {
 	for len(winners) > 0 {
 		some := winners[:min(len(winners), entryWinners)]
 		winners = winners[len(some):]
+		id := r.nextEntryID(admittedMilliseconds(some[0]))
 		var text strings.Builder
-		before := r.lastMS
 		for i, winner := range some {
-			at := admittedMilliseconds(winner)
-			if at < before {
-				return nil, domain.Errorf(domain.CodeInvalidRequest,
-					"pending winners must come in the order of their admission; user %s does not", winner.UserID)
-			}
-			before = at
 			if i > 0 {
 				text.WriteByte(',')
 			}
 			text.WriteString(winner.UserID.String() + ":" + gateValue(winner))
+			if at := admittedMilliseconds(winner); at < r.lastMS {
+				r.isLate(at)
+			}
 		}
-		argv = append(argv, r.nextEntryID(admittedMilliseconds(some[0])), text.String())
+		argv = append(argv, id, text.String())
 	}
-	return argv, nil
+	return argv
+}
+
+// isLate notes that somebody who was admitted then is in the last entry.
+func (r *rebuild) isLate(admittedMS int64) {
+	if r.lateMS == 0 {
+		r.lateFromMS = admittedMS
+	}
+	r.lateMS, r.lateFromMS = r.lastMS, min(r.lateFromMS, admittedMS)
 }
 
 // gateValue is how the gate writes a winner down: slot:admitted_ms.
@@ -224,5 +229,6 @@ func (g *Gate) OpenRebuilt(ctx context.Context, target domain.RebuildTarget, cam
 	return g.askRebuild(ctx, openRebuiltScript, r, []any{
 		target.Epoch, target.RunID, campaign.Quota, milliseconds(campaign.StartsAt), milliseconds(campaign.EndsAt),
 		string(campaign.State), highest, r.users, r.revoked, r.owed, r.entries,
+		r.lateMS, r.lateFromMS,
 	})
 }

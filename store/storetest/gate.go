@@ -50,6 +50,7 @@ func RunGate(t *testing.T, newGate func(t *testing.T) Gate) {
 		"AnAcknowledgementOfAnotherEpochIsRefused":   testGateAcknowledge,
 		"ARebuiltGateGoesOnWhereItStopped":           testGateRebuild,
 		"FreshPendingEntriesKeepTheOrderOfAdmission": testGateRebuildPending,
+		"WinnersWhoComeLateAreSentToo":               testGateRebuildLate,
 		"ARebuildCanReadTheUsersOfTheClosedGate":     testGateRebuildOldUsers,
 		"AnOvertakenRebuildChangesNothing":           testGateOvertaken,
 		"ARebuildRefusesContradictions":              testGateRebuildContradictions,

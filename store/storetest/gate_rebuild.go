@@ -88,6 +88,39 @@ func testGateRebuildPending(t *testing.T, s *sale) {
 	assert.False(t, s.admit(t, users).InQueue)
 }
 
+// testGateRebuildLate has a winner written after others who were admitted later.
+func testGateRebuildLate(t *testing.T, s *sale) {
+	at := func(user domain.UserID, second int64) domain.GateWinner {
+		return domain.GateWinner{
+			UserID: user, Slot: domain.Slot(user), AdmittedAt: time.Unix(1_700_000_000+second, 0).UTC(), Pending: true,
+		}
+	}
+	early := at(4, 5)
+	early.Pending = false
+	s.openWith(t, 9, early, at(1, 10), at(2, 20), at(3, 8))
+	entries, err := s.Pending(t.Context(), s.campaign.Code, "", 9)
+	require.NoError(t, err)
+	var sent []domain.GateWinner
+	for _, entry := range entries {
+		for _, winner := range entry.Winners {
+			sent = append(sent, domain.GateWinner{
+				UserID: winner.UserID, Slot: winner.Slot, AdmittedAt: winner.AdmittedAt, Pending: true,
+			})
+		}
+	}
+	assert.Equal(t, []domain.GateWinner{at(1, 10), at(2, 20), at(3, 8)}, sent)
+	for user := domain.UserID(1); user <= 3; user++ {
+		assert.False(t, s.admit(t, user).InQueue, "user %d is to be sent", user)
+	}
+	assert.True(t, s.admit(t, 4).InQueue, "admitted before all of them")
+	for _, entry := range entries {
+		assert.False(t, s.admit(t, 3).InQueue, "the record of the late one is not in Kafka yet")
+		require.NoError(t, s.Acknowledge(t.Context(), s.campaign.Code, s.campaign.Epoch, []string{entry.ID}))
+	}
+	assert.True(t, s.admit(t, 3).InQueue)
+	assert.True(t, s.admit(t, 5).New)
+}
+
 func testGateOvertaken(t *testing.T, s *sale) {
 	ctx, code := t.Context(), s.campaign.Code
 	s.open(t, holder(1, 1))
@@ -130,8 +163,6 @@ func testGateOvertaken(t *testing.T, s *sale) {
 }
 
 func testGateRebuildContradictions(t *testing.T, s *sale) {
-	late, early := holder(2, 2), holder(1, 1)
-	late.Pending, early.Pending = true, true
 	lost := holder(1, domain.SlotOwed)
 	lost.Pending = true
 	for name, winners := range map[string][]domain.GateWinner{
@@ -140,7 +171,6 @@ func testGateRebuildContradictions(t *testing.T, s *sale) {
 		"a slot out of range":             {holder(1, domain.MaxQuota+1)},
 		"no such slot":                    {holder(1, -2)},
 		"no user":                         {holder(0, 1)},
-		"pending ones out of order":       {late, early},
 		"a record to send without a slot": {lost},
 	} {
 		s.campaign.Epoch++

@@ -50,6 +50,7 @@ func RunQueue(t *testing.T, newQueue func(t *testing.T) Queue) {
 		"RecordsFromOutsideAreMarked":               testQueueExternal,
 		"AMegabyteIsDelivered":                      testQueueLargeValue,
 		"TheTailIsWhatIsNotCommitted":               testQueueTail,
+		"TheTailGoesOnWhereItStopped":               testQueueTailGoesOn,
 		"TheTailEndsWithTheVisitorsError":           testQueueTailError,
 		"PublishAnswersWhenItsContextEnds":          testQueuePublishContext,
 	} {

@@ -83,7 +83,8 @@ func testQueueLargeValue(t *testing.T, queue Queue) {
 	queue.Put(t, large, nil)
 	queue.Put(t, []byte("8"), nil)
 	visited := 0
-	require.NoError(t, queue.Tail(t).ReadTail(queueContext(t), func(domain.Delivery) error { visited++; return nil }))
+	_, err := queue.Tail(t).ReadTail(queueContext(t), nil, func(domain.Delivery) error { visited++; return nil })
+	require.NoError(t, err)
 	assert.Equal(t, 2, visited)
 	source := openQueueSource(t, queue)
 	deliveries := drain(t, source, 2, true)
@@ -95,11 +96,48 @@ func testQueueLargeValue(t *testing.T, queue Queue) {
 func readTail(t *testing.T, tail domain.TailReader) []domain.Winner {
 	t.Helper()
 	winners := []domain.Winner{}
-	require.NoError(t, tail.ReadTail(queueContext(t), func(delivery domain.Delivery) error {
-		winners = append(winners, delivery.Winner)
-		return delivery.Problem
-	}))
+	_, err := readTailFrom(t, tail, nil, &winners)
+	require.NoError(t, err)
 	return winners
+}
+
+func readTailFrom(
+	t *testing.T, tail domain.TailReader, from domain.TailEnds, winners *[]domain.Winner,
+) (domain.TailEnds, error) {
+	t.Helper()
+	return tail.ReadTail(queueContext(t), from, func(delivery domain.Delivery) error {
+		*winners = append(*winners, delivery.Winner)
+		return delivery.Problem
+	})
+}
+
+func testQueueTailGoesOn(t *testing.T, queue Queue) {
+	winners := queueWinners(60)
+	tail := queue.Tail(t)
+	read := func(from domain.TailEnds, want []domain.Winner, why string) domain.TailEnds {
+		t.Helper()
+		got := []domain.Winner{}
+		ends, err := readTailFrom(t, tail, from, &got)
+		require.NoError(t, err)
+		assert.ElementsMatch(t, want, got, why)
+		return ends
+	}
+	empty := read(nil, nil, "of an empty topic")
+	publishQueue(t, queue, winners[:40])
+	first := read(empty, winners[:40], "what came after the end of an empty topic")
+	read(first, nil, "nothing came since")
+	publishQueue(t, queue, winners[40:])
+	read(first, winners[40:], "what came since, and nothing else")
+
+	source := openQueueSource(t, queue)
+	drain(t, source, 60, true)
+	read(first, winners[40:], "that it is committed meanwhile changes nothing")
+	read(nil, nil, "without ends the committed offsets count")
+	beyond := domain.TailEnds{}
+	for partition, end := range first {
+		beyond[partition] = end + 1000
+	}
+	read(beyond, winners, "ends that the topic does not have are those of a topic that is gone")
 }
 
 func testQueueTail(t *testing.T, queue Queue) {
@@ -127,12 +165,13 @@ func testQueueTail(t *testing.T, queue Queue) {
 func testQueueTailError(t *testing.T, queue Queue) {
 	publishQueue(t, queue, queueWinners(5))
 	refusal, visits := errors.New("no more"), 0
-	err := queue.Tail(t).ReadTail(queueContext(t), func(domain.Delivery) error { visits++; return refusal })
+	_, err := queue.Tail(t).ReadTail(queueContext(t), nil, func(domain.Delivery) error { visits++; return refusal })
 	require.ErrorIs(t, err, refusal)
 	assert.Equal(t, 1, visits)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	assert.ErrorIs(t, queue.Tail(t).ReadTail(ended, func(domain.Delivery) error { return nil }), context.Canceled)
+	_, err = queue.Tail(t).ReadTail(ended, nil, func(domain.Delivery) error { return nil })
+	assert.ErrorIs(t, err, context.Canceled)
 }
 
 func testQueuePublishContext(t *testing.T, queue Queue) {

@@ -50,7 +50,7 @@ local function oldest_entry_ms()
 end
 
 -- Whoever was admitted before this is in Kafka; '' when everybody is. An entry's winners were admitted at the time of its
--- ID or later, but for those that were put back: while such an entry may be pending, the earliest of them counts.
+-- ID or later, but for those that were put back, or came late to a rebuild: while such an entry may be pending, the earliest of them counts.
 local function oldest_pending_ms(gate)
   local oldest = oldest_entry_ms()
   if not oldest then return '' end

@@ -1,0 +1,67 @@
+package retryer
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"firstcome/domain"
+)
+
+// maxLateReadings is how often a rebuild at most reads on what came to the topic meanwhile. What comes after the last
+// reading is brought to the open gate by whoever waits for it, or by the consumer.
+const maxLateReadings = 5
+
+// writeLate reads the topic's tail on from where the last reading stopped, and writes the winners who came meanwhile as
+// if they had been there before, until a reading finds nobody new.
+func (r *Retryer) writeLate(ctx context.Context, b *builder) error {
+	if b.upstream.ends == nil {
+		return nil
+	}
+	for range maxLateReadings {
+		late, err := b.readLate(ctx, r.ports.Tail)
+		if err != nil {
+			return err
+		}
+		if len(late) == 0 {
+			return nil
+		}
+		if err := b.writeLate(ctx, late); err != nil {
+			return err
+		}
+		r.logger.Info("winners came to the topic while the gate was rebuilt", "campaign", b.campaign.Code, "winners", len(late))
+	}
+	return nil
+}
+
+// readLate gives what the topic says since the last reading of users whom the rebuild does not know.
+func (b *builder) readLate(ctx context.Context, tail domain.TailReader) (map[domain.UserID]claim, error) {
+	late := newUpstream(b.campaign, time.Now())
+	ends, err := visitTail(ctx, tail, tailPart{b.campaign.Code, b.upstream.ends}, late.addBounded)
+	if err != nil {
+		return nil, err
+	}
+	b.upstream.ends = ends
+	for user := range late.claims {
+		_, hasRow := slices.BinarySearch(b.rows, user)
+		if _, known := b.upstream.claims[user]; known || hasRow {
+			delete(late.claims, user)
+		}
+	}
+	for _, event := range b.events {
+		delete(late.claims, event.UserID)
+	}
+	return late.claims, nil
+}
+
+// writeLate writes users whom the rebuild knows from now on. Those for whom no slot is left are not sent to the topic:
+// it is from there that they come, and no consumer can have stored them.
+func (b *builder) writeLate(ctx context.Context, late map[domain.UserID]claim) error {
+	for _, winner := range allot(late, b.used, b.campaign.Quota) {
+		b.upstream.claims[winner.UserID] = late[winner.UserID]
+		if err := b.write(ctx, winner); err != nil {
+			return err
+		}
+	}
+	return b.finish(ctx)
+}
