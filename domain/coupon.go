@@ -50,6 +50,8 @@ type Holder struct {
 	AdmittedAt time.Time
 	// ByFailEvent is true when no coupon row stands for the user, only an unresolved fail event.
 	ByFailEvent bool
+	// Epoch is the epoch of the fail event; 0 for a coupon.
+	Epoch int64
 }
 
 // LedgerCounts is what the ledger holds for one campaign.

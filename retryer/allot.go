@@ -9,11 +9,12 @@ import (
 	"firstcome/domain"
 )
 
-// allot gives a slot to every user whom only upstream knows, and the order in which their records are sent again.
+// allot gives a slot to every user who is left in upstream, and the order in which their records are sent again.
 //
 // A user keeps the slot of the claim if it is within the quota and nobody's; of two who claim one slot, the claim of
 // the higher epoch is kept. The others get the lowest slots left, in the order of their admission, and when none is
-// left they are owed one. Whoever has a slot is pending: the record must be sent again under the new epoch.
+// left they are owed one. Whoever has a slot is pending: the record must be sent again under the new epoch, unless a fail
+// event is all that stands for the user.
 func allot(claims map[domain.UserID]claim, used *slotSet, quota int64) []domain.GateWinner {
 	users := slices.SortedFunc(maps.Keys(claims), func(a, b domain.UserID) int {
 		return cmp.Or(
@@ -41,7 +42,7 @@ func allot(claims map[domain.UserID]claim, used *slotSet, quota int64) []domain.
 		if winners[i].Slot == domain.SlotOwed {
 			winners[i].Slot, _ = used.takeLowest(domain.Slot(quota))
 		}
-		winners[i].Pending = winners[i].Slot >= 1
+		winners[i].Pending = winners[i].Slot >= 1 && !claims[winners[i].UserID].waiting
 	}
 	return winners
 }

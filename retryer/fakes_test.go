@@ -346,7 +346,7 @@ func (w ledgerRebuild) VisitHolders(_ context.Context, code string, visit func(d
 			if event.Status == domain.FailStatusSuccess || event.Campaign != code {
 				continue
 			}
-			holder := domain.Holder{UserID: event.UserID, Slot: event.Slot, AdmittedAt: event.AdmittedAt, ByFailEvent: true}
+			holder := domain.Holder{UserID: event.UserID, Slot: event.Slot, AdmittedAt: event.AdmittedAt, ByFailEvent: true, Epoch: event.Epoch}
 			if holder.Slot < 1 {
 				holder.Slot = domain.SlotOwed
 			}

@@ -22,20 +22,23 @@ type builder struct {
 	used   *slotSet
 	rows   []domain.UserID
 	events []domain.Holder
+	// byEvent are the users of events: true for those who keep the slot of one, and are written.
+	byEvent map[domain.UserID]bool
 
 	// buffer fills up while spare is written; written gives the outcome, and is nil when nothing is being written.
 	buffer, spare []domain.GateWinner
 	written       chan error
 }
 
-// writeHolders writes everybody whom the ledger knows, and takes them out of upstream.
+// writeHolders writes everybody to whom the ledger gives a slot, or none for ever, and takes them out of upstream. The
+// users of its fail events who have no slot are left in upstream.
 func (b *builder) writeHolders(ctx context.Context, ledger domain.LedgerRebuild) error {
 	err := ledger.VisitHolders(ctx, b.campaign.Code, func(holder domain.Holder) error {
-		delete(b.upstream.claims, holder.UserID)
 		if holder.ByFailEvent {
 			b.events = append(b.events, holder)
 			return nil
 		}
+		delete(b.upstream.claims, holder.UserID)
 		return b.writeRow(ctx, holder)
 	})
 	if err != nil {
@@ -60,56 +63,69 @@ func (b *builder) writeRow(ctx context.Context, holder domain.Holder) error {
 	return b.write(ctx, domain.GateWinner{UserID: holder.UserID, Slot: holder.Slot, AdmittedAt: holder.AdmittedAt})
 }
 
-// writeEvents writes the users for whom only a fail event stands. One with a slot keeps it unless it is taken, and
-// comes before those without; of several events of one user the first counts.
+// writeEvents writes the users who keep the slot of a fail event; of several events of one user the first counts whose
+// slot can be kept. The other users of events come to the allotment with those of upstream: an event that holds no slot
+// says nothing against one that the user was given since.
 func (b *builder) writeEvents(ctx context.Context) error {
 	slices.Sort(b.rows)
-	written := map[domain.UserID]bool{}
-	for _, withSlot := range []bool{true, false} {
-		for _, event := range b.events {
-			_, hasRow := slices.BinarySearch(b.rows, event.UserID)
-			if (event.Slot >= 1) != withSlot || hasRow || written[event.UserID] {
-				continue
-			}
-			written[event.UserID] = true
-			if int64(event.Slot) > b.campaign.Quota || !b.used.take(event.Slot) {
-				event.Slot = domain.SlotOwed
-			}
-			winner := domain.GateWinner{UserID: event.UserID, Slot: event.Slot, AdmittedAt: event.AdmittedAt}
-			if err := b.write(ctx, winner); err != nil {
-				return err
-			}
+	b.events = slices.DeleteFunc(b.events, func(event domain.Holder) bool { return b.hasRow(event.UserID) })
+	b.byEvent = make(map[domain.UserID]bool, len(b.events))
+	for _, event := range b.events {
+		if b.byEvent[event.UserID] || !b.keepsSlot(event) {
+			continue
+		}
+		b.byEvent[event.UserID] = true
+		delete(b.upstream.claims, event.UserID)
+		winner := domain.GateWinner{UserID: event.UserID, Slot: event.Slot, AdmittedAt: event.AdmittedAt}
+		if err := b.write(ctx, winner); err != nil {
+			return err
+		}
+	}
+	for _, event := range b.events {
+		if !b.byEvent[event.UserID] {
+			b.byEvent[event.UserID] = false
+			b.upstream.addWaiting(event)
 		}
 	}
 	return nil
 }
 
-// recallForgotten takes in the users whom nothing but the closed gate knows, and says how many there are. It comes after
-// the ledger was read: who moved on meanwhile is known by now.
-func (b *builder) recallForgotten(ctx context.Context) (int, error) {
-	waiting := make(map[domain.UserID]bool, len(b.events))
-	for _, event := range b.events {
-		waiting[event.UserID] = true
+func (b *builder) hasRow(user domain.UserID) bool {
+	_, found := slices.BinarySearch(b.rows, user)
+	return found
+}
+
+// keepsSlot takes the slot of an event, unless it can't be kept: it is somebody else's or above the quota, or the gate
+// gave the user another one since the event was written.
+func (b *builder) keepsSlot(event domain.Holder) bool {
+	if claim, claims := b.upstream.claims[event.UserID]; claims && claim.slot >= 1 && claim.epoch > event.Epoch {
+		return false
 	}
+	return event.Slot >= 1 && int64(event.Slot) <= b.campaign.Quota && b.used.take(event.Slot)
+}
+
+// recallForgotten takes in what the closed gate says of the users to whom neither the ledger nor upstream gives a slot,
+// and says how many it alone knows. It comes after the ledger was read: who moved on meanwhile is known by now.
+func (b *builder) recallForgotten(ctx context.Context) (int, error) {
 	forgotten := 0
 	err := b.gate.VisitWinners(ctx, b.campaign.Code, func(winner domain.GateWinner) error {
-		_, hasRow := slices.BinarySearch(b.rows, winner.UserID)
-		if _, claims := b.upstream.claims[winner.UserID]; claims || hasRow || waiting[winner.UserID] || winner.Slot == domain.NoSlot {
+		if winner.Slot == domain.NoSlot || b.byEvent[winner.UserID] || b.hasRow(winner.UserID) {
 			return nil
 		}
-		b.upstream.addBounded(domain.Winner{UserID: winner.UserID, Slot: winner.Slot, AdmittedAt: winner.AdmittedAt})
-		forgotten++
+		if b.upstream.recall(winner) {
+			forgotten++
+		}
 		return nil
 	})
 	return forgotten, err
 }
 
-// writeUpstream writes the users whom only upstream knows, and gives back the winners for whom no slot was left, as
-// upstream named them.
+// writeUpstream writes the users who are left in upstream, and gives back the winners for whom no slot was left, as
+// upstream named them; without those for whom a fail event stands already.
 func (b *builder) writeUpstream(ctx context.Context) ([]domain.Winner, error) {
 	var owed []domain.Winner
 	for _, winner := range allot(b.upstream.claims, b.used, b.campaign.Quota) {
-		if winner.Slot == domain.SlotOwed {
+		if _, hasEvent := b.byEvent[winner.UserID]; winner.Slot == domain.SlotOwed && !hasEvent {
 			owed = append(owed, b.claimed(winner))
 		}
 		if err := b.write(ctx, winner); err != nil {

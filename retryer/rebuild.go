@@ -57,12 +57,13 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 //  2. Close the gate, and claim the rebuild's own keys for this epoch. A crash leaves those keys empty and unused.
 //  3. Read the pending entries that are left.
 //  4. Read the topic's tail; nothing can be on it before the first epoch.
-//  5. Read the ledger as of one moment, and write everybody whom it knows to the rebuild's own keys. A crash from
+//  5. Read the ledger as of one moment, and write everybody to whom it gives a slot to the rebuild's own keys. A crash from
 //     here to step 8 leaves keys that nobody reads; the next rebuild empties them.
 //  6. Read the users whom the closed gate held. Whom neither upstream nor the ledger knows, Kafka has lost (retention
 //     passed the committed offset): the gate's word is all that is left of the promise, and counts as the oldest claim.
-//  7. Write the users whom only upstream or the old gate knows, each with a fresh pending entry: the relay sends them again. Those for
-//     whom no slot is left (after two masters at once, say) have no entry: they go to the topic now, as winners of an
+//  7. Write the users of upstream, of the old gate and of fail events that hold no slot, each with a fresh pending entry
+//     unless an event is all that stands for the user: the relay sends them again. Those for whom no slot is left (after
+//     two masters at once, say) have no entry: they go to the topic now, unless they have an event, as winners of an
 //     older epoch, and the consumer brings them to the gate or makes them fail events. A crash leaves records that the
 //     consumer meets twice.
 //  8. Read the tail on from where step 4 stopped, and write who came meanwhile as in step 7: the api publishes what it

@@ -142,6 +142,13 @@ func (k known) onlyUpstream(user domain.UserID) bool {
 	return !row && len(k.events[user]) == 0
 }
 
+// holdsNothing says whether the ledger gives the user neither a slot nor none for ever: a fail event without a slot says
+// nothing against what upstream says.
+func (k known) holdsNothing(user domain.UserID) bool {
+	_, row := k.rows[user]
+	return !row && !slices.ContainsFunc(k.events[user], func(slot domain.Slot) bool { return slot >= 1 })
+}
+
 func TestARebuildKeepsEveryPromiseThatCanBeKept(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := anyHistory(t)
@@ -173,7 +180,9 @@ func checkRebuilt(t *rapid.T, w *world, k known, quota int64) {
 			require.NotEqual(t, domain.NoSlot, held.Slot, "only a row is revoked")
 			require.LessOrEqual(t, int64(held.Slot), quota)
 		}
-		require.Equal(t, k.onlyUpstream(user) && held.Slot >= 1, held.Pending, "who is in the ledger is not sent again")
+		if k.onlyUpstream(user) || len(k.claims[user]) == 0 || hasRow {
+			require.Equal(t, k.onlyUpstream(user) && held.Slot >= 1, held.Pending, "who is in the ledger alone is not sent again")
+		}
 	}
 	checkClaims(t, w, k, holders, quota)
 	checkPendingOrder(t, g, k)
@@ -198,16 +207,18 @@ func checkClaims(t *rapid.T, w *world, k known, holders map[domain.Slot]domain.U
 		require.Equal(t, domain.SlotOwed, w.slotOf(sale, winner.UserID))
 		require.GreaterOrEqual(t, int64(winner.Slot), int64(1), "a record can't name a winner without a slot")
 	}
-	for user, claims := range k.claims {
-		if !k.onlyUpstream(user) {
-			continue
-		}
-		held := w.slotOf(sale, user)
-		require.Equal(t, held == domain.SlotOwed, sent[user])
-		if held == domain.SlotOwed {
+	for user, held := range w.gates[sale].users {
+		if _, hasRow := k.rows[user]; held.Slot == domain.SlotOwed && !hasRow {
 			for slot := domain.Slot(1); int64(slot) <= quota; slot++ {
 				require.NotZero(t, holders[slot], "slot %d is free, but user %d got none", slot, user)
 			}
+		}
+	}
+	for user, claims := range k.claims {
+		held := w.slotOf(sale, user)
+		require.Equal(t, held == domain.SlotOwed && k.onlyUpstream(user), sent[user])
+		if !k.holdsNothing(user) {
+			continue
 		}
 		best := slices.MaxFunc(claims, func(a, b domain.Winner) int { return int(a.Epoch - b.Epoch) })
 		ties := slices.ContainsFunc(claims, func(c domain.Winner) bool { return c.Epoch == best.Epoch && c.Slot != best.Slot })
@@ -245,7 +256,7 @@ func checkPendingOrder(t *rapid.T, g *gate, k known) {
 			require.False(t, winner.AdmittedAt.Before(last), "in the order of admission")
 			last = winner.AdmittedAt
 			require.Equal(t, g.epoch, winner.Epoch)
-			require.True(t, k.onlyUpstream(winner.UserID))
+			require.NotContains(t, k.rows, winner.UserID)
 			require.Equal(t, g.users[winner.UserID].Slot, winner.Slot)
 		}
 	}
@@ -277,6 +288,70 @@ func TestARebuildRecallsTheWinnersWhomOnlyTheGateKnows(t *testing.T) {
 	assert.Equal(t, domain.Slot(1), w.slotOf(sale, 8), "who was owed a slot gets the lowest one left")
 	assert.NotContains(t, g.users, domain.UserID(9), "of a revocation the ledger has the row")
 	require.Len(t, g.pending, 2, "their records are sent again")
+}
+
+// An attempt at an event that holds no slot had the gate give the user one; then the database went away. The user hears of
+// the slot as soon as the record is on its way.
+func TestAFailEventWithoutASlotTakesNoneAway(t *testing.T) {
+	for name, given := range map[string]func(*world){
+		"a pending entry": func(w *world) {
+			w.gates[sale].pending = []domain.PendingEntry{{ID: "a", Winners: []domain.Winner{promise(7, 5, 1, start)}}}
+		},
+		"a record": func(w *world) {
+			w.topic = append(w.topic, domain.Delivery{Winner: promise(7, 5, 1, start)})
+		},
+		"the gate's word": func(w *world) {
+			w.gates[sale].users[7] = domain.GateWinner{UserID: 7, Slot: 5, AdmittedAt: start}
+		},
+		"a record, and an event whose slot is another's": func(w *world) {
+			w.fail(refusedEvent(7, 4, 1))
+			w.topic = append(w.topic, domain.Delivery{Winner: promise(7, 5, 1, start)})
+		},
+		"a record that is newer than an event with a slot": func(w *world) {
+			w.fail(refusedEvent(7, 2, 0))
+			delete(w.ledger[sale].coupons, 2)
+			w.topic = append(w.topic, domain.Delivery{Winner: promise(7, 5, 1, start)})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, r := opened(t, sale)
+			w.ledger[sale].Quota = 5
+			for user := domain.UserID(1); user <= 4; user++ {
+				w.issue(user, domain.Slot(user))
+			}
+			waiting := refusedEvent(7, domain.NoSlot, 1)
+			waiting.Reason = domain.ReasonSlotTaken
+			w.fail(waiting)
+			given(w)
+			require.NoError(t, r.Rebuild(t.Context(), sale))
+			assert.Equal(t, domain.Slot(5), w.slotOf(sale, 7), "the slot that the user was told")
+		})
+	}
+}
+
+// Two users without a slot, one with an event and one with a record only: who was admitted first comes first.
+func TestSlotsLeftGoToAllWhoWaitInTheOrderOfTheirAdmission(t *testing.T) {
+	for _, byEvent := range []domain.UserID{8, 9} {
+		w, r := opened(t, sale)
+		w.ledger[sale].Quota = 2
+		w.issue(1, 1)
+		w.issue(2, 2)
+		delete(w.ledger[sale].coupons, 2)
+		for user := domain.UserID(8); user <= 9; user++ {
+			if user == byEvent {
+				event := refusedEvent(user, domain.NoSlot, 1)
+				event.AdmittedAt = at(int(user))
+				w.fail(event)
+			} else {
+				w.topic = append(w.topic, domain.Delivery{Winner: promise(user, 1, 1, at(int(user)))})
+			}
+		}
+		require.NoError(t, r.Rebuild(t.Context(), sale))
+		assert.Equal(t, domain.Slot(2), w.slotOf(sale, 8))
+		assert.Equal(t, domain.SlotOwed, w.slotOf(sale, 9))
+		assert.Equal(t, byEvent == 8, len(w.published) == 1, "only whom nothing stands for is sent again")
+		assert.Equal(t, byEvent == 9, len(w.gates[sale].pending) == 1)
+	}
 }
 
 // A rebuild that is frozen at any call while another one runs from its beginning to its end must change nothing.

@@ -16,9 +16,12 @@ const (
 	spareClaims = 10_000
 )
 
-// claim is what a pending entry or a record says of one user; about 60 bytes with its place in the map.
+// claim is what a pending entry or a record says of one user, or a fail event that holds no slot; about 60 bytes with its
+// place in the map.
 type claim struct {
-	slot       int32 // domain.NoSlot when it says none that can exist
+	slot int32 // domain.NoSlot when it says none that can exist
+	// waiting is true when only a fail event stands for the user: it is tried again, so no record need be sent.
+	waiting    bool
 	epoch      int64
 	admittedAt int64 // microseconds since 1970
 }
@@ -101,6 +104,32 @@ func (u *upstream) addBounded(winner domain.Winner) {
 		return
 	}
 	u.add(winner)
+}
+
+// addWaiting takes in the user of a fail event without a slot. What a pending entry or a record says of that user stands:
+// it may be newer, and name a slot that the user was told.
+func (u *upstream) addWaiting(event domain.Holder) {
+	if _, known := u.claims[event.UserID]; known {
+		return
+	}
+	u.limit++
+	u.claims[event.UserID] = claim{
+		slot: int32(domain.NoSlot), waiting: true, epoch: event.Epoch, admittedAt: u.believed(event.AdmittedAt),
+	}
+}
+
+// recall takes in what the closed gate says of a user, which counts as the oldest claim, and says whether nothing else is
+// known of the user.
+func (u *upstream) recall(winner domain.GateWinner) (forgotten bool) {
+	claimed, known := u.claims[winner.UserID]
+	switch {
+	case !known:
+		u.addBounded(domain.Winner{UserID: winner.UserID, Slot: winner.Slot, AdmittedAt: winner.AdmittedAt})
+	case claimed.slot == int32(domain.NoSlot) && winner.Slot >= 1 && winner.Slot <= domain.MaxQuota:
+		claimed.slot = int32(winner.Slot)
+		u.claims[winner.UserID] = claimed
+	}
+	return !known
 }
 
 // add keeps, for each user, what the highest epoch says.

@@ -53,7 +53,7 @@ func findHolders(tx *gorm.DB, campaign string, users []domain.UserID) ([]domain.
 		return nil, err
 	}
 	var events []failEventRow
-	err = withoutRow(unresolvedOf(tx, campaign), row.ID).Select("id", "user_id", "slot", "admitted_at").
+	err = withoutRow(unresolvedOf(tx, campaign), row.ID).Select("id", "user_id", "slot", "admitted_at", "epoch").
 		Where("user_id IN ?", ids).Order("id").Find(&events).Error
 	if err != nil {
 		return nil, err

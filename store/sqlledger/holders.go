@@ -130,7 +130,7 @@ func (w *holderWalk) failEvents(ctx context.Context) error {
 		err := w.page(ctx, func(tx *gorm.DB) error {
 			events := tx.Table(w.ledger.backend.byIndex("fail_event", "fail_event_unresolved"))
 			return withoutRow(unresolvedOf(events, w.campaign.Code), w.campaign.ID).
-				Select("id", "user_id", "slot", "admitted_at").
+				Select("id", "user_id", "slot", "admitted_at", "epoch").
 				Where("id > ?", after).Order("id").Limit(w.ledger.pageSize).Find(&rows).Error
 		})
 		if err != nil {
@@ -163,6 +163,7 @@ func holderByCoupon(row couponRow) domain.Holder {
 func holderByFailEvent(row failEventRow) domain.Holder {
 	holder := domain.Holder{
 		UserID: domain.UserID(row.UserID), Slot: domain.Slot(row.Slot), AdmittedAt: timeOf(row.AdmittedAt), ByFailEvent: true,
+		Epoch: row.Epoch,
 	}
 	if holder.Slot < 1 {
 		holder.Slot = domain.SlotOwed

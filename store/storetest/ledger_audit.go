@@ -30,7 +30,7 @@ func testFindHolders(t *testing.T, ledger Ledger) {
 	at := func(slot domain.Slot) time.Time { return winner(campaign, 1, slot).AdmittedAt }
 	assert.Equal(t, []domain.Holder{
 		{UserID: 11, Slot: 1, AdmittedAt: at(1)}, {UserID: 12, Slot: 2, AdmittedAt: at(2)},
-		{UserID: 14, Slot: 4, AdmittedAt: at(4), ByFailEvent: true},
+		{UserID: 14, Slot: 4, AdmittedAt: at(4), ByFailEvent: true, Epoch: campaign.Epoch},
 	}, found)
 }
 

@@ -102,9 +102,9 @@ func testHolders(t *testing.T, ledger Ledger) {
 	assert.Equal(t, []domain.Holder{
 		{UserID: 11, Slot: 1, AdmittedAt: at(1)},
 		{UserID: 12, Slot: 2, AdmittedAt: at(2)},
-		{UserID: 13, Slot: 3, AdmittedAt: at(3), ByFailEvent: true},
-		{UserID: 14, Slot: domain.SlotOwed, AdmittedAt: at(0), ByFailEvent: true},
-		{UserID: 15, Slot: domain.SlotOwed, ByFailEvent: true},
+		{UserID: 13, Slot: 3, AdmittedAt: at(3), ByFailEvent: true, Epoch: campaign.Epoch},
+		{UserID: 14, Slot: domain.SlotOwed, AdmittedAt: at(0), ByFailEvent: true, Epoch: campaign.Epoch},
+		{UserID: 15, Slot: domain.SlotOwed, ByFailEvent: true, Epoch: campaign.Epoch},
 	}, holders(t, ledger, "spring"))
 }
 
