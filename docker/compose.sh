@@ -34,6 +34,9 @@ start_server() {
     fi
 }
 
+# The topologies of several servers exist as plain processes only.
+complete_servers() { :; }
+
 stop_server() {
     if [[ $(server_state "$1") == paused ]]; then
         compose unpause "$1"

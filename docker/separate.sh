@@ -12,6 +12,11 @@ separate_servers() {
         done
         export "FIRSTCOME_SERVERS_${name}_PORT=$port"
     done
+    # Each of these takes up to twenty ports in a row.
+    for name in CLUSTER WATCHED SENTINEL; do
+        export "FIRSTCOME_SERVERS_${name}_PORT=$((port + 1))"
+        port=$((port + 20))
+    done
     FIRSTCOME_SERVERS_FOLDER=$(mktemp -d "${TMPDIR:-/tmp}/firstcome-$1.XXXXXX")
     # On its way to the data, the servers' user has to pass through it.
     chmod a+rx "$FIRSTCOME_SERVERS_FOLDER"

@@ -1,16 +1,22 @@
 #!/usr/bin/env bash
 # Starts, stops and disturbs the real servers that firstcome runs on and is
-# tested against: redis, kafka, mysql and mariadb.
+# tested against: redis, kafka, mysql and mariadb, and a Redis Cluster and a set of Redis Sentinel.
 set -euo pipefail
 
 docker_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
+# These are meant where no name is given; the others are asked for.
 all_servers=(redis kafka mysql mariadb)
+cluster_servers=(cluster{1..6})
+sentinel_servers=(watched{1..3} sentinel{1..3})
 
 usage() {
     cat <<'TEXT'
-usage: docker/servers.sh VERB [NAME...]        NAME: redis kafka mysql mariadb
+usage: docker/servers.sh VERB [NAME...]        NAME: redis kafka mysql mariadb, and only for native:
+                                               cluster     all of cluster1 to cluster6, a Redis Cluster
+                                               sentinels   all of watched1 to watched3, a Redis with two replicas,
+                                                           and sentinel1 to sentinel3, which watch over them
 
-  up [NAME...]       start and wait until ready (all, unless named); what runs already is left alone
+  up [NAME...]       start and wait until ready (the first four, unless named); what runs already is left alone
   down [NAME...]     stop; with WIPE=1 delete the data as well
   status [NAME...]   print running, paused or stopped for each
   start NAME...      the same as up
@@ -29,6 +35,9 @@ Settings (environment variables):
   FIRSTCOME_SERVERS_MARIADB_PORT    13307
   FIRSTCOME_SERVERS_KAFKA_HEAP      512m
 Only for native:
+  FIRSTCOME_SERVERS_CLUSTER_PORT    17001 to 17006, and 17011 to 17016 between the nodes
+  FIRSTCOME_SERVERS_WATCHED_PORT    17021 to 17023
+  FIRSTCOME_SERVERS_SENTINEL_PORT   17031 to 17033
   FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT  19093
   FIRSTCOME_SERVERS_KAFKA_PROXIED   further ports that lead through proxies: "PORT:PROXY_PORT ..."; who asks at
                                     PORT is sent to PROXY_PORT
@@ -60,6 +69,9 @@ export FIRSTCOME_SERVERS_KAFKA_PORT=${FIRSTCOME_SERVERS_KAFKA_PORT:-19092}
 export FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT=${FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT:-19093}
 export FIRSTCOME_SERVERS_MYSQL_PORT=${FIRSTCOME_SERVERS_MYSQL_PORT:-13306}
 export FIRSTCOME_SERVERS_MARIADB_PORT=${FIRSTCOME_SERVERS_MARIADB_PORT:-13307}
+export FIRSTCOME_SERVERS_CLUSTER_PORT=${FIRSTCOME_SERVERS_CLUSTER_PORT:-17001}
+export FIRSTCOME_SERVERS_WATCHED_PORT=${FIRSTCOME_SERVERS_WATCHED_PORT:-17021}
+export FIRSTCOME_SERVERS_SENTINEL_PORT=${FIRSTCOME_SERVERS_SENTINEL_PORT:-17031}
 export FIRSTCOME_SERVERS_KAFKA_HEAP=${FIRSTCOME_SERVERS_KAFKA_HEAP:-512m}
 FIRSTCOME_SERVERS_FOLDER=$(realpath --canonicalize-missing "${FIRSTCOME_SERVERS_FOLDER:-$docker_folder/../.servers}")
 FIRSTCOME_SERVERS_CACHE=$(realpath --canonicalize-missing "${FIRSTCOME_SERVERS_CACHE:-$(default_cache)}")
@@ -67,7 +79,7 @@ export FIRSTCOME_SERVERS_FOLDER FIRSTCOME_SERVERS_CACHE
 
 # Each of the two files sourced here defines prepare_servers, start_server,
 # stop_server, kill_server, pause_server, resume_server, wipe_server and
-# server_state.
+# server_state, and complete_servers for what needs several of them.
 choose_backend() {
     if [[ -z ${FIRSTCOME_SERVERS:-} ]]; then
         FIRSTCOME_SERVERS=native
@@ -93,6 +105,7 @@ up() {
     for name; do
         start_server "$name"
     done
+    complete_servers "$@"
 }
 
 down() {
@@ -116,7 +129,7 @@ each() {
 status() {
     local name
     for name; do
-        printf '%-8s %s\n' "$name" "$(server_state "$name")"
+        printf '%-9s %s\n' "$name" "$(server_state "$name")"
     done
 }
 
@@ -128,12 +141,17 @@ print_environment() {
     local mysql="firstcome:firstcome@tcp(127.0.0.1:$FIRSTCOME_SERVERS_MYSQL_PORT)/firstcome"
     local mariadb="firstcome:firstcome@tcp(127.0.0.1:$FIRSTCOME_SERVERS_MARIADB_PORT)/firstcome"
     local program=$docker_folder/servers.sh variable
+    local cluster sentinels
+    cluster=$(addresses_from "$FIRSTCOME_SERVERS_CLUSTER_PORT" 6)
+    sentinels=$(addresses_from "$FIRSTCOME_SERVERS_SENTINEL_PORT" 3)
 
     cat <<TEXT
 export FIRSTCOME_REDIS_ADDRS=${redis@Q}
 export FIRSTCOME_KAFKA_BROKERS=${kafka@Q}
 export FIRSTCOME_MYSQL_DSN=${mysql@Q}
 export FIRSTCOME_TEST_REDIS_ADDRS=${redis@Q}
+export FIRSTCOME_TEST_CLUSTER_ADDRS=${cluster@Q}
+export FIRSTCOME_TEST_SENTINEL_ADDRS=${sentinels@Q}
 export FIRSTCOME_TEST_KAFKA_BROKERS=${kafka@Q}
 export FIRSTCOME_TEST_MYSQL_DSN=${mysql@Q}
 export FIRSTCOME_TEST_MARIADB_DSN=${mariadb@Q}
@@ -142,6 +160,15 @@ TEXT
     for variable in FIRSTCOME_SERVERS "${!FIRSTCOME_SERVERS_@}"; do
         echo "export $variable=${!variable@Q}"
     done
+}
+
+# addresses_from PORT COUNT: print that many addresses, separated by commas.
+addresses_from() {
+    local port list=
+    for ((port = $1; port < $1 + $2; port++)); do
+        list+=,127.0.0.1:$port
+    done
+    echo "${list#,}"
 }
 
 # with COMMAND...: the exit status is the command's.
@@ -169,24 +196,36 @@ leave_as_found() {
     done
 }
 
-check_names() {
-    local name
+# expand_names NAME...: set names to the servers that are meant.
+expand_names() {
+    local name known=" ${all_servers[*]} ${cluster_servers[*]} ${sentinel_servers[*]} "
+    names=()
     for name; do
-        [[ " ${all_servers[*]} " == *" $name "* ]] || die "no server is called '$name'; there are: ${all_servers[*]}"
+        if [[ $name == cluster ]]; then
+            names+=("${cluster_servers[@]}")
+        elif [[ $name == sentinels ]]; then
+            names+=("${sentinel_servers[@]}")
+        elif [[ $known == *" $name "* ]]; then
+            names+=("$name")
+        else
+            die "no server is called '$name'; there are: $known cluster sentinels"
+        fi
     done
 }
 
 main() {
-    local verb=${1:-help}
+    local verb=${1:-help} names=()
     shift || true
     case $verb in
         up | down | status)
             (($# > 0)) || set -- "${all_servers[@]}"
-            check_names "$@"
+            expand_names "$@"
+            set -- "${names[@]}"
             ;;
         start | stop | kill | pause | resume)
             (($# > 0)) || die "$verb needs the name of a server"
-            check_names "$@"
+            expand_names "$@"
+            set -- "${names[@]}"
             ;;
         with) (($# > 0)) || die "with needs a command" ;;
         env) (($# == 0)) || die "env takes no names" ;;

@@ -11,9 +11,11 @@ source "$native_folder/process.sh"
 source "$native_folder/install.sh"
 # shellcheck source=docker/native/database.sh
 source "$native_folder/database.sh"
-# Each of these defines NAME_install and NAME_start.
+# Each of these defines NAME_install and NAME_start for a server or, without their numbers, for several of one kind.
 # shellcheck source=docker/native/redis.sh
 source "$native_folder/redis.sh"
+# shellcheck source=docker/native/redis-cluster.sh
+source "$native_folder/redis-cluster.sh"
 # shellcheck source=docker/native/kafka.sh
 source "$native_folder/kafka.sh"
 # shellcheck source=docker/native/mysql.sh
@@ -29,7 +31,7 @@ prepare_servers() {
     exec 8>"$FIRSTCOME_SERVERS_CACHE/lock"
     flock --wait 900 8 || die "another installation into $FIRSTCOME_SERVERS_CACHE has not ended for 15 minutes"
     for name; do
-        "${name}_install"
+        "${name%%[0-9]*}_install"
     done
     if [[ -n ${FIRSTCOME_SERVERS_CLOCKS:-} ]]; then
         need_packages libfaketime
@@ -40,8 +42,18 @@ prepare_servers() {
 start_server() {
     lock_server "$1"
     continue_process "$1"
-    "${1}_start"
+    "${1%%[0-9]*}_start" "$1"
     unlock_server
+}
+
+# complete_servers NAME...: what is left to do once all of these run.
+complete_servers() {
+    if [[ " $* " == *" cluster6 "* ]]; then
+        cluster_complete
+    fi
+    if [[ " $* " == *" sentinel3 "* ]]; then
+        sentinel_complete
+    fi
 }
 
 stop_server() {
