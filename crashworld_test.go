@@ -87,10 +87,17 @@ func (w *crashWorld) arm(role string, points ...string) {
 // is armed anew.
 func (w *crashWorld) hold(role string, point crashpoint.Point) {
 	w.t.Helper()
+	w.holdNext(role, point)()
+}
+
+// holdNext has the role's process hold whoever comes to the point next. What it gives waits until somebody is held.
+func (w *crashWorld) holdNext(role string, point crashpoint.Point) (wait func()) {
 	held := func() int { return strings.Count(w.roles[role].output.String(), "held at "+string(point)) }
 	before := held()
 	w.arm(role, string(point)+":1:hold")
-	w.eventually("somebody is held at "+string(point), func() bool { return held() > before })
+	return func() {
+		w.eventually("somebody is held at "+string(point), func() bool { return held() > before })
+	}
 }
 
 // awaitDeath requires that the role's process ends itself by kill -9, and starts it anew.
