@@ -44,4 +44,11 @@ type TailReader interface {
 
 // TailEnds are the ends at which a reading of the tail stopped, by partition: the offset after the last record's. They
 // are never changed once they are given.
-type TailEnds map[int32]int64
+type TailEnds map[int32]TailEnd
+
+// TailEnd is a place in the log of one partition.
+type TailEnd struct {
+	Offset int64
+	// Log names the log: a topic that is deleted and made anew has others. Empty where the brokers don't tell.
+	Log string
+}

@@ -628,12 +628,12 @@ func (w *world) ReadTail(
 	if err != nil {
 		return nil, err
 	}
-	for _, delivery := range topic[from[0]:] {
+	for _, delivery := range topic[from[0].Offset:] {
 		if err := visit(delivery); err != nil {
 			return nil, err
 		}
 	}
-	return domain.TailEnds{0: int64(len(topic))}, nil
+	return domain.TailEnds{0: {Offset: int64(len(topic))}}, nil
 }
 
 func (w *world) slotOf(code string, user domain.UserID) domain.Slot {

@@ -114,10 +114,12 @@ func (t *tailReading) from() domain.TailEnds {
 	earliest := maps.Clone(t.users[0].from)
 	for _, user := range t.users[1:] {
 		for partition, end := range earliest {
-			if other, named := user.from[partition]; named {
-				earliest[partition] = min(end, other)
-			} else {
+			other, named := user.from[partition]
+			switch {
+			case !named || other.Log != end.Log:
 				delete(earliest, partition)
+			case other.Offset < end.Offset:
+				earliest[partition] = other
 			}
 		}
 	}

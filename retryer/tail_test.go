@@ -34,12 +34,12 @@ func (t *slowTail) ReadTail(
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	for _, record := range records[from[0]:] {
+	for _, record := range records[from[0].Offset:] {
 		if err := visit(domain.Delivery{Winner: record}); err != nil {
 			return nil, err
 		}
 	}
-	return domain.TailEnds{0: int64(len(records))}, fails
+	return domain.TailEnds{0: {Offset: int64(len(records))}}, fails
 }
 
 func (t *slowTail) write(user domain.UserID) {
@@ -93,17 +93,17 @@ func TestWhoReadsOnWaitsForNoLongReadingAndMissesNothing(t *testing.T) {
 				began, seen := time.Now(), map[domain.UserID]bool{}
 				next, err := tail.ReadTail(t.Context(), ends, func(d domain.Delivery) error { seen[d.Winner.UserID] = true; return nil })
 				assert.NoError(t, err)
-				assert.Equal(t, domain.TailEnds{0: 4}, next)
+				assert.Equal(t, domain.TailEnds{0: {Offset: 4}}, next)
 				assert.LessOrEqual(t, time.Since(began), 2*time.Second)
 				for _, user := range wanted {
 					assert.True(t, seen[user], "user %d came after %v", user, ends)
 				}
 			})
 		}
-		readOn(domain.TailEnds{0: 4})
+		readOn(domain.TailEnds{0: {Offset: 4}})
 		synctest.Wait() // it reads beside the whole reading; the next three wait for it, and read together
-		readOn(domain.TailEnds{0: 3}, 4)
-		readOn(domain.TailEnds{0: 2}, 3, 4)
+		readOn(domain.TailEnds{0: {Offset: 3}}, 4)
+		readOn(domain.TailEnds{0: {Offset: 2}}, 3, 4)
 		readOn(domain.TailEnds{}, 1, 2, 3, 4)
 		asking.Wait()
 		assert.Equal(t, 3, under.readings)

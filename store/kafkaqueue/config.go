@@ -43,6 +43,9 @@ type Config struct {
 const (
 	// netTimeout bounds dialling, and one request on a connection that nothing long-polls on.
 	netTimeout = 5 * time.Second
+	// metadataEvery is how often the topic's partitions are asked for: within that time a consumer's group hears of new
+	// ones, and comes together to share them out.
+	metadataEvery = 3 * time.Second
 	// fetchWait is how long a fetch waits at the broker for records.
 	fetchWait = 50 * time.Millisecond
 	// shortestBackoff and longestBackoff bound the wait between two attempts to reach Kafka.
@@ -118,7 +121,7 @@ func (c Config) base() *sarama.Config {
 	}
 	conf.Metadata.Full = false
 	conf.Metadata.AllowAutoTopicCreation = false
-	conf.Metadata.RefreshFrequency = time.Minute
+	conf.Metadata.RefreshFrequency = metadataEvery
 	conf.Metadata.Timeout = netTimeout
 	conf.Metadata.Retry.Max = 3
 	conf.Metadata.Retry.Backoff = 100 * time.Millisecond
@@ -144,6 +147,7 @@ func (c Config) consuming() *sarama.Config {
 	conf.ChannelBufferSize = 64
 	conf.Consumer.MaxWaitTime = fetchWait
 	conf.Consumer.MaxProcessingTime = processingTime
+	conf.Consumer.IsolationLevel = sarama.ReadCommitted
 	conf.Consumer.Return.Errors = true
 	conf.Consumer.Offsets.Initial = sarama.OffsetOldest
 	conf.Consumer.Offsets.AutoCommit.Enable = false

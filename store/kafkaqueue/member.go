@@ -19,6 +19,7 @@ func (s *Source) run(ctx context.Context) {
 	defer background.Wait()
 	background.Go(s.logGroupErrors)
 	background.Go(func() { s.measureLag(ctx) })
+	background.Go(func() { s.watchLogs(ctx) })
 	var wait backoff
 	for ctx.Err() == nil {
 		err := s.group.Consume(ctx, []string{s.cfg.Topic}, member{s})
@@ -92,7 +93,7 @@ type member struct{ source *Source }
 func (m member) Setup(claimed sarama.ConsumerGroupSession) error {
 	s := m.source
 	partitions := claimed.Claims()[s.cfg.Topic]
-	positions, err := s.startingPoints(claimed.Context(), partitions)
+	current, err := s.begin(claimed, partitions)
 	if err != nil {
 		return err
 	}
@@ -101,11 +102,7 @@ func (m member) Setup(claimed sarama.ConsumerGroupSession) error {
 		return err
 	}
 	s.mu.Lock()
-	s.current = &session{
-		member: claimed.MemberID(), generation: claimed.GenerationID(), over: claimed.Context().Done(),
-		next: maps.Clone(positions), committed: positions,
-	}
-	s.total = len(all)
+	s.current, s.total, s.distrusted = current, len(all), nil
 	s.mu.Unlock()
 	s.metrics.rebalances.Inc()
 	s.metrics.owned.Set(float64(len(partitions)))
@@ -113,27 +110,68 @@ func (m member) Setup(claimed sarama.ConsumerGroupSession) error {
 	return nil
 }
 
-// startingPoints says where the group stands on each partition, and reports records that retention deleted before
-// they were read. sarama passes them over without a word.
-func (s *Source) startingPoints(ctx context.Context, partitions []int32) (map[int32]int64, error) {
+// begin finds out where each partition is to begin, and makes a session of that. Where what was committed does not fit
+// the log, the group's offset is moved to the oldest record at once: sarama would go on from the old one, and whoever
+// comes next is to see that this was done.
+func (s *Source) begin(claimed sarama.ConsumerGroupSession, partitions []int32) (*session, error) {
+	begun := &session{
+		member: claimed.MemberID(), generation: claimed.GenerationID(), over: claimed.Context().Done(),
+		next: map[int32]int64{}, committed: map[int32]int64{}, newest: map[int32]fingerprint{},
+		checked: map[int32]fingerprint{}, restarts: map[int32]int64{}, left: make(chan struct{}),
+	}
 	if len(partitions) == 0 {
-		return map[int32]int64{}, nil
+		return begun, nil
+	}
+	ctx := claimed.Context()
+	var err error
+	if begun.topic, err = s.offsets.topic(ctx); err != nil {
+		return nil, err
 	}
 	positions, err := readPositions(ctx, s.offsets, partitions)
 	if err != nil {
 		return nil, err
 	}
-	starts := make(map[int32]int64, len(positions))
+	anew := map[int32]commitPoint{}
 	for _, position := range positions {
-		starts[position.Partition] = position.Committed
-		if position.Expired != 0 {
-			s.metrics.expired.Add(float64(max(position.Expired, 0)))
-			s.logger.Error("RECORDS WERE LOST: the committed offset is not on the topic any more; going on with the oldest record",
-				"topic", s.cfg.Topic, "partition", position.Partition, "oldest", position.Oldest, "end", position.End,
-				"deleted_unread", position.Expired)
+		if position = s.distrust(position); position.Broken != "" {
+			s.reportBroken(position)
+			anew[position.Partition] = commitPoint{position.Committed, mark{topic: begun.topic, restarts: position.Restarts}}
+			startAt(claimed, s.cfg.Topic, position)
 		}
+		begun.next[position.Partition] = position.Committed
+		begun.committed[position.Partition] = position.Committed
+		begun.restarts[position.Partition] = position.Restarts
 	}
-	return starts, nil
+	if len(anew) == 0 {
+		return begun, nil
+	}
+	return begun, s.offsets.commit(ctx, begun.member, begun.generation, anew)
+}
+
+// startAt moves the place from which sarama reads, which was the committed offset. Either call has an effect in one
+// direction alone.
+func startAt(claimed sarama.ConsumerGroupSession, topic string, position PartitionPosition) {
+	claimed.MarkOffset(topic, position.Partition, position.Committed, "")
+	claimed.ResetOffset(topic, position.Partition, position.Committed, "")
+}
+
+// distrust has a partition begin anew whose log was seen to change while it was read.
+func (s *Source) distrust(position PartitionPosition) PartitionPosition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.distrusted[position.Partition] && position.Broken == "" {
+		position.Broken = "the last record that was read stands there no more: the log was truncated and has grown again"
+		position.Committed, position.Expired = position.Oldest, -1
+		position.Restarts++
+	}
+	return position
+}
+
+func (s *Source) reportBroken(position PartitionPosition) {
+	s.metrics.expired.Add(float64(max(position.Expired, 0)))
+	s.logger.Error("RECORDS WERE LOST: the committed offset does not fit the topic any more; going on with the oldest record",
+		"topic", s.cfg.Topic, "partition", position.Partition, "why", position.Broken, "oldest", position.Oldest,
+		"end", position.End, "deleted_unread", position.Expired)
 }
 
 // Cleanup implements sarama.ConsumerGroupHandler: the partitions are ours no longer.
@@ -165,11 +203,15 @@ func (m member) ConsumeClaim(claimed sarama.ConsumerGroupSession, claim sarama.C
 				return nil
 			}
 			select {
-			case s.records <- taken{delivery: received(message), session: current}:
+			case s.records <- taken{delivery: received(message), writtenMilli: message.Timestamp.UnixMilli(), session: current}:
 			case <-over:
+				return nil
+			case <-current.left:
 				return nil
 			}
 		case <-over:
+			return nil
+		case <-current.left: // this ends the session, and the next one looks where it is to begin
 			return nil
 		}
 	}

@@ -39,9 +39,33 @@ func (o *offsets) partitions(ctx context.Context) ([]int32, error) {
 	})
 }
 
-// committed gives the group's offset of each partition, notCommitted where it has none.
-func (o *offsets) committed(ctx context.Context, partitions []int32) (map[int32]int64, error) {
-	return within(ctx, o.calls, func() (committed map[int32]int64, err error) {
+// topic asks the brokers which topic it is that has the name now. Brokers of before 2.8 don't tell.
+func (o *offsets) topic(ctx context.Context) (topicID, error) {
+	return within(ctx, o.calls, func() (topicID, error) {
+		broker := o.client.LeastLoadedBroker()
+		if broker == nil {
+			return noTopicID, sarama.ErrOutOfBrokers
+		}
+		response, err := broker.GetMetadata(sarama.NewMetadataRequest(o.client.Config().Version, []string{o.cfg.Topic}))
+		if err != nil {
+			_ = broker.Close() // the connection is of no more use; the client makes a new one
+			return noTopicID, err
+		}
+		for _, topic := range response.Topics {
+			if topic.Name == o.cfg.Topic && topic.Err != sarama.ErrNoError && topic.Err != sarama.ErrLeaderNotAvailable {
+				return noTopicID, topic.Err
+			}
+			if topic.Name == o.cfg.Topic {
+				return topic.Uuid, nil
+			}
+		}
+		return noTopicID, sarama.ErrIncompleteResponse
+	})
+}
+
+// committed gives what the group committed of each partition, notCommitted where that is nothing.
+func (o *offsets) committed(ctx context.Context, partitions []int32) (map[int32]commitPoint, error) {
+	return within(ctx, o.calls, func() (committed map[int32]commitPoint, err error) {
 		err = o.onCoordinator(func(coordinator *sarama.Broker) error {
 			committed, err = o.fetchCommitted(coordinator, partitions)
 			return err
@@ -50,16 +74,16 @@ func (o *offsets) committed(ctx context.Context, partitions []int32) (map[int32]
 	})
 }
 
-func (o *offsets) fetchCommitted(coordinator *sarama.Broker, partitions []int32) (map[int32]int64, error) {
+func (o *offsets) fetchCommitted(coordinator *sarama.Broker, partitions []int32) (map[int32]commitPoint, error) {
 	request := sarama.NewOffsetFetchRequest(o.client.Config().Version, o.cfg.Group, map[string][]int32{o.cfg.Topic: partitions})
 	response, err := coordinator.FetchOffset(request)
 	if err != nil {
 		return nil, err
 	}
-	committed := make(map[int32]int64, len(partitions))
+	committed := make(map[int32]commitPoint, len(partitions))
 	groupErr := response.GroupError()
 	for _, partition := range partitions {
-		committed[partition] = notCommitted
+		committed[partition] = commitPoint{offset: notCommitted}
 		if errors.Is(groupErr, sarama.ErrGroupIDNotFound) {
 			continue
 		}
@@ -73,14 +97,18 @@ func (o *offsets) fetchCommitted(coordinator *sarama.Broker, partitions []int32)
 		case block.Err != sarama.ErrNoError:
 			return nil, fmt.Errorf("partition %d: %w", partition, block.Err)
 		default:
-			committed[partition] = max(block.Offset, notCommitted)
+			committed[partition] = commitPoint{max(block.Offset, notCommitted), parseMark(block.Metadata)}
 		}
 	}
 	return committed, nil
 }
 
-// at gives an offset of each partition: sarama.OffsetOldest or sarama.OffsetNewest (the one after the last record). It
-// waits a little for a partition whose leader is just being found, as on a topic that was made a moment ago.
+// offsetStable asks for the offset up to which all transactions are decided; sarama has no name for it.
+const offsetStable = -100
+
+// at gives an offset of each partition: sarama.OffsetOldest, sarama.OffsetNewest (the one after the last record) or
+// offsetStable. It waits a little for a partition whose leader is just being found, as on a topic that was made a
+// moment ago.
 func (o *offsets) at(ctx context.Context, partitions []int32, which int64) (map[int32]int64, error) {
 	var wait backoff
 	for attempt := 1; ; attempt++ {
@@ -100,7 +128,7 @@ const leaderAttempts = 5
 func (o *offsets) lookUp(partitions []int32, which int64) (map[int32]int64, error) {
 	found := make(map[int32]int64, len(partitions))
 	for _, partition := range partitions {
-		offset, err := o.client.GetOffset(o.cfg.Topic, partition, which)
+		offset, err := o.offset(partition, which)
 		if err != nil {
 			return nil, fmt.Errorf("partition %d: %w", partition, err)
 		}
@@ -109,13 +137,39 @@ func (o *offsets) lookUp(partitions []int32, which int64) (map[int32]int64, erro
 	return found, nil
 }
 
+func (o *offsets) offset(partition int32, which int64) (int64, error) {
+	if which != offsetStable {
+		return o.client.GetOffset(o.cfg.Topic, partition, which)
+	}
+	leader, err := o.client.Leader(o.cfg.Topic, partition)
+	if err != nil {
+		return 0, err
+	}
+	request := sarama.NewOffsetRequest(o.client.Config().Version)
+	request.IsolationLevel = sarama.ReadCommitted
+	request.AddBlock(o.cfg.Topic, partition, sarama.OffsetNewest, 1)
+	response, err := leader.GetAvailableOffsets(request)
+	if err != nil {
+		_ = leader.Close() // the connection is of no more use; the client makes a new one
+		return 0, err
+	}
+	block := response.GetBlock(o.cfg.Topic, partition)
+	if block == nil {
+		return 0, sarama.ErrIncompleteResponse
+	}
+	if block.Err != sarama.ErrNoError {
+		return 0, errors.Join(block.Err, o.client.RefreshMetadata(o.cfg.Topic))
+	}
+	return block.Offset, nil
+}
+
 // commit moves the group's offsets as one member of one generation. An error for one partition is an error for all:
 // committing again does no harm.
-func (o *offsets) commit(ctx context.Context, member string, generation int32, positions map[int32]int64) error {
+func (o *offsets) commit(ctx context.Context, member string, generation int32, points map[int32]commitPoint) error {
 	request := sarama.NewOffsetCommitRequest(o.client.Config(), o.cfg.Group)
 	request.ConsumerID, request.ConsumerGroupGeneration = member, generation
-	for partition, offset := range positions {
-		request.AddBlockWithLeaderEpoch(o.cfg.Topic, partition, offset, unknownLeaderEpoch, 0, "")
+	for partition, point := range points {
+		request.AddBlockWithLeaderEpoch(o.cfg.Topic, partition, point.offset, unknownLeaderEpoch, 0, point.mark.String())
 	}
 	_, err := within(ctx, o.calls, func() (struct{}, error) {
 		return struct{}{}, o.onCoordinator(func(coordinator *sarama.Broker) error {
@@ -123,7 +177,7 @@ func (o *offsets) commit(ctx context.Context, member string, generation int32, p
 			if err != nil {
 				return err
 			}
-			return o.commitResult(response, positions)
+			return o.commitResult(response, points)
 		})
 	})
 	return err
@@ -132,8 +186,8 @@ func (o *offsets) commit(ctx context.Context, member string, generation int32, p
 // unknownLeaderEpoch leaves out which leader the records came from.
 const unknownLeaderEpoch = -1
 
-func (o *offsets) commitResult(response *sarama.OffsetCommitResponse, positions map[int32]int64) error {
-	for partition := range positions {
+func (o *offsets) commitResult(response *sarama.OffsetCommitResponse, points map[int32]commitPoint) error {
+	for partition := range points {
 		code, answered := response.Errors[o.cfg.Topic][partition]
 		if !answered {
 			return fmt.Errorf("partition %d: %w", partition, sarama.ErrIncompleteResponse)

@@ -1,6 +1,10 @@
 package kafkaqueue
 
-import "firstcome/domain"
+import (
+	"sync"
+
+	"firstcome/domain"
+)
 
 // session is one generation of the group as this process takes part in it: the partitions that are its own.
 type session struct {
@@ -10,7 +14,25 @@ type session struct {
 	over <-chan struct{}
 	// next is, for each partition, the offset after the newest record taken; committed is where the group stands.
 	next, committed map[int32]int64
+	// newest is the newest record taken of each partition; checked and checkedNext are newest and next as they were at the
+	// last look at the logs.
+	newest, checked map[int32]fingerprint
+	checkedNext     map[int32]int64
+	// topic is the one that the session reads; restarts counts how often each partition was begun anew.
+	topic    topicID
+	restarts map[int32]int64
+	// left is closed when this process wants the session to end.
+	left  chan struct{}
+	leave sync.Once
 }
+
+// point is a position to commit with the mark that belongs to it.
+func (s *session) point(partition int32, offset int64, last fingerprint) commitPoint {
+	return commitPoint{offset, mark{topic: s.topic, restarts: s.restarts[partition], last: last}}
+}
+
+// end has sarama end the session, and join the group again.
+func (s *session) end() { s.leave.Do(func() { close(s.left) }) }
 
 func (s *session) isOver() bool {
 	select {
@@ -24,8 +46,12 @@ func (s *session) isOver() bool {
 // taken is a record on its way to the consumer, and the session under which it was fetched.
 type taken struct {
 	delivery domain.Delivery
-	session  *session
+	// writtenMilli is the time that stands in the record.
+	writtenMilli int64
+	session      *session
 }
+
+func (t taken) fingerprint() fingerprint { return fingerprintOf(t.delivery.Digest, t.writtenMilli) }
 
 // outstanding holds the records that were taken from the queue and are not committed, in the order they came. All are
 // of one session after dropEnded. It is not safe for concurrent use.
@@ -36,7 +62,9 @@ func (o *outstanding) add(record taken) {
 	if record.session.isOver() {
 		return
 	}
-	record.session.next[record.delivery.Position.Partition] = record.delivery.Position.Offset + 1
+	partition := record.delivery.Position.Partition
+	record.session.next[partition] = record.delivery.Position.Offset + 1
+	record.session.newest[partition] = record.fingerprint()
 	o.records = append(o.records, record)
 }
 
@@ -65,47 +93,68 @@ func (o *outstanding) first(limit int) []domain.Delivery {
 	return deliveries
 }
 
+// given names a record that somebody settles: by what it is too, because after the topic was made anew its position may
+// be that of another record, which nobody has looked at.
+type given struct {
+	position domain.RecordPosition
+	digest   domain.RecordDigest
+}
+
+func givenOf(delivery domain.Delivery) given { return given{delivery.Position, delivery.Digest} }
+
 // settlement is what a commit has to do: the positions to commit in a session, and the records done by that.
 type settlement struct {
 	session   *session
 	positions map[int32]int64
-	done      map[domain.RecordPosition]bool
+	// last is the record right before each position.
+	last map[int32]fingerprint
+	done map[given]bool
 	// unknown counts the deliveries that are not outstanding: done before, or of a session that is over.
 	unknown int
+}
+
+// points gives the positions with their marks.
+func (s settlement) points() map[int32]commitPoint {
+	points := make(map[int32]commitPoint, len(s.positions))
+	for partition, position := range s.positions {
+		points[partition] = s.session.point(partition, position, s.last[partition])
+	}
+	return points
 }
 
 // settle says what committing the deliveries means. A partition's position never passes a record that is still
 // outstanding, so a record that was forgotten or failed is never committed by the way.
 func (o *outstanding) settle(deliveries []domain.Delivery) settlement {
-	s := settlement{positions: map[int32]int64{}, done: make(map[domain.RecordPosition]bool, len(deliveries))}
-	given := make(map[domain.RecordPosition]bool, len(deliveries))
+	s := settlement{
+		positions: map[int32]int64{}, last: map[int32]fingerprint{}, done: make(map[given]bool, len(deliveries)),
+	}
+	wanted := make(map[given]bool, len(deliveries))
 	for _, delivery := range deliveries {
-		given[delivery.Position] = true
+		wanted[givenOf(delivery)] = true
 	}
-	blocked := map[int32]bool{}
+	blocked, before := map[int32]bool{}, map[int32]taken{}
 	for _, record := range o.records {
-		position := record.delivery.Position
-		if !given[position] {
-			if !blocked[position.Partition] {
-				blocked[position.Partition] = true
-				s.positions[position.Partition] = position.Offset
-			}
+		one := givenOf(record.delivery)
+		partition := one.position.Partition
+		switch {
+		case !wanted[one]:
+			blocked[partition] = true
 			continue
+		case !blocked[partition]:
+			before[partition] = record
 		}
-		s.session, s.done[position] = record.session, true
-		if !blocked[position.Partition] {
-			s.positions[position.Partition] = record.session.next[position.Partition]
+		s.session, s.done[one] = record.session, true
+	}
+	for partition, record := range before {
+		s.positions[partition], s.last[partition] = record.session.next[partition], record.session.newest[partition]
+		if blocked[partition] {
+			s.positions[partition], s.last[partition] = record.delivery.Position.Offset+1, record.fingerprint()
 		}
-	}
-	s.unknown = len(given) - len(s.done)
-	if s.session == nil {
-		s.positions = nil
-	}
-	for partition, position := range s.positions {
-		if position <= s.session.committed[partition] {
+		if s.positions[partition] <= record.session.committed[partition] {
 			delete(s.positions, partition)
 		}
 	}
+	s.unknown = len(wanted) - len(s.done)
 	return s
 }
 
@@ -114,5 +163,5 @@ func (o *outstanding) apply(s settlement) {
 	for partition, position := range s.positions {
 		s.session.committed[partition] = position
 	}
-	o.keep(func(record taken) bool { return !s.done[record.delivery.Position] })
+	o.keep(func(record taken) bool { return !s.done[givenOf(record.delivery)] })
 }

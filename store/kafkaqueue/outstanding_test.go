@@ -12,7 +12,9 @@ import (
 )
 
 func newTestSession(partitions int32) *session {
-	s := &session{over: make(chan struct{}), next: map[int32]int64{}, committed: map[int32]int64{}}
+	s := &session{
+		over: make(chan struct{}), next: map[int32]int64{}, committed: map[int32]int64{}, newest: map[int32]fingerprint{},
+	}
 	for partition := range partitions {
 		s.next[partition], s.committed[partition] = 0, 0
 	}
@@ -90,4 +92,34 @@ func TestRecordsOfAnEndedSessionAreForgotten(t *testing.T) {
 	book.dropEnded()
 	require.Equal(t, []domain.Delivery{at(0, 1)}, book.first(10))
 	require.Same(t, live, book.records[0].session)
+}
+
+// A commit says which record stands right before its offset, so that the next reader can look whether it still does.
+func TestACommitNamesTheRecordBeforeIt(t *testing.T) {
+	session := newTestSession(1)
+	var book outstanding
+	records := make([]domain.Delivery, 3)
+	for i := range records {
+		records[i] = at(0, int64(i))
+		records[i].Digest[0] = byte(i)
+		book.add(taken{delivery: records[i], session: session})
+	}
+	print := func(i int) fingerprint { return fingerprintOf(records[i].Digest, 0) }
+	settlement := book.settle([]domain.Delivery{records[0], records[2]})
+	require.Equal(t, map[int32]commitPoint{0: {1, mark{last: print(0)}}}, settlement.points())
+	book.apply(settlement)
+	require.Equal(t, map[int32]commitPoint{0: {3, mark{last: print(2)}}}, book.settle(records[1:2]).points())
+}
+
+// After the topic was made anew, a consumer may still hand back what it got of the old one.
+func TestARecordAtTheSamePositionIsNotSettledWithTheOneThatStoodThereBefore(t *testing.T) {
+	session := newTestSession(1)
+	var book outstanding
+	before, now := at(0, 0), at(0, 0)
+	before.Digest[0], now.Digest[0] = 1, 2
+	book.add(taken{delivery: now, session: session})
+	settlement := book.settle([]domain.Delivery{before})
+	require.Empty(t, settlement.positions)
+	book.apply(settlement)
+	require.Equal(t, []domain.Delivery{now}, book.first(10), "nobody has looked at this one")
 }

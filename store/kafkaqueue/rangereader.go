@@ -1,9 +1,11 @@
 package kafkaqueue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/IBM/sarama"
@@ -18,6 +20,8 @@ type rangeReader struct {
 	tail      *Tail
 	partition int32
 	next, end int64
+	// stable is up to where all transactions are decided.
+	stable int64
 	// fetchBytes grows when a batch does not fit.
 	fetchBytes int32
 }
@@ -62,7 +66,7 @@ func (r *rangeReader) read(ctx context.Context, visit func(domain.Delivery) erro
 
 // readOnce sends one fetch and visits what it brought.
 func (r *rangeReader) readOnce(ctx context.Context, visit func(domain.Delivery) error) error {
-	block, err := r.fetch(ctx)
+	block, decided, err := r.fetch(ctx)
 	if err != nil {
 		return err
 	}
@@ -73,55 +77,41 @@ func (r *rangeReader) readOnce(ctx context.Context, visit func(domain.Delivery) 
 		if records.RecordBatch == nil {
 			return errors.New("the partition holds records in the format of before Kafka 0.11")
 		}
-		if err := r.visitBatch(records.RecordBatch, visit); err != nil {
+		if records.RecordBatch.PartialTrailingRecord {
+			if len(records.RecordBatch.Records) == 0 {
+				r.fetchBytes = min(r.fetchBytes*2, maxFetchBytes)
+			}
+			return nil
+		}
+		if err := r.visitBatch(records.RecordBatch, decided.counts(records), visit); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *rangeReader) fetch(ctx context.Context) (*sarama.FetchResponseBlock, error) {
-	topic, client := r.tail.cfg.Topic, r.tail.offsets.client
-	partition, next, bytes := r.partition, r.next, r.fetchBytes
-	return within(ctx, r.tail.offsets.calls, func() (*sarama.FetchResponseBlock, error) {
-		leader, epoch, err := client.LeaderAndEpoch(topic, partition)
-		if err != nil {
-			return nil, err
-		}
-		request := &sarama.FetchRequest{
-			Version: 11, MinBytes: 1, MaxWaitTime: int32(fetchWait.Milliseconds()), MaxBytes: maxFetchBytes,
-			Isolation: sarama.ReadUncommitted, SessionEpoch: -1,
-		}
-		request.AddBlock(topic, partition, next, bytes, epoch)
-		response, err := leader.Fetch(request)
-		if err != nil {
-			// The connection is of no more use; the client makes a new one. An error says that it was closed before.
-			_ = leader.Close()
-			return nil, errors.Join(err, client.RefreshMetadata(topic))
-		}
-		block := response.GetBlock(topic, partition)
-		if block == nil {
-			return nil, sarama.ErrIncompleteResponse
-		}
-		if block.Err != sarama.ErrNoError && !errors.Is(block.Err, sarama.ErrOffsetOutOfRange) {
-			return nil, errors.Join(block.Err, client.RefreshMetadata(topic))
-		}
-		return block, nil
-	})
+// fetch asks for decided records up to the stable offset, and for everything behind it: what an open transaction keeps
+// the consumer from reading may be winners of ours, who are not part of it.
+func (r *rangeReader) fetch(ctx context.Context) (*sarama.FetchResponseBlock, decided, error) {
+	question := fetchQuestion{partition: r.partition, from: r.next, bytes: r.fetchBytes, isolation: sarama.ReadCommitted}
+	if r.next >= r.stable {
+		question.isolation = sarama.ReadUncommitted
+	}
+	block, err := r.tail.offsets.fetch(ctx, question)
+	if err != nil {
+		return nil, decided{}, err
+	}
+	aborted := slices.Clone(block.AbortedTransactions)
+	slices.SortFunc(aborted, func(a, b *sarama.AbortedTransaction) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
+	return block, decided{aborted: aborted, open: map[int64]bool{}, undecided: r.next >= r.stable}, nil
 }
 
-// visitBatch visits the batch's records that are in the range, and moves past the whole batch: its last offset counts
-// even if the record there is a transaction's marker or was compacted away.
-func (r *rangeReader) visitBatch(batch *sarama.RecordBatch, visit func(domain.Delivery) error) error {
-	if batch.PartialTrailingRecord {
-		if len(batch.Records) == 0 {
-			r.fetchBytes = min(r.fetchBytes*2, maxFetchBytes)
-		}
-		return nil
-	}
+// visitBatch visits the batch's records that are in the range, if they count, and moves past the whole batch: its last
+// offset counts even if the record there is a transaction's marker or was compacted away.
+func (r *rangeReader) visitBatch(batch *sarama.RecordBatch, counts bool, visit func(domain.Delivery) error) error {
 	for _, entry := range batch.Records {
 		offset := batch.FirstOffset + entry.OffsetDelta
-		if batch.Control || offset < r.next || offset >= r.end {
+		if !counts || offset < r.next || offset >= r.end {
 			continue
 		}
 		position := domain.RecordPosition{Topic: r.tail.cfg.Topic, Partition: r.partition, Offset: offset}

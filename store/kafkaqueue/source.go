@@ -32,6 +32,8 @@ type Source struct {
 	// current is nil while the process is no member of the group; total counts the topic's partitions.
 	current *session
 	total   int
+	// distrusted are partitions whose log was seen to change while they were read; the next session begins them anew.
+	distrusted map[int32]bool
 
 	stop     context.CancelFunc
 	stopped  context.Context
@@ -174,7 +176,7 @@ func (s *Source) commit(ctx context.Context, settlement settlement) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	err := s.offsets.commit(ctx, settlement.session.member, settlement.session.generation, settlement.positions)
+	err := s.offsets.commit(ctx, settlement.session.member, settlement.session.generation, settlement.points())
 	s.metrics.commits.WithLabelValues(commitResult(err)).Inc()
 	if errors.Is(err, context.DeadlineExceeded) {
 		return domain.Wrap(domain.CodeUnavailable, err, "Kafka did not answer a commit in time")

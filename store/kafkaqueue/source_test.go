@@ -119,30 +119,14 @@ func TestRecordsThatRetentionDeletedAreReported(t *testing.T) {
 	require.NoError(t, kafka.DeleteRecords(cfg.Topic, 0, 6))
 	positions, err := openTail(t, cfg).Positions(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, PartitionPosition{Oldest: 6, Committed: 6, End: 10, Expired: 4}, positions[0])
+	assert.Equal(t, PartitionPosition{
+		Topic: positions[0].Topic, Oldest: 6, Committed: 6, Stable: 10, End: 10, Expired: 4, Restarts: 1, Broken: "retention deleted records that were not read",
+	}, positions[0])
 	assert.Len(t, tailUsers(t, cfg), 4)
 
 	reopened := openedSource(t, cfg)
 	assert.Equal(t, int64(6), pollAll(t, reopened, 4)[0].Position.Offset, "it goes on with the oldest record")
 	assert.InDelta(t, 4, testutil.ToFloat64(reopened.metrics.expired), 0)
-}
-
-func TestTheGroupGoesOnFromTheCommittedOffsetIfItIsStillThere(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		committed int64
-		want      PartitionPosition
-	}{
-		"nothing committed":           {notCommitted, PartitionPosition{Oldest: 5, Committed: 5, End: 9}},
-		"on the topic":                {7, PartitionPosition{Oldest: 5, Committed: 7, End: 9}},
-		"all committed":               {9, PartitionPosition{Oldest: 5, Committed: 9, End: 9}},
-		"deleted by retention":        {3, PartitionPosition{Oldest: 5, Committed: 5, End: 9, Expired: 2}},
-		"of a topic that was deleted": {10, PartitionPosition{Oldest: 5, Committed: 5, End: 9, Expired: -1}},
-	} {
-		got := positionOf(0, c.committed, 5, 9)
-		assert.Equal(t, c.want, got, name)
-		assert.Equal(t, got.End-got.Committed, got.Lag(), name)
-	}
 }
 
 func TestLagIsMeasured(t *testing.T) {

@@ -50,14 +50,33 @@ func (t *Tail) Ping(ctx context.Context) error {
 // PartitionPosition is where the consumer group stands on one partition.
 type PartitionPosition struct {
 	Partition int32
-	// Oldest is the first record's offset, End the one after the last record's.
-	Oldest, End int64
-	// Committed is the offset from which the group goes on: Oldest if nothing is committed, or if the committed offset
-	// is not on the topic any more.
+	// Topic names the topic for as long as it lives; empty where the brokers don't tell.
+	Topic string
+	// Oldest is the first record's offset, End the one after the last record's. Between Stable and End lie records behind
+	// a transaction that is not decided yet.
+	Oldest, Stable, End int64
+	// Committed is the offset from which the group goes on: Oldest if nothing is committed, or if what was committed
+	// does not fit the log.
 	Committed int64
-	// Expired counts the uncommitted records that retention deleted; -1 when the committed offset lies beyond the end,
-	// as after the topic was made anew.
+	// Expired counts the uncommitted records that retention deleted; -1 when the log is another one than that of which
+	// the offset was committed, so that nobody knows how many.
 	Expired int64
+	// Broken says why the committed offset does not fit; empty when it does.
+	Broken string
+	// Restarts counts how often the group began the partition anew, the time that Broken speaks of included.
+	Restarts int64
+}
+
+// goOn says where a reading begins that goes on where an earlier one ended.
+func (p PartitionPosition) goOn(from domain.TailEnds) int64 {
+	end, known := from[p.Partition]
+	switch {
+	case !known:
+		return p.Committed
+	case end.Log != p.Topic || end.Offset > p.End:
+		return p.Oldest
+	}
+	return max(end.Offset, p.Oldest)
 }
 
 // Lag is how many offsets the group has not committed; a few may hold no record.
@@ -77,38 +96,54 @@ func (t *Tail) Positions(ctx context.Context) ([]PartitionPosition, error) {
 }
 
 // readPositions asks for the committed offsets first, for the ends last: what is written or committed meanwhile then
-// makes a tail longer, never shorter.
+// makes a tail longer, never shorter. All who need to know where the group stands ask here: the consumer when it is
+// given partitions, and the readers of the tail.
 func readPositions(ctx context.Context, offsets *offsets, partitions []int32) ([]PartitionPosition, error) {
 	committed, err := offsets.committed(ctx, partitions)
 	if err != nil {
 		return nil, err
 	}
-	oldest, err := offsets.at(ctx, partitions, sarama.OffsetOldest)
-	if err != nil {
-		return nil, err
-	}
-	ends, err := offsets.at(ctx, partitions, sarama.OffsetNewest)
+	logs, err := offsets.logs(ctx, partitions, committed)
 	if err != nil {
 		return nil, err
 	}
 	positions := make([]PartitionPosition, 0, len(partitions))
 	for _, partition := range partitions {
-		positions = append(positions, positionOf(partition, committed[partition], oldest[partition], ends[partition]))
+		positions = append(positions, positionOf(partition, committed[partition], logs[partition]))
 	}
 	return positions, nil
 }
 
-func positionOf(partition int32, committed, oldest, end int64) PartitionPosition {
-	position := PartitionPosition{Partition: partition, Oldest: oldest, End: end, Committed: committed}
-	switch {
-	case committed == notCommitted:
-		position.Committed = oldest
-	case committed < oldest:
-		position.Committed, position.Expired = oldest, oldest-committed
-	case committed > end:
-		position.Committed, position.Expired = oldest, -1
+// logs says what the partitions' logs are now.
+func (o *offsets) logs(ctx context.Context, partitions []int32, committed map[int32]commitPoint) (map[int32]logState, error) {
+	topic, err := o.topic(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return position
+	oldest, err := o.at(ctx, partitions, sarama.OffsetOldest)
+	if err != nil {
+		return nil, err
+	}
+	stable, err := o.at(ctx, partitions, offsetStable)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := o.at(ctx, partitions, sarama.OffsetNewest)
+	if err != nil {
+		return nil, err
+	}
+	logs := make(map[int32]logState, len(partitions))
+	for _, partition := range partitions {
+		log := logState{topic: topic, oldest: oldest[partition], stable: stable[partition], end: ends[partition]}
+		point := committed[partition]
+		if point.mark.last != "" && point.offset > log.oldest && point.offset <= log.end {
+			if log.last, log.known, err = o.fingerprintAt(ctx, partition, point.offset-1); err != nil {
+				return nil, err
+			}
+		}
+		logs[partition] = log
+	}
+	return logs, nil
 }
 
 // ReadTail implements domain.TailReader. It gives up on a partition whose records don't come for 10 s.
@@ -121,11 +156,10 @@ func (t *Tail) ReadTail(
 	}
 	ends := domain.TailEnds{}
 	for _, position := range positions {
-		ends[position.Partition] = position.End
-		if end, known := from[position.Partition]; known {
-			position = positionOf(position.Partition, end, position.Oldest, position.End)
+		ends[position.Partition] = domain.TailEnd{Offset: position.End, Log: position.Topic}
+		reader := &rangeReader{
+			tail: t, partition: position.Partition, next: position.goOn(from), stable: position.Stable, end: position.End,
 		}
-		reader := &rangeReader{tail: t, partition: position.Partition, next: position.Committed, end: position.End}
 		if err := reader.read(ctx, visit); err != nil {
 			var visited *visitError
 			if errors.As(err, &visited) {

@@ -14,8 +14,19 @@ import (
 	"firstcome/domain"
 )
 
-// commitTransaction writes values in a transaction, which leaves a marker behind them on the partition.
-func commitTransaction(t *testing.T, cfg Config, commit bool, values ...string) {
+// endTransaction writes values in a transaction, which leaves a marker behind them on the partition.
+func endTransaction(t *testing.T, cfg Config, commit bool, values ...string) {
+	t.Helper()
+	producer := beginTransaction(t, cfg, values...)
+	defer producer.Close()
+	if commit {
+		require.NoError(t, producer.CommitTxn())
+	} else {
+		require.NoError(t, producer.AbortTxn())
+	}
+}
+
+func beginTransaction(t *testing.T, cfg Config, values ...string) sarama.SyncProducer {
 	t.Helper()
 	conf := sarama.NewConfig()
 	conf.Producer.Return.Successes = true
@@ -26,17 +37,12 @@ func commitTransaction(t *testing.T, cfg Config, commit bool, values ...string) 
 	conf.Producer.Transaction.ID = "transaction_" + cfg.Topic
 	producer, err := sarama.NewSyncProducer(cfg.Brokers, conf)
 	require.NoError(t, err)
-	defer producer.Close()
 	require.NoError(t, producer.BeginTxn())
 	for _, value := range values {
 		_, _, err := producer.SendMessage(&sarama.ProducerMessage{Topic: cfg.Topic, Value: sarama.StringEncoder(value)})
 		require.NoError(t, err)
 	}
-	if commit {
-		require.NoError(t, producer.CommitTxn())
-	} else {
-		require.NoError(t, producer.AbortTxn())
-	}
+	return producer
 }
 
 // testTransactionMarkers has offsets without a record in the middle and at the end: a reader that waits for the last
@@ -47,9 +53,9 @@ func testTransactionMarkers(t *testing.T, brokers ...string) {
 	cfg.Partitions = 1
 	require.NoError(t, EnsureTopic(t.Context(), cfg))
 	put(t, cfg, []byte("1"), nil)
-	commitTransaction(t, cfg, true, "2", "3")
+	endTransaction(t, cfg, true, "2", "3")
 	put(t, cfg, []byte("4"), nil)
-	commitTransaction(t, cfg, true, "5")
+	endTransaction(t, cfg, true, "5")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var users []domain.UserID
@@ -71,6 +77,39 @@ func testTransactionMarkers(t *testing.T, brokers ...string) {
 	require.NoError(t, err)
 }
 
+// testUndecidedTransactions has records of transactions that were given up, and one that is open for as long as the
+// test lasts, before a winner of ours.
+func testUndecidedTransactions(t *testing.T, brokers ...string) {
+	t.Helper()
+	cfg := newConfig(brokers...)
+	cfg.Partitions = 1
+	require.NoError(t, EnsureTopic(t.Context(), cfg))
+	endTransaction(t, cfg, false, "101", "102")
+	endTransaction(t, cfg, true, "1")
+	endTransaction(t, cfg, false, "103")
+	put(t, cfg, []byte("2"), nil)
+	open := beginTransaction(t, cfg, "104")
+	t.Cleanup(func() { _ = open.Close() })
+	publishEventually(t, openPublisher(t, cfg), winner(3))
+	assert.Equal(t, []domain.UserID{1, 2, 3}, tailUsers(t, cfg), "a winner behind an open transaction is a winner")
+
+	source := openedSource(t, cfg)
+	read := pollAll(t, source, 2)
+	assert.Equal(t, []domain.UserID{1, 2}, []domain.UserID{read[0].Winner.UserID, read[1].Winner.UserID})
+	require.NoError(t, source.Commit(t.Context(), read))
+	assert.Equal(t, []domain.UserID{3}, tailUsers(t, cfg))
+	require.NoError(t, open.AbortTxn())
+	read = pollAll(t, source, 1)
+	assert.Equal(t, domain.UserID(3), read[0].Winner.UserID)
+	require.NoError(t, source.Commit(t.Context(), read))
+	assert.Empty(t, tailUsers(t, cfg))
+}
+
+func TestRecordsOfTransactionsThatWereNotCommittedAreNobodysCoupons(t *testing.T) {
+	t.Parallel()
+	testUndecidedTransactions(t, startKafka(t).Addr())
+}
+
 func TestTransactionMarkersDoNotHoldUpTheTail(t *testing.T) {
 	t.Parallel()
 	testTransactionMarkers(t, startKafka(t).Addr())
@@ -87,7 +126,7 @@ func TestCompactedOffsetsDoNotHoldUpTheTail(t *testing.T) {
 	record := func(delta int64) *sarama.Record { return &sarama.Record{OffsetDelta: delta, Value: []byte("1")} }
 	// Offsets 0 to 10, of which compaction left three; one is committed, one was written after the end was noted.
 	batch := &sarama.RecordBatch{LastOffsetDelta: 10, Records: []*sarama.Record{record(2), record(5), record(9)}}
-	require.NoError(t, reader.visitBatch(batch, visit))
+	require.NoError(t, reader.visitBatch(batch, true, visit))
 	assert.Equal(t, []int64{5}, offsets)
 	assert.Equal(t, int64(11), reader.next, "nothing of the batch is left to wait for")
 }
@@ -131,7 +170,7 @@ func TestRetentionMayOvertakeTheTail(t *testing.T) {
 	cfg.Partitions = 1
 	require.NoError(t, EnsureTopic(t.Context(), cfg))
 	publishEventually(t, openPublisher(t, cfg), winners(10)...)
-	reader := &rangeReader{tail: openTail(t, cfg), next: 0, end: 10}
+	reader := &rangeReader{tail: openTail(t, cfg), next: 0, stable: 10, end: 10}
 	require.NoError(t, kafka.DeleteRecords(cfg.Topic, 0, 7))
 	visited := 0
 	require.NoError(t, reader.read(t.Context(), func(domain.Delivery) error { visited++; return nil }))

@@ -135,9 +135,15 @@ func testQueueTailGoesOn(t *testing.T, queue Queue) {
 	read(nil, nil, "without ends the committed offsets count")
 	beyond := domain.TailEnds{}
 	for partition, end := range first {
-		beyond[partition] = end + 1000
+		end.Offset += 1000
+		beyond[partition] = end
 	}
 	read(beyond, winners, "ends that the topic does not have are those of a topic that is gone")
+	for partition, end := range first {
+		end.Log += " of before"
+		beyond[partition] = end
+	}
+	read(beyond, winners, "ends of another topic that had this one's name")
 }
 
 func testQueueTail(t *testing.T, queue Queue) {
