@@ -48,6 +48,18 @@ func within[T any](ctx context.Context, c *calls, call func() (T, error)) (T, er
 	}
 }
 
+// twice makes a call again whose connection broke: brokers close connections on which nothing went on for a while, and
+// the next call on one hears of it.
+func twice[T any](call func() (T, error)) func() (T, error) {
+	return func() (T, error) {
+		value, err := call()
+		if err == nil || isAnswer(err) || isOurs(err) {
+			return value, err
+		}
+		return call()
+	}
+}
+
 func (c *calls) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -3,7 +3,10 @@ package kafkaqueue
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/IBM/sarama"
 )
@@ -22,6 +25,10 @@ type connection struct {
 	broken     chan struct{}
 	breaksOnce sync.Once
 	why        error
+	// served is set once Kafka has taken a record on it.
+	served atomic.Bool
+	// missing holds a token when Kafka said that there is no such topic.
+	missing chan struct{}
 }
 
 var errRetired = errors.New("the connection is retired")
@@ -40,7 +47,7 @@ func connect(ctx context.Context, cfg Config) (*connection, error) {
 	}
 	return &connection{
 		topic: cfg.Topic, client: client, partitioner: client.Config().Producer.Partitioner(cfg.Topic), calls: calls,
-		broken: make(chan struct{}),
+		broken: make(chan struct{}), missing: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -160,6 +167,7 @@ func (c *connection) read(out *outgoing, response *sarama.ProduceResponse, err e
 		}
 	}
 	if len(taken) > 0 {
+		c.served.Store(true)
 		answered(taken, nil)
 	}
 	for refusal, places := range refused {
@@ -180,6 +188,12 @@ func partitionError(block *sarama.ProduceResponseBlock) error {
 
 // judge breaks the connection unless the error is an answer of Kafka's, or the record's own fault.
 func (c *connection) judge(err error) {
+	if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+		select {
+		case c.missing <- struct{}{}:
+		default:
+		}
+	}
 	if isAnswer(err) || isOurs(err) {
 		return
 	}
@@ -195,5 +209,28 @@ func (c *connection) cause() error {
 		return c.why
 	default:
 		return nil
+	}
+}
+
+// tendEvery is how often a publisher looks whether the topic is there, and which partitions it has.
+const tendEvery = 3 * time.Second
+
+// tend makes the topic again when it is missing, until the connection breaks or ctx ends.
+func (c *connection) tend(ctx context.Context, cfg Config, logger *slog.Logger) {
+	ticker := time.NewTicker(tendEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-c.missing:
+		case <-c.broken:
+			return
+		case <-ctx.Done():
+			return
+		}
+		if _, err := within(ctx, c.calls, func() (int, error) { return findOrCreateTopic(c.client, cfg) }); err != nil {
+			logger.Debug("the publisher could not look after the topic", "topic", cfg.Topic, "error", err)
+			_ = pause(ctx, shortestBackoff)
+		}
 	}
 }

@@ -48,7 +48,8 @@ type delivery struct {
 func (d *delivery) run(ctx context.Context, places []int) {
 	started := time.Now()
 	var wait backoff
-	for {
+	// The first time that a connection broke, the next one is tried at once: it may have been closed for being idle.
+	for tries := 0; ; tries++ {
 		receipt, err := d.send(ctx, places)
 		if err != nil {
 			d.giveUp(places, err)
@@ -60,7 +61,7 @@ func (d *delivery) run(ctx context.Context, places []int) {
 			d.publisher.metrics.ackSeconds.Observe(time.Since(started).Seconds())
 			return
 		}
-		if err == nil {
+		if err == nil && (isAnswer(d.why) || tries > 0) {
 			err = wait.wait(ctx)
 		}
 		if err != nil {

@@ -19,7 +19,7 @@ type fetchQuestion struct {
 // fetch sends one fetch. An offset that is out of range is told in the block's Err, everything else as an error.
 func (o *offsets) fetch(ctx context.Context, q fetchQuestion) (*sarama.FetchResponseBlock, error) {
 	topic, client := o.cfg.Topic, o.client
-	return within(ctx, o.calls, func() (*sarama.FetchResponseBlock, error) {
+	return within(ctx, o.calls, twice(func() (*sarama.FetchResponseBlock, error) {
 		leader, epoch, err := client.LeaderAndEpoch(topic, q.partition)
 		if err != nil {
 			return nil, err
@@ -43,7 +43,7 @@ func (o *offsets) fetch(ctx context.Context, q fetchQuestion) (*sarama.FetchResp
 			return nil, errors.Join(block.Err, client.RefreshMetadata(topic))
 		}
 		return block, nil
-	})
+	}))
 }
 
 // smallestFetch asks for one batch: brokers give the first one whole, however little is asked for.

@@ -3,7 +3,6 @@ package kafkaqueue
 import (
 	"testing"
 
-	"github.com/IBM/sarama"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -63,12 +62,7 @@ func TestAMarkIsReadAsItWasWritten(t *testing.T) {
 // remakeTopic deletes the topic and makes it anew, as an operator might.
 func remakeTopic(t *testing.T, cfg Config) {
 	t.Helper()
-	conf := sarama.NewConfig()
-	conf.Version = sarama.V2_8_0_0
-	admin, err := sarama.NewClusterAdmin(cfg.Brokers, conf)
-	require.NoError(t, err)
-	defer admin.Close()
-	require.NoError(t, admin.DeleteTopic(cfg.Topic))
+	deleteTopic(t, cfg)
 	require.Eventually(t, func() bool { return EnsureTopic(t.Context(), cfg) == nil }, patience, patience/100)
 }
 

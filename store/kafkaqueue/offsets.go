@@ -41,7 +41,7 @@ func (o *offsets) partitions(ctx context.Context) ([]int32, error) {
 
 // topic asks the brokers which topic it is that has the name now. Brokers of before 2.8 don't tell.
 func (o *offsets) topic(ctx context.Context) (topicID, error) {
-	return within(ctx, o.calls, func() (topicID, error) {
+	return within(ctx, o.calls, twice(func() (topicID, error) {
 		broker := o.client.LeastLoadedBroker()
 		if broker == nil {
 			return noTopicID, sarama.ErrOutOfBrokers
@@ -60,7 +60,7 @@ func (o *offsets) topic(ctx context.Context) (topicID, error) {
 			}
 		}
 		return noTopicID, sarama.ErrIncompleteResponse
-	})
+	}))
 }
 
 // committed gives what the group committed of each partition, notCommitted where that is nothing.
@@ -112,7 +112,7 @@ const offsetStable = -100
 func (o *offsets) at(ctx context.Context, partitions []int32, which int64) (map[int32]int64, error) {
 	var wait backoff
 	for attempt := 1; ; attempt++ {
-		found, err := within(ctx, o.calls, func() (map[int32]int64, error) { return o.lookUp(partitions, which) })
+		found, err := within(ctx, o.calls, twice(func() (map[int32]int64, error) { return o.lookUp(partitions, which) }))
 		if err == nil {
 			return found, nil
 		}

@@ -34,9 +34,6 @@ type Publisher struct {
 	retiring sync.WaitGroup
 }
 
-// stableAfter is how long a connection must have lasted for the next one to be tried without a growing wait.
-const stableAfter = 10 * time.Second
-
 // OpenPublisher makes a publisher. It doesn't wait for Kafka: a connection is made in the background, and again
 // whenever it breaks. A topic that isn't there is created. The error is of the configuration only.
 func OpenPublisher(cfg Config, registerer prometheus.Registerer, logger *slog.Logger) (*Publisher, error) {
@@ -79,7 +76,7 @@ func (p *Publisher) connection(ctx context.Context) (*connection, error) {
 		p.mu.Lock()
 		current, changed := p.current, p.changed
 		p.mu.Unlock()
-		if current != nil {
+		if current != nil && current.cause() == nil {
 			return current, nil
 		}
 		select {
@@ -110,26 +107,28 @@ func (p *Publisher) run(ctx context.Context) {
 	defer close(p.finished)
 	var wait backoff
 	for ctx.Err() == nil {
-		lasted, err := p.connectOnce(ctx)
+		served, err := p.connectOnce(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if lasted > stableAfter {
-			wait.reset()
-		}
 		p.logger.Warn("the publisher has no connection to Kafka and tries again", "error", err)
+		if served {
+			// It worked, so perhaps it was only closed because nothing was sent for a while: a user waits for the next one.
+			wait.reset()
+			continue
+		}
 		_ = wait.wait(ctx)
 	}
 }
 
-// connectOnce makes a connection and uses it until it breaks or ctx ends. It says how long the connection lasted.
-func (p *Publisher) connectOnce(ctx context.Context) (time.Duration, error) {
+// connectOnce makes a connection and uses it until it breaks or ctx ends. It says whether Kafka took a record on it.
+func (p *Publisher) connectOnce(ctx context.Context) (served bool, err error) {
 	connection, err := connect(ctx, p.cfg)
 	if err != nil {
-		return 0, err
+		return false, err
 	}
-	started := time.Now()
 	p.setConnection(connection)
+	p.retiring.Go(func() { connection.tend(ctx, p.cfg, p.logger) })
 	p.logger.Info("the publisher is connected to Kafka", "topic", p.cfg.Topic)
 	select {
 	case <-connection.broken:
@@ -138,7 +137,7 @@ func (p *Publisher) connectOnce(ctx context.Context) (time.Duration, error) {
 	p.setConnection(nil)
 	// What is under way on it may still succeed; the next connection doesn't wait for that.
 	p.retiring.Go(func() { connection.calls.retire(p.cfg.closeTimeout) })
-	return time.Since(started), connection.cause()
+	return connection.served.Load(), connection.cause()
 }
 
 // Close waits for the acknowledgements of what is under way, for at most 5 s, and ends the connection.
