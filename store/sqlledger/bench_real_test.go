@@ -20,7 +20,7 @@ func BenchmarkStoreCoupons(b *testing.B) {
 		for _, size := range []int{500, 1} {
 			b.Run(fmt.Sprintf("%s/batch=%d", name, size), func(b *testing.B) {
 				ledger := openRealLedger(b, serverSettings(b, variable))
-				winner := withCampaign(b, ledger)
+				winner := campaignFor(b, ledger)
 				batch := make([]domain.Winner, size)
 				stored := 0
 				b.ResetTimer()
@@ -52,7 +52,7 @@ func BenchmarkMillionHolders(b *testing.B) {
 	const rows, batchSize = 1_000_000, 1000
 	for name, variable := range servers {
 		ledger := openRealLedger(b, serverSettings(b, variable))
-		winner := withCampaign(b, ledger)
+		winner := campaignFor(b, ledger)
 		batch := make([]domain.Winner, batchSize)
 		for stored := 0; stored < rows; stored += batchSize {
 			fill(batch, winner, stored)

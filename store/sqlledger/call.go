@@ -84,8 +84,23 @@ func pause(ctx context.Context, longest time.Duration) error {
 	}
 }
 
-// transact runs change in one transaction. A commit whose answer is missing gives CodeOutcomeUnknown.
+// transact runs change in one transaction. A commit whose answer is missing gives CodeOutcomeUnknown. After a server
+// has said that it takes no writes, the next transaction asks the address again where the database is.
 func (l *Ledger) transact(ctx context.Context, change func(tx *gorm.DB) error) error {
+	err := l.transactOnce(ctx, change)
+	if isReadOnlyServer(err) {
+		l.dropConnections()
+	}
+	return err
+}
+
+// dropConnections ends the connections that nobody is using. One in use ends when its own call meets the same answer.
+func (l *Ledger) dropConnections() {
+	l.pool.SetMaxIdleConns(0)
+	l.pool.SetMaxIdleConns(l.config.MaxOpenConns)
+}
+
+func (l *Ledger) transactOnce(ctx context.Context, change func(tx *gorm.DB) error) error {
 	if err := l.becomeWriter(ctx); err != nil {
 		return err
 	}
@@ -128,7 +143,8 @@ func (l *Ledger) yieldWriter() {
 	}
 }
 
-// isConflict says whether an error means that the transaction is undone and the same one may succeed now.
+// isConflict says whether an error means that the transaction is undone and the same one may succeed now: others got in
+// its way, or it went to a server that is no longer the one to write to.
 func isConflict(err error) bool {
-	return errors.Is(err, errConflict) || isDeadlockOrLockWait(err)
+	return errors.Is(err, errConflict) || isDeadlockOrLockWait(err) || isReadOnlyServer(err)
 }

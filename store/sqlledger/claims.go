@@ -164,7 +164,7 @@ func (l *Ledger) StoreClaimed(
 		return l.succeed(tx, row)
 	})
 	if err != nil {
-		return domain.StoreResult{}, err
+		return domain.StoreResult{}, l.whoseFault(ctx, err)
 	}
 	return result, nil
 }

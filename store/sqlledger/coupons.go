@@ -20,7 +20,7 @@ import (
 //     transaction locks the campaign's row for itself, and so no other writer is under way.
 //
 // A crash before the commit leaves nothing behind. CodeRowRefused: the database refuses at least one of the rows, and
-// none is stored. CodeInvalidRequest: there are too many.
+// none is stored, while it takes others. CodeInvalidRequest: there are too many.
 func (l *Ledger) StoreCoupons(
 	ctx context.Context, campaign string, winners []domain.Winner,
 ) ([]domain.StoreResult, error) {
@@ -49,7 +49,7 @@ func (l *Ledger) StoreCoupons(
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, l.whoseFault(ctx, err)
 	}
 	return results, nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 
 	"github.com/go-sql-driver/mysql"
 
@@ -29,50 +30,66 @@ const (
 
 // Numbers of MySQL and MariaDB that are named in the code.
 const (
-	mysqlNoIndex  = 1176
-	mysqlLockWait = 1205
-	mysqlDeadlock = 1213
+	mysqlNoIndex       = 1176
+	mysqlLockWait      = 1205
+	mysqlDeadlock      = 1213
+	mysqlOptionRefuses = 1290
 )
 
 // Messages for the person who has to act.
 const (
-	messageAway     = "the database is away or did not answer in time"
-	messageBusy     = "the database is busy"
-	messageReadOnly = "the database is read-only"
-	messageFull     = "the database's disk is full"
-	messageRights   = "the database refuses this program's user"
-	messageSchema   = "the database's tables are missing or of another version: run `firstcome migrate`"
-	messageRefused  = "the database refuses this row"
-	messageUnknown  = "the database did not answer to the commit"
-	messageDefect   = "unexpected answer of the database driver"
+	messageAway      = "the database is away or did not answer in time"
+	messageBusy      = "the database is busy"
+	messageReadOnly  = "the database is read-only"
+	messageFull      = "the database's disk is full"
+	messageRights    = "the database refuses this program's user"
+	messageSchema    = "the database's tables are missing or of another version: run `firstcome migrate`"
+	messageRefused   = "the database refuses this row"
+	messageEachRow   = "the database refuses every row, those that it took before too"
+	messageItsReason = "the database refused for a reason of its own, which says nothing about a row"
+	messageUnknown   = "the database did not answer to the commit"
+	messageDefect    = "unexpected answer of the database driver"
 )
 
-// unavailableNumbers are errors of the server that say nothing about a row, although their SQLSTATE doesn't show it.
-var unavailableNumbers = map[uint16]string{
-	1021: messageFull, 1114: messageFull,
-	1290: messageReadOnly, 1792: messageReadOnly, 1836: messageReadOnly, 1223: messageReadOnly,
-	1044: messageRights, 1045: messageRights, 1130: messageRights, 1142: messageRights, 1143: messageRights,
-	1227: messageRights, 1370: messageRights, 1698: messageRights,
-	1049: messageSchema, 1054: messageSchema, 1146: messageSchema,
-	mysqlLockWait: messageBusy, mysqlDeadlock: messageBusy, 1040: messageBusy, 1203: messageBusy, 1206: messageBusy,
-	1226: messageBusy, 1637: messageBusy,
-	1016: messageAway, 1026: messageAway, 1030: messageAway, 1037: messageAway, 1038: messageAway, 1041: messageAway,
-	1053: messageAway, 1105: messageAway, 1129: messageAway, 1135: messageAway, 1180: messageAway, 1194: messageAway,
-	1195: messageAway, 1193: messageAway, 1298: messageAway, 1317: messageAway, 1412: messageAway, 1815: messageAway,
-	1927: messageAway, 1969: messageAway, 2006: messageAway, 2013: messageAway, 3024: messageAway, 3032: messageAway,
-	3100: messageAway, 3168: messageAway, 3169: messageAway, 4031: messageAway,
+// rowNumbers are the errors of MySQL and MariaDB that are about the row, although their SQLSTATE doesn't show it:
+// a wrong value, a value shortened, a CHECK, an illegal value, a row that fits no partition.
+var rowNumbers = map[uint16]bool{
+	1265: true, 1366: true, 1367: true, 1411: true, 1525: true, 1526: true, 1748: true, 3819: true,
 }
 
-// unavailableClasses are classes of SQLSTATE that say nothing about a row: connection, transaction state,
-// authorization, roll-back, syntax and rights, intervention, not supported.
-var unavailableClasses = map[string]string{
-	"08": messageAway, "0A": messageSchema, "25": messageReadOnly, "28": messageRights, "40": messageBusy,
-	"42": messageSchema, "70": messageAway, "XA": messageAway,
+// rowClasses are the classes of SQLSTATE that are about the row: its data, a constraint, the check of a view, a
+// trigger's own refusal.
+var rowClasses = map[string]bool{"22": true, "23": true, "44": true, "45": true}
+
+// serverNumbers are errors of the server that have a message of their own.
+var serverNumbers = map[uint16]string{
+	1021: messageFull, 1114: messageFull,
+	1792: messageReadOnly, 1836: messageReadOnly, 1223: messageReadOnly,
+	1044: messageRights, 1045: messageRights, 1130: messageRights, 1142: messageRights, 1143: messageRights,
+	1227: messageRights, 1370: messageRights, 1698: messageRights,
+	1049: messageSchema, 1054: messageSchema, 1146: messageSchema, 1364: messageSchema,
+	mysqlLockWait: messageBusy, mysqlDeadlock: messageBusy, 1020: messageBusy, 1040: messageBusy, 1203: messageBusy,
+	1206: messageBusy, 1226: messageBusy, 1637: messageBusy, 3101: messageBusy,
+	1016: messageAway, 1026: messageAway, 1030: messageAway, 1037: messageAway, 1038: messageAway, 1041: messageAway,
+	1053: messageAway, 1105: messageAway, 1129: messageAway, 1135: messageAway, 1159: messageAway, 1161: messageAway,
+	1180: messageAway, 1194: messageAway, 1195: messageAway, 1317: messageAway, 1412: messageAway, 1815: messageAway,
+	1927: messageAway, 1969: messageAway, 2006: messageAway, 2013: messageAway, 3024: messageAway, 3032: messageAway,
+	3100: messageAway, 3168: messageAway, 3169: messageAway, 4031: messageAway,
+	// ProxySQL: it reached no server in time, the servers are shunned, its own limit.
+	9001: messageAway, 9002: messageAway, 9005: messageAway, 9006: messageAway,
+}
+
+// serverClasses are classes of SQLSTATE with a message of their own: connection, not supported, transaction state,
+// authorization, roll-back, syntax and rights, intervention.
+var serverClasses = map[string]string{
+	"08": messageAway, "0A": messageSchema, "21": messageSchema, "25": messageReadOnly, "28": messageRights,
+	"40": messageBusy, "42": messageSchema, "70": messageAway, "XA": messageAway,
 }
 
 // classify gives the error of a call or of a statement its code. It is the one place that knows drivers' errors; an
-// error that has a code already keeps it. What the server says about a row, and anything it says that is not known
-// here, is CodeRowRefused: whoever stores many rows then finds the one that it means, and none is stuck for ever.
+// error that has a code already keeps it. CodeRowRefused is only what is known to be about a row. Whatever else the
+// server says, what nobody here has heard of included, is about the server: the caller waits, which harms no row, where
+// a good row that is blamed would end as a dead fail event.
 func classify(err error) *domain.Error {
 	var coded *domain.Error
 	if errors.As(err, &coded) {
@@ -93,13 +110,37 @@ func classify(err error) *domain.Error {
 }
 
 func classifyMySQL(err *mysql.MySQLError) *domain.Error {
-	if message, known := unavailableNumbers[err.Number]; known {
+	if isReadOnlyServer(err) {
+		return domain.Wrap(domain.CodeUnavailable, err, messageReadOnly)
+	}
+	if message, known := serverNumbers[err.Number]; known {
 		return domain.Wrap(domain.CodeUnavailable, err, message)
 	}
-	if message, known := unavailableClasses[string(err.SQLState[:2])]; known {
-		return domain.Wrap(domain.CodeUnavailable, err, message)
+	class := string(err.SQLState[:2])
+	if rowNumbers[err.Number] || rowClasses[class] {
+		return domain.Wrap(domain.CodeRowRefused, err, messageRefused)
 	}
-	return domain.Wrap(domain.CodeRowRefused, err, messageRefused)
+	message, known := serverClasses[class]
+	if !known {
+		message = messageItsReason
+	}
+	return domain.Wrap(domain.CodeUnavailable, err, message)
+}
+
+// isReadOnlyServer says that the server takes no writes now, as one does that was the primary. Error 1290 names the
+// option that refuses, and other options than --read-only and --super-read-only say nothing of that kind.
+func isReadOnlyServer(err error) bool {
+	var fromMySQL *mysql.MySQLError
+	if !errors.As(err, &fromMySQL) {
+		return false
+	}
+	switch fromMySQL.Number {
+	case 1792, 1836:
+		return true
+	case mysqlOptionRefuses:
+		return strings.Contains(strings.ReplaceAll(fromMySQL.Message, "_", "-"), "read-only")
+	}
+	return false
 }
 
 func classifySQLite(err sqliteError) *domain.Error {
@@ -149,8 +190,9 @@ func classifyCommit(err error) *domain.Error {
 	return domain.Wrap(domain.CodeOutcomeUnknown, err, messageUnknown)
 }
 
-// undoneByCommit are the answers to COMMIT with which the server has undone the transaction.
-var undoneByCommit = map[uint16]bool{mysqlDeadlock: true, 1290: true, 1792: true, 1836: true}
+// undoneByCommit are the answers to COMMIT with which the server has undone the transaction; 3101 is that of a group
+// whose other member was faster.
+var undoneByCommit = map[uint16]bool{mysqlDeadlock: true, mysqlOptionRefuses: true, 1792: true, 1836: true, 3101: true}
 
 func isDeadlockOrLockWait(err error) bool {
 	var fromMySQL *mysql.MySQLError

@@ -24,16 +24,6 @@ import (
 	"firstcome/domain"
 )
 
-// withCampaign gives a ledger with a campaign at epoch 0, and a winner to store.
-func withCampaign(tb testing.TB, ledger *Ledger) domain.Winner {
-	tb.Helper()
-	_, err := ledger.CreateCampaign(tb.Context(), domain.Campaign{
-		Code: "spring", Quota: domain.MaxQuota, State: domain.CampaignOpen, StartsAt: ledger.now(), EndsAt: domain.NoEnd,
-	}, "ada")
-	require.NoError(tb, err)
-	return domain.Winner{Campaign: "spring", UserID: 7, Slot: 1, AdmittedAt: time.Now()}
-}
-
 func store(ctx context.Context, ledger *Ledger, winner domain.Winner) (domain.StoreOutcome, error) {
 	results, err := ledger.StoreCoupons(ctx, winner.Campaign, []domain.Winner{winner})
 	if err != nil {
@@ -66,7 +56,7 @@ func TestAReadOnlyDatabaseIsUnavailable(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
 		t.Helper()
 		ledger := openRealLedger(t, settings)
-		winner := withCampaign(t, ledger)
+		winner := campaignFor(t, ledger)
 		variable := "transaction_read_only=1"
 		if strings.HasSuffix(t.Name(), "MariaDB") {
 			variable = "tx_read_only=1"
@@ -82,7 +72,7 @@ func TestAUserWithoutRightsIsUnavailableAndToldSo(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
 		t.Helper()
 		ledger := openRealLedger(t, settings)
-		winner := withCampaign(t, ledger)
+		winner := campaignFor(t, ledger)
 		own, err := mysql.ParseDSN(ledger.config.DSN)
 		require.NoError(t, err)
 		own.User, own.Passwd = "reader_"+strings.ToLower(rand.Text()[:12]), rand.Text()
@@ -110,7 +100,7 @@ func TestALockWaitIsTriedAgainAndThenUnavailable(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
 		t.Helper()
 		ledger := openRealLedger(t, settings)
-		winner := withCampaign(t, ledger)
+		winner := campaignFor(t, ledger)
 		impatient, err := Open(Config{
 			Dialect: DialectMySQL, DSN: ledger.config.DSN, CallTimeout: 2500 * time.Millisecond,
 		}, nil, discardLogger)
@@ -143,7 +133,7 @@ func TestAKilledConnectionHadNoEffectAndTheNextCallRecovers(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
 		t.Helper()
 		ledger := openRealLedger(t, settings)
-		winner := withCampaign(t, ledger)
+		winner := campaignFor(t, ledger)
 		for _, kill := range []string{"KILL", "KILL QUERY"} {
 			release := holdRow(t, ledger)
 			failed := make(chan error, 1)
@@ -168,7 +158,7 @@ func TestACanceledCallHadNoEffect(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
 		t.Helper()
 		ledger := openRealLedger(t, settings)
-		winner := withCampaign(t, ledger)
+		winner := campaignFor(t, ledger)
 		release := holdRow(t, ledger)
 		ctx, cancel := context.WithCancel(t.Context())
 		failed := make(chan error, 1)
@@ -252,7 +242,7 @@ func TestAConnectionThatBreaksAtTheCommitLeavesTheOutcomeUnknown(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
 		t.Helper()
 		ledger := openRealLedger(t, settings)
-		winner := withCampaign(t, ledger)
+		winner := campaignFor(t, ledger)
 		for _, delivered := range []bool{false, true} {
 			proxy := newCutter(t, settings.Addr, delivered)
 			behind, err := mysql.ParseDSN(ledger.config.DSN)
@@ -281,7 +271,7 @@ func TestTimesSurviveWhateverTheServersZone(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
 		t.Helper()
 		ledger := openRealLedger(t, settings)
-		winner := withCampaign(t, ledger)
+		winner := campaignFor(t, ledger)
 		winner.AdmittedAt = time.Date(2031, 7, 8, 9, 10, 11, 123_456_789, time.FixedZone("somewhere", -7*3600))
 		elsewhere := another(t, ledger, "time_zone='+09:00'")
 		requireStored(t, elsewhere, winner)
@@ -307,7 +297,7 @@ func TestDataThatDoesNotFitIsRefusedNotShortened(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
 		t.Helper()
 		lax := openRealLedger(t, settings)
-		winner := withCampaign(t, lax)
+		winner := campaignFor(t, lax)
 		ledger := another(t, lax, "sql_mode=''")
 		execute(t, ledger, "ALTER TABLE coupon MODIFY user_id INT NOT NULL")
 		winner.UserID = 1 << 40
@@ -326,7 +316,7 @@ func TestAConflictIsSeenWhateverTheDSNSays(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
 		t.Helper()
 		ledger := openRealLedger(t, settings)
-		winner := withCampaign(t, ledger)
+		winner := campaignFor(t, ledger)
 		settings, err := mysql.ParseDSN(ledger.config.DSN)
 		require.NoError(t, err)
 		settings.ClientFoundRows = true

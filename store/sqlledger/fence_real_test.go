@@ -64,7 +64,7 @@ func TestARebuildWaitsForEverythingOfTheOldEpoch(t *testing.T) {
 		} {
 			t.Run(name, func(t *testing.T) {
 				ledger := openRealLedger(t, settings)
-				winner := withCampaign(t, ledger)
+				winner := campaignFor(t, ledger)
 				require.NoError(t, ledger.RecordFailEvent(t.Context(), domain.FailEvent{Winner: winner}))
 				claimed, err := ledger.ClaimFailEvents(t.Context(), 1, time.Hour)
 				require.NoError(t, err)

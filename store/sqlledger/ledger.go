@@ -19,6 +19,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,8 +40,11 @@ const (
 	defaultMaxOpenConns = 16
 	defaultCallTimeout  = 5 * time.Second
 	minCallTimeout      = 100 * time.Millisecond
-	connMaxLifetime     = 10 * time.Minute
-	connMaxIdleTime     = time.Minute
+	// A connection ends after connMinLifetime and up to connLifetimeSpread more, so that it stays with no server to which
+	// the address has stopped to point, and that processes do not all come back at once.
+	connMinLifetime    = 40 * time.Second
+	connLifetimeSpread = 20 * time.Second
+	connMaxIdleTime    = 20 * time.Second
 )
 
 // Config says which database, and how long to wait for it.
@@ -133,7 +137,7 @@ func Open(config Config, registerer prometheus.Registerer, logger *slog.Logger) 
 	}
 	pool.SetMaxOpenConns(config.MaxOpenConns)
 	pool.SetMaxIdleConns(config.MaxOpenConns)
-	pool.SetConnMaxLifetime(connMaxLifetime)
+	pool.SetConnMaxLifetime(connMinLifetime + rand.N(connLifetimeSpread))
 	pool.SetConnMaxIdleTime(connMaxIdleTime)
 	ledger := &Ledger{config: config, pool: pool, backend: backend, pageSize: holdersPage, logger: logger}
 	if backend.oneWriter {
@@ -191,11 +195,6 @@ func backendOf(config Config, logger *slog.Logger) (backend, error) {
 		return sqliteBackend(config)
 	}
 	return backend{}, errors.New("database: the dialect must be " + DialectMySQL + " or " + DialectSQLite)
-}
-
-// Ping says whether the database answers. CodeUnavailable.
-func (l *Ledger) Ping(ctx context.Context) error {
-	return l.observe(ctx, "ping", func(ctx context.Context) error { return l.pool.PingContext(ctx) })
 }
 
 // Close ends all connections; calls under way fail with CodeUnavailable.
