@@ -33,7 +33,7 @@ const (
 	ReasonSlotTaken FailReason = "SLOT_TAKEN"
 	// ReasonOverQuota: the slot is above the campaign's quota.
 	ReasonOverQuota FailReason = "OVER_QUOTA"
-	// ReasonNoSlotLeft: the record is of an earlier epoch, and no slot is left for it.
+	// ReasonNoSlotLeft: no slot is left for the user. The event waits for one, which uses up no attempts.
 	ReasonNoSlotLeft FailReason = "NO_SLOT_LEFT"
 )
 
@@ -112,7 +112,8 @@ type Failure struct {
 	// Dead ends the retries; else NextAttemptAt says when the next is due.
 	Dead          bool
 	NextAttemptAt time.Time
-	// Uncounted leaves Attempts as it is, and keeps no attempt: a store was away, which says nothing about the event.
+	// Uncounted leaves Attempts as it is, and keeps no attempt: a store was away, or no slot
+	// was left, which says nothing about the event.
 	Uncounted bool
 }
 

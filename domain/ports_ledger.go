@@ -47,11 +47,15 @@ type CouponStore interface {
 
 // FailEventClaimer shares the due fail events out among retryers.
 type FailEventClaimer interface {
-	// ClaimFailEvents takes up to limit due FAIL events to PROCESSING, with a lease, in one short transaction.
+	// ClaimFailEvents takes up to limit due FAIL events to PROCESSING, with a lease, in one short transaction: those first
+	// that have been due longest, and of these whose users were admitted first.
 	ClaimFailEvents(ctx context.Context, limit int, lease time.Duration) ([]FailEvent, error)
 	// RescueFailEvents takes up to limit PROCESSING events whose lease ran out back to FAIL, counting an attempt, or to
 	// DEAD when that was the maxAttempts-th. It says how many.
 	RescueFailEvents(ctx context.Context, limit, maxAttempts int) (int, error)
+	// WakeFailEvents makes up to limit FAIL events of the campaign due now that wait because no slot was left
+	// (ReasonNoSlotLeft), those first whose users were admitted first, and says how many. Those that are due stay as they are.
+	WakeFailEvents(ctx context.Context, campaign string, limit int) (int, error)
 	// PurgeAttempts deletes up to limit attempts of events resolved before the moment, and says how many.
 	PurgeAttempts(ctx context.Context, resolvedBefore time.Time, limit int) (int, error)
 }

@@ -56,6 +56,18 @@ func (p policy) waiting(event domain.FailEvent, cause error, now time.Time, rand
 	}
 }
 
+// lookAgainAfter is when an event that waits for a slot asks the gate by itself. The sweep makes it due as soon as there is
+// one; this is for what the sweep can't see.
+const lookAgainAfter = 5 * time.Minute
+
+// waitingForSlot ends an attempt for which the gate had no slot left. Waiting is no failure of the event's: it is not
+// counted, so a promise never ends DEAD for want of a slot.
+func (p policy) waitingForSlot(why domain.Failure, now time.Time, random float64) domain.Failure {
+	why.Message = bounded(why.Message)
+	why.NextAttemptAt, why.Uncounted = now.Add(spread(lookAgainAfter, random)), true
+	return why
+}
+
 // backoff doubles with each failed attempt up to the longest, spread over its upper half.
 func (p policy) backoff(failures int, random float64) time.Duration {
 	wait := p.backoffMax

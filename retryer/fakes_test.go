@@ -202,6 +202,24 @@ func (w *world) RescueFailEvents(_ context.Context, limit, maxAttempts int) (int
 	})
 }
 
+func (w *world) WakeFailEvents(_ context.Context, campaign string, limit int) (int, error) {
+	return call(w, "wake", campaign, func() (int, error) {
+		var waiting []*domain.FailEvent
+		for _, event := range w.events {
+			if event.Campaign == campaign && event.Status == domain.FailStatusFail &&
+				event.Reason == domain.ReasonNoSlotLeft && event.NextAttemptAt.After(time.Now()) {
+				waiting = append(waiting, event)
+			}
+		}
+		slices.SortFunc(waiting, func(a, b *domain.FailEvent) int { return a.AdmittedAt.Compare(b.AdmittedAt) })
+		waiting = waiting[:min(limit, len(waiting))]
+		for _, event := range waiting {
+			event.NextAttemptAt = time.Now()
+		}
+		return len(waiting), nil
+	})
+}
+
 func (w *world) PurgeAttempts(_ context.Context, resolvedBefore time.Time, limit int) (int, error) {
 	return call(w, "purge", "", func() (int, error) {
 		w.purged = resolvedBefore
@@ -404,6 +422,7 @@ func (g *gate) honour(code string, user domain.UserID) (domain.Admission, error)
 	case !known || held.Slot == domain.SlotOwed:
 		slot, found := g.lowestFree()
 		if !found {
+			g.users[user] = domain.GateWinner{UserID: user, Slot: domain.SlotOwed, AdmittedAt: start}
 			return domain.Admission{}, domain.Errorf(domain.CodeSoldOut, "sold out")
 		}
 		held = domain.GateWinner{UserID: user, Slot: slot, AdmittedAt: start}
@@ -442,6 +461,16 @@ func (w *world) Inspect(_ context.Context, code string) (domain.GateReport, erro
 		if len(g.pending) > 0 {
 			report.OldestPendingAge = g.pending[0].Age
 		}
+		for _, user := range g.users {
+			switch {
+			case user.Slot >= 1:
+				report.Count = max(report.Count, int64(user.Slot))
+				report.Free--
+			case user.Slot == domain.SlotOwed:
+				report.Owed++
+			}
+		}
+		report.Free += report.Count
 		if !g.open {
 			report.Closed = "missing"
 		}

@@ -23,6 +23,7 @@ type metrics struct {
 	gateOpen       *prometheus.GaugeVec
 	gateEpoch      *prometheus.GaugeVec
 	pendingAge     *prometheus.GaugeVec
+	withoutSlot    *prometheus.GaugeVec
 	audits         *prometheus.CounterVec
 	differences    *prometheus.GaugeVec
 	auditedAt      *prometheus.GaugeVec
@@ -46,6 +47,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		gateOpen:    gauges("gate_open", "1 while the campaign's gate is open."),
 		gateEpoch:   gauges("gate_epoch", "The epoch that the gate is at."),
 		pendingAge:  gauges("pending_oldest_age_seconds", "How long the oldest unconfirmed entry has waited."),
+		withoutSlot: gauges("promised_without_slot", "How many users were promised a coupon and have no slot: raise the quota by so many."),
 		audits:      counters("audits_total", "Audits of campaigns, by what they found.", "result"),
 		differences: gauges("audit_differences", "How many differences the last audit of the campaign found."),
 		auditedAt:   gauges("audit_timestamp_seconds", "When the last audit of the campaign ended, in seconds since 1970."),
@@ -53,7 +55,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	}
 	for _, collector := range []prometheus.Collector{
 		m.jobs, m.attempts, m.rescued, m.relayed, m.released, m.rebuilds, m.rebuildSeconds,
-		m.gateOpen, m.gateEpoch, m.pendingAge, m.audits, m.differences, m.auditedAt,
+		m.gateOpen, m.gateEpoch, m.pendingAge, m.withoutSlot, m.audits, m.differences, m.auditedAt,
 	} {
 		if err := registerer.Register(collector); err != nil {
 			return nil, err
@@ -87,6 +89,7 @@ func (m *metrics) gate(code string, report domain.GateReport) {
 	}
 	m.gateOpen.WithLabelValues(code).Set(open)
 	m.gateEpoch.WithLabelValues(code).Set(float64(report.Epoch))
+	m.withoutSlot.WithLabelValues(code).Set(float64(report.WithoutSlot()))
 	m.pendingAge.WithLabelValues(code).Set(max(report.OldestPendingAge, 0).Seconds())
 }
 

@@ -44,6 +44,7 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 	}
 	r.metrics.rebuilt(rebuildOpened, took)
 	r.watch.open(code, campaign.Epoch)
+	r.wakeRebuilt(ctx, code)
 	r.logger.Info("gate rebuilt and opened", "campaign", code, "epoch", campaign.Epoch, "quota", campaign.Quota, "took", took)
 	return nil
 }

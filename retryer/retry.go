@@ -38,7 +38,8 @@ const (
 //  2. Ask the gate for a slot where the event has none, or one of another epoch. A crash leaves a winner who is
 //     pending in the gate: the relay sends the record, which meets the event's row or makes it.
 //  3. Store the coupon and mark the event SUCCESS in one transaction. A crash leaves both or neither.
-//  4. Otherwise end the attempt: FAIL or DEAD.
+//  4. Otherwise end the attempt: FAIL or DEAD. For want of a slot it is FAIL and is not counted: the sweep makes the event
+//     due when there is one (waiting.go).
 //  5. Tell the gate: of a contradiction, or that a new winner is durable. A crash before it leaves a contradiction
 //     that the next attempt meets again, or a pending entry for the relay.
 func (r *Retryer) retryOnce(ctx context.Context) (retryCount, error) {
@@ -131,8 +132,12 @@ func (r *Retryer) attempt(ctx context.Context, event domain.FailEvent) (string, 
 		return endLost, nil
 	case t.failure == nil && isAway(err):
 		return r.giveBack(ctx, event, err)
+	case t.waits:
+		return r.settle(ctx, event, r.policy.waitingForSlot(*t.failure, time.Now(), rand.Float64()))
 	}
-	end, err := r.settle(ctx, event, r.policy.failed(event.Attempts, t.whatFailed(err), time.Now(), rand.Float64()))
+	failure := r.policy.failed(event.Attempts, t.whatFailed(err), time.Now(), rand.Float64())
+	failure.Dead = failure.Dead && !t.another
+	end, err := r.settle(ctx, event, failure)
 	if err == nil {
 		crashpoint.Reach(crashpoint.RetryFailed)
 		t.tellGate(ctx)

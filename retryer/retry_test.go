@@ -101,6 +101,19 @@ func TestEveryAttemptResolvesItsEventOrSaysWhyNot(t *testing.T) {
 			is.Equal(1, e.Attempts)
 			is.False(w.gates[sale].open)
 		}},
+		{"whose slot is another's asks for another one, after the last attempt too", func(w *world) domain.FailEvent {
+			w.hold(user, 3)
+			w.issue(8, 3)
+			event := refusedEvent(user, 3, 1)
+			event.Attempts = 1000
+			return event
+		}, domain.FailStatusFail, 0, domain.ReasonSlotTaken, nil},
+		{"a user whom only the gate calls revoked does not wait for a slot", func(w *world) domain.FailEvent {
+			w.hold(user, domain.NoSlot)
+			event := refusedEvent(user, domain.NoSlot, 1)
+			event.Reason, event.Attempts = domain.ReasonNoSlotLeft, 1000
+			return event
+		}, domain.FailStatusDead, 0, domain.ReasonNoSlotLeft, nil},
 		{"a slot above the quota is given up, and the gate is told", func(w *world) domain.FailEvent {
 			w.hold(user, 101)
 			return refusedEvent(user, 101, 1)
@@ -127,8 +140,9 @@ func TestEveryAttemptResolvesItsEventOrSaysWhyNot(t *testing.T) {
 			w.gates[sale].quota = 1
 			w.hold(8, 1)
 			return refusedEvent(user, domain.NoSlot, 1)
-		}, domain.FailStatusFail, 0, domain.ReasonNoSlotLeft, func(is *assert.Assertions, _ *world, e domain.FailEvent) {
-			is.Equal(1, e.Attempts)
+		}, domain.FailStatusFail, 0, domain.ReasonNoSlotLeft, func(is *assert.Assertions, w *world, e domain.FailEvent) {
+			is.Zero(e.Attempts, "to wait uses up no attempt")
+			is.Equal(domain.SlotOwed, w.slotOf(sale, user))
 		}},
 		{"a campaign that does not exist is said so", func(*world) domain.FailEvent {
 			event := refusedEvent(user, domain.NoSlot, 1)

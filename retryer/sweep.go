@@ -160,7 +160,7 @@ func (r *Retryer) sweepCampaign(ctx context.Context, campaign domain.Campaign, s
 	}
 	r.metrics.gate(campaign.Code, report)
 	todo, why := decideSweep(campaign, report)
-	if todo == leaveAlone {
+	if todo == leaveAlone && report.Owed == 0 {
 		r.sweeps.settle(campaign)
 	} else {
 		r.sweeps.unsettle(campaign.Code)
@@ -182,7 +182,7 @@ func (r *Retryer) sweepCampaign(ctx context.Context, campaign domain.Campaign, s
 		return r.checkedRebuild(ctx, campaign, why, start)
 	}
 	r.watch.open(campaign.Code, campaign.Epoch)
-	return nil
+	return r.wakeWaiting(ctx, campaign.Code, report)
 }
 
 // checkedRebuild starts a rebuild unless another process has begun one since the campaigns were read.

@@ -17,6 +17,9 @@ type try struct {
 	admission domain.Admission
 	// failure says why the event can't be stored, when the ledger or the gate decided so.
 	failure *domain.Failure
+	// waits is true when the gate had no slot left, another when the slot turned out to be another user's or too high: the
+	// next attempt asks for another one.
+	waits, another bool
 	// disputed is what the gate holds and the ledger denies.
 	disputed domain.Winner
 }
@@ -64,7 +67,8 @@ func (t *try) askGate(ctx context.Context) error {
 		t.winner.Slot = domain.NoSlot
 		return nil
 	case domain.CodeSoldOut:
-		return t.failWithoutSlot(domain.ReasonNoSlotLeft, "no slot is left")
+		t.waits = true
+		return t.failWithoutSlot(domain.ReasonNoSlotLeft, "no slot is left; raise the quota, or revoke a coupon")
 	case domain.CodeGateClosed:
 		// A campaign that nobody created has no gate either, and none will open.
 		if _, found := t.ports.Campaigns.Campaign(ctx, t.event.Campaign); domain.CodeOf(found) == domain.CodeUnknownCampaign {
@@ -91,8 +95,10 @@ func (t *try) conclude(outcome domain.StoreOutcome) error {
 	t.disputed = t.winner
 	switch outcome {
 	case domain.SlotTaken:
+		t.another = true
 		return t.failWithoutSlot(domain.ReasonSlotTaken, fmt.Sprintf("slot %d is another user's", t.winner.Slot))
 	case domain.OverQuota:
+		t.another = true
 		return t.failWithoutSlot(domain.ReasonOverQuota, fmt.Sprintf("slot %d is not within the quota", t.winner.Slot))
 	}
 	return domain.Errorf(domain.CodeInternal, "the ledger gave the outcome %d, which we don't know", outcome)

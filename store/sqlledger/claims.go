@@ -26,7 +26,8 @@ const actorRetryer = "retryer"
 //
 //  1. Read the IDs of due events, without a lock.
 //  2. Take those that are still due by a conditional update, which writes this call's own token into them.
-//  3. Read back what carries the token: that, and nothing else, is this caller's.
+//  3. Read back what carries the token: that, and nothing else, is this caller's. Events that were made due at once
+//     because slots are there again come in the order of their users' admission.
 //
 // The token is from a cryptographic source, so it is never that of another claim.
 func (l *Ledger) ClaimFailEvents(ctx context.Context, limit int, lease time.Duration) ([]domain.FailEvent, error) {
@@ -54,7 +55,7 @@ func (l *Ledger) ClaimFailEvents(ctx context.Context, limit int, lease time.Dura
 		if err != nil {
 			return err
 		}
-		return tx.Where("id IN ? AND lease_token = ?", ids, token).Order("next_attempt_at, id").Find(&rows).Error
+		return tx.Where("id IN ? AND lease_token = ?", ids, token).Order("next_attempt_at, admitted_at, id").Find(&rows).Error
 	})
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ var ledgerClaimTests = map[string]func(*testing.T, Ledger){
 	"ALostLeaseChangesNothing":                  testLeaseLost,
 	"ALeaseThatRanOutGoesBack":                  testRescue,
 	"ALeaseThatRanOutForTheLastTimeIsDead":      testRescueDead,
+	"EventsThatWaitForASlotAreMadeDueInOrder":   testWake,
 	"AttemptsOfResolvedEventsArePurged":         testPurge,
 }
 
