@@ -101,5 +101,6 @@ func (p *program) retryerPorts() retryer.Ports {
 		Publisher: p.stores.publisher, Tail: p.stores.tail,
 		Settings: ledger, Funnel: p.funnel,
 		Audit: retryer.AuditPorts{Gate: gate, Restorer: gate, Ledger: ledger, Store: ledger},
+		Topic: retryer.TopicPorts{Watcher: p.stores.tail, Settings: ledger},
 	}
 }

@@ -169,4 +169,6 @@ const (
 	SettingConsumers = "consumers"
 	// SettingRetryerRun changes whenever an operator wants the retryers' jobs to run now; it holds the moment.
 	SettingRetryerRun = "retryer_run"
+	// SettingTopic is the topic's identity when the last search for lost winners ended; it is nothing that operators set.
+	SettingTopic = "topic_identity"
 )

@@ -52,3 +52,18 @@ type TailEnd struct {
 	// Log names the log: a topic that is deleted and made anew has others. Empty where the brokers don't tell.
 	Log string
 }
+
+// TopicWatcher tells whether the topic still holds what was put on it.
+type TopicWatcher interface {
+	// TopicState looks at the topic. A loss is told once. CodeUnavailable, also while the topic is missing.
+	TopicState(ctx context.Context) (TopicState, error)
+}
+
+// TopicState is what shows whether records of the topic are gone.
+type TopicState struct {
+	// Identity is another one after records may have gone that nobody had read: the topic was made anew, a log was
+	// truncated, or retention passed the committed offset. Every process sees the same.
+	Identity string
+	// Losses say what this process alone saw since its last look, in words for an operator.
+	Losses []string
+}

@@ -19,6 +19,8 @@ type Config struct {
 	RelayEvery, RelayAfter time.Duration
 	// RescueEvery is how often leases that ran out are looked for; 5 s.
 	RescueEvery time.Duration
+	// TopicEvery is how often a retryer looks whether the topic still is what it was; 3 s.
+	TopicEvery time.Duration
 	// PurgeEvery is how often attempts older than KeepAttempts are deleted; 1 h. KeepAttempts is 30 days.
 	PurgeEvery, KeepAttempts time.Duration
 	// ClaimLimit is how many fail events are claimed at once, up to 1000; 100.
@@ -53,6 +55,7 @@ func (c Config) withDefaults() Config {
 	c.RelayEvery = orDefault(c.RelayEvery, time.Second)
 	c.RelayAfter = orDefault(c.RelayAfter, 2*time.Second)
 	c.RescueEvery = orDefault(c.RescueEvery, 5*time.Second)
+	c.TopicEvery = orDefault(c.TopicEvery, 3*time.Second)
 	c.PurgeEvery = orDefault(c.PurgeEvery, time.Hour)
 	c.KeepAttempts = orDefault(c.KeepAttempts, 30*24*time.Hour)
 	c.ClaimLimit = orDefault(c.ClaimLimit, 100)
@@ -78,7 +81,7 @@ func orDefault[T comparable](value, fallback T) T {
 
 func (c Config) check() error {
 	for _, d := range []time.Duration{
-		c.RetryEvery, c.SweepEvery, c.RelayEvery, c.RelayAfter, c.RescueEvery, c.PurgeEvery, c.KeepAttempts,
+		c.RetryEvery, c.SweepEvery, c.RelayEvery, c.RelayAfter, c.RescueEvery, c.PurgeEvery, c.KeepAttempts, c.TopicEvery,
 		c.Lease, c.BackoffMin, c.RebuildTimeout, c.RebuildPatience, c.AuditEvery, c.AuditWait,
 	} {
 		if d < 0 {
@@ -119,6 +122,8 @@ type Ports struct {
 	Tail      domain.TailReader
 	// Audit is what an audit needs besides.
 	Audit AuditPorts
+	// Topic may be empty: then nobody looks whether records were lost.
+	Topic TopicPorts
 	// Settings may be nil: then no operator can have the jobs run at once. Funnel may be nil as well.
 	Settings SettingReader
 	Funnel   FunnelCounter
@@ -141,6 +146,14 @@ type AuditPorts struct {
 	Ledger   domain.AuditLedger
 	Store    domain.AuditStore
 }
+
+// TopicPorts are what the search for lost winners needs besides those of the audit.
+type TopicPorts struct {
+	Watcher  domain.TopicWatcher
+	Settings domain.SettingStore
+}
+
+func (p TopicPorts) complete() bool { return p.Watcher != nil && p.Settings != nil }
 
 func (p AuditPorts) complete() bool {
 	return p.Gate != nil && p.Restorer != nil && p.Ledger != nil && p.Store != nil

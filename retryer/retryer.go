@@ -35,6 +35,8 @@ type Retryer struct {
 	// states are how the jobs do, by name.
 	statesMu sync.Mutex
 	states   map[string]jobNote
+	// topic is what the topic job remembers.
+	topic topicWatch
 	// auditing is held by the one audit that this process may run at a time.
 	auditing sync.Mutex
 }
@@ -89,6 +91,9 @@ func (r *Retryer) jobs() []job {
 	}
 	if r.ports.Audit.complete() {
 		jobs = append(jobs, job{jobAudit, r.cfg.AuditEvery, r.auditAll})
+	}
+	if r.ports.Audit.complete() && r.ports.Topic.complete() {
+		jobs = append(jobs, job{"topic", r.cfg.TopicEvery, r.topicOnce})
 	}
 	return jobs
 }

@@ -3,6 +3,7 @@ package kafkaqueue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/IBM/sarama"
@@ -15,6 +16,7 @@ type Tail struct {
 	cfg     Config
 	logger  *slog.Logger
 	offsets *offsets
+	seen    sightings
 }
 
 // OpenTail makes a reader of what the group has not committed. It dials nothing until it is used. The error is of the
@@ -171,5 +173,19 @@ func (t *Tail) ReadTail(
 	return ends, nil
 }
 
-// Warnings names the settings of the topic under which promises would depend on luck. None is known so far.
-func (t *Tail) Warnings(context.Context) []string { return nil }
+// Warnings names what of the topic makes promises depend on luck: that it was made anew, and where the group can't go on
+// from what it committed.
+func (t *Tail) Warnings(ctx context.Context) []string {
+	positions, err := t.Positions(ctx)
+	if err != nil {
+		return nil
+	}
+	t.seen.changed(positions)
+	warnings := t.seen.warnings(t.cfg.Topic)
+	for _, position := range positions {
+		if position.Broken != "" {
+			warnings = append(warnings, fmt.Sprintf("partition %d of %s: %s", position.Partition, t.cfg.Topic, position.Broken))
+		}
+	}
+	return warnings
+}

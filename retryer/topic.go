@@ -1,0 +1,130 @@
+package retryer
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"firstcome/domain"
+)
+
+// searchAgainAfter is how long after a first search for lost winners the second one is: who was being acknowledged when
+// the records went is not lost at the first look, but may be at the second.
+const searchAgainAfter = 20 * time.Second
+
+// topicWatch is what the topic job remembers between its runs.
+type topicWatch struct {
+	mu sync.Mutex
+	// searched is when the first search for this identity ended; zero when none is due.
+	searched time.Time
+	identity string
+	// due says that this process saw records go, which the identity does not show.
+	due bool
+}
+
+// topicOnce puts winners back whose records are gone from the topic. Nobody has to ask for it:
+//
+//  1. Ask what the topic is now. If it is what the ledger noted last, and nothing was seen to go, nothing is to do.
+//  2. Put back whom the gate knows and nothing else does, in every campaign; once more after a while. A crash leaves the
+//     old identity in the ledger, and the next run begins again.
+//  3. Note the identity.
+func (r *Retryer) topicOnce(ctx context.Context) error {
+	state, err := r.ports.Topic.Watcher.TopicState(ctx)
+	if err != nil {
+		return err
+	}
+	noted, err := r.ports.Topic.Settings.Setting(ctx, domain.SettingTopic)
+	if err != nil {
+		return err
+	}
+	if noted == "" {
+		return r.noteTopic(ctx, state.Identity)
+	}
+	if !r.topic.mustSearch(state, noted, time.Now()) {
+		return nil
+	}
+	r.logger.Error("RECORDS MAY BE LOST: the topic is not what it was; winners whom only the gate knows are put back",
+		"was", noted, "is", state.Identity, "seen", state.Losses)
+	if err := r.putLostBack(ctx); err != nil {
+		return err
+	}
+	if !r.topic.searchedNow(state.Identity, time.Now()) {
+		return nil
+	}
+	return r.noteTopic(ctx, state.Identity)
+}
+
+// mustSearch says whether lost winners are to be looked for now.
+func (w *topicWatch) mustSearch(state domain.TopicState, noted string, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(state.Losses) > 0 {
+		w.due, w.searched = true, time.Time{}
+	}
+	if state.Identity == noted && !w.due {
+		return false
+	}
+	return w.identity != state.Identity || w.searched.IsZero() || now.Sub(w.searched) >= searchAgainAfter
+}
+
+// searchedNow notes the end of a search, and says whether it was the last one for this identity.
+func (w *topicWatch) searchedNow(identity string, now time.Time) (last bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.identity == identity && !w.searched.IsZero() {
+		w.searched, w.due = time.Time{}, false
+		return true
+	}
+	w.identity, w.searched = identity, now
+	return false
+}
+
+func (r *Retryer) noteTopic(ctx context.Context, identity string) error {
+	return r.ports.Topic.Settings.SetSetting(ctx, domain.SettingTopic, identity, actorRetryer)
+}
+
+// actorRetryer stands for the program where the ledger notes who did something.
+const actorRetryer = "retryer"
+
+// putLostBack looks for lost winners in every campaign, and makes them pending again: the relay sends them. Whom a closed
+// gate holds is not lost: the rebuild sends them (recallForgotten).
+func (r *Retryer) putLostBack(ctx context.Context) error {
+	campaigns, err := r.ports.Campaigns.Campaigns(ctx)
+	if err != nil {
+		return err
+	}
+	var failures []error
+	for _, campaign := range campaigns {
+		if err := r.putLostBackOf(ctx, campaign.Code); err != nil && !errors.Is(err, errGateMoved) {
+			failures = append(failures, err)
+		}
+	}
+	return errors.Join(failures...)
+}
+
+func (r *Retryer) putLostBackOf(ctx context.Context, code string) error {
+	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
+	defer cancel()
+	outcome, err := r.auditUntilStill(ctx, code)
+	if err != nil {
+		return err
+	}
+	m := &mending{Retryer: r, outcome: outcome}
+	lost := 0
+	for _, difference := range outcome.differences {
+		if difference.Kind == domain.AuditWinnerLost {
+			m.putBack(ctx, difference)
+			lost++
+		}
+	}
+	if lost == 0 {
+		return nil
+	}
+	r.logger.Error("RECORDS WERE LOST: winners stood neither on the topic nor in the ledger; they are sent again",
+		"campaign", code, "winners", lost, "not_put_back", m.unsafe)
+	if m.unsafe > 0 {
+		return domain.Errorf(domain.CodeConflict, "campaign %s: %d of %d lost winners were not put back yet", code, m.unsafe, lost)
+	}
+	return nil
+}

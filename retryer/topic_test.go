@@ -1,0 +1,82 @@
+package retryer
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+
+	"firstcome/domain"
+)
+
+func TestWhenLostWinnersAreSearched(t *testing.T) {
+	t.Parallel()
+	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
+	var w topicWatch
+	is := func(identity string, losses ...string) domain.TopicState {
+		return domain.TopicState{Identity: identity, Losses: losses}
+	}
+	assert.False(t, w.mustSearch(is("a"), "a", at(0)), "nothing has changed")
+	assert.True(t, w.mustSearch(is("b"), "a", at(1)), "another topic")
+	assert.True(t, w.mustSearch(is("b"), "a", at(2)), "the search failed")
+	assert.False(t, w.searchedNow("b", at(3)), "somebody may have been about to be acknowledged")
+	assert.False(t, w.mustSearch(is("b"), "a", at(4)))
+	assert.True(t, w.mustSearch(is("b"), "a", at(23)))
+	assert.True(t, w.searchedNow("b", at(24)), "it is noted")
+	assert.False(t, w.mustSearch(is("b"), "b", at(25)))
+
+	assert.True(t, w.mustSearch(is("b", "the log is shorter"), "b", at(30)), "a loss is told once")
+	assert.False(t, w.searchedNow("b", at(31)))
+	assert.True(t, w.mustSearch(is("c"), "b", at(32)), "and another topic at once")
+	assert.False(t, w.searchedNow("c", at(33)))
+	assert.True(t, w.mustSearch(is("c"), "b", at(53)))
+	assert.True(t, w.searchedNow("c", at(53)))
+	assert.False(t, w.mustSearch(is("c"), "c", at(54)))
+}
+
+// topicOf is a topic of an identity, and the settings of a ledger.
+type topicOf struct {
+	identity string
+	noted    string
+	searches int
+}
+
+func (s *topicOf) TopicState(context.Context) (domain.TopicState, error) {
+	return domain.TopicState{Identity: s.identity}, nil
+}
+func (s *topicOf) Setting(context.Context, string) (string, error) { return s.noted, nil }
+func (s *topicOf) SetSetting(_ context.Context, _, value, _ string) error {
+	s.noted = value
+	return nil
+}
+
+func TestATopicThatWasMadeAnewIsNotedOnceLostWinnersWereSearchedTwice(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	topic := &topicOf{identity: "a"}
+	ports := w.ports()
+	ports.Topic = TopicPorts{Watcher: topic, Settings: topic}
+	r, err := New(Config{}, ports, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	assert.NoError(t, err)
+	run := func() {
+		assert.NoError(t, r.topicOnce(t.Context()))
+		topic.searches = w.calls["campaigns"]
+	}
+	run()
+	assert.Equal(t, "a", topic.noted, "the first time there is nothing to compare with")
+	assert.Zero(t, topic.searches)
+	topic.identity = "b"
+	run()
+	run()
+	assert.Equal(t, 1, topic.searches, "the second search comes later")
+	assert.Equal(t, "a", topic.noted, "a crash here begins again")
+	r.topic.searched = time.Now().Add(-searchAgainAfter)
+	run()
+	assert.Equal(t, 2, topic.searches)
+	assert.Equal(t, "b", topic.noted)
+	run()
+	assert.Equal(t, 2, topic.searches)
+}
