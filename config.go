@@ -39,12 +39,16 @@ type Config struct {
 
 	ProfileAddr string `env:"PROFILE_ADDR" help:"address for Go's profiler, host:port; none unless set, and never one that others reach"`
 
-	RedisAddrs        []string      `env:"REDIS_ADDRS" help:"one address, or several nodes of a Redis Cluster"`
-	RedisUsername     string        `env:"REDIS_USERNAME" help:"user name at Redis"`
-	RedisPassword     string        `env:"REDIS_PASSWORD" secret:"true" help:"password at Redis"`
-	RedisTLS          bool          `env:"REDIS_TLS" help:"connect to Redis by TLS"`
-	RedisTimeout      time.Duration `env:"REDIS_TIMEOUT" envDefault:"300ms" help:"how long one call to Redis may take"`
-	RedisWaitReplicas int           `env:"REDIS_WAIT_REPLICAS" help:"replicas that must have an admission before it is answered"`
+	RedisAddrs            []string      `env:"REDIS_ADDRS" help:"one address, or several nodes of a Redis Cluster, or Redis Sentinels"`
+	RedisUsername         string        `env:"REDIS_USERNAME" help:"user name at Redis"`
+	RedisPassword         string        `env:"REDIS_PASSWORD" secret:"true" help:"password at Redis"`
+	RedisKeyPrefix        string        `env:"REDIS_KEY_PREFIX" help:"stands before the names of all keys, so that several installations can share a Redis"`
+	RedisSentinelMaster   string        `env:"REDIS_SENTINEL_MASTER" help:"name of the primary at the Redis Sentinels whose addresses REDIS_ADDRS holds"`
+	RedisSentinelUsername string        `env:"REDIS_SENTINEL_USERNAME" help:"user name at the Redis Sentinels"`
+	RedisSentinelPassword string        `env:"REDIS_SENTINEL_PASSWORD" secret:"true" help:"password at the Redis Sentinels"`
+	RedisTLS              bool          `env:"REDIS_TLS" help:"connect to Redis by TLS"`
+	RedisTimeout          time.Duration `env:"REDIS_TIMEOUT" envDefault:"300ms" help:"how long one call to Redis may take"`
+	RedisWaitReplicas     int           `env:"REDIS_WAIT_REPLICAS" help:"replicas that must have an admission before it is answered"`
 
 	KafkaBrokers           []string      `env:"KAFKA_BROKERS" help:"addresses to find the cluster by"`
 	KafkaTopic             string        `env:"KAFKA_TOPIC" envDefault:"coupon_create" help:"topic of the winners"`
@@ -206,6 +210,7 @@ func (c *Config) limits() []limit {
 	return []limit{
 		{"BATCH_SIZE", between(c.BatchSize, 1, domain.MaxPage), "1 to 1000"},
 		{"ROWS_PER_SECOND", between(c.RowsPerSecond.PerSecond, 0, 1e6), "0 to 1000000, or auto"},
+		{"REDIS_KEY_PREFIX", len(c.RedisKeyPrefix) <= 64 && !strings.ContainsAny(c.RedisKeyPrefix, "{} "), "up to 64 characters without { } and space"},
 		{"KAFKA_PARTITIONS", between(c.KafkaPartitions, 1, 1000), "1 to 1000"},
 		{"MYSQL_MAX_CONNECTIONS", between(c.MySQLMaxConnections, 2, 1000), "2 to 1000"},
 		{"MAX_ATTEMPTS", between(c.MaxAttempts, 1, 1000), "1 to 1000"},

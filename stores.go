@@ -62,10 +62,12 @@ type instruments struct {
 func openStores(config Config, at addresses, tools instruments) (*stores, error) {
 	opened := &stores{}
 	var err error
-	if opened.gate, err = redisgate.Open(config.redisConfig(at), tools.registry, tools.logger); err != nil {
+	if opened.ledger, err = openLedger(config, at, tools); err != nil {
 		return nil, errors.Join(err, opened.close())
 	}
-	if opened.ledger, err = openLedger(config, at, tools); err != nil {
+	redis := config.redisConfig(at)
+	redis.Installation = opened.ledger.InstallationID
+	if opened.gate, err = redisgate.Open(redis, tools.registry, tools.logger); err != nil {
 		return nil, errors.Join(err, opened.close())
 	}
 	kafka := config.kafkaConfig(at)
@@ -95,6 +97,8 @@ func (c *Config) redisConfig(at addresses) redisgate.Config {
 	return redisgate.Config{
 		Addrs: at.redis, Username: c.RedisUsername, Password: c.RedisPassword, TLS: c.RedisTLS,
 		CallTimeout: c.RedisTimeout, WaitReplicas: c.RedisWaitReplicas,
+		KeyPrefix:      c.RedisKeyPrefix,
+		SentinelMaster: c.RedisSentinelMaster, SentinelUsername: c.RedisSentinelUsername, SentinelPassword: c.RedisSentinelPassword,
 	}
 }
 

@@ -39,7 +39,7 @@ func (g *Gate) decideAll(ctx context.Context, mode any, asked question) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	c, err := g.campaigns.find(asked.campaign)
+	c, err := g.find(ctx, asked.campaign)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func benchCampaign(b *testing.B, quota int64, winners []domain.GateWinner) (*Gat
 	rebuildAll(b, gate, campaign, winners)
 	b.Cleanup(func() {
 		raw := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: realAddrs(b)})
-		for _, key := range newCampaignKeys(campaign.Code) {
+		for _, key := range newCampaignKeys("", campaign.Code, "") {
 			name, _ := key.(string)
 			raw.Unlink(context.Background(), name)
 		}

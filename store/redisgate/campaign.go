@@ -39,6 +39,13 @@ func (c *campaign) saw(epoch, count int64) {
 	}
 }
 
+// closedBy gives why the gate is closed, as far as this process knows; empty while it is open.
+func (c *campaign) closedBy() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
 // sawClosed notes why the gate is closed, and says whether that is news.
 func (c *campaign) sawClosed(why string) bool {
 	c.mu.Lock()
@@ -50,7 +57,9 @@ func (c *campaign) sawClosed(why string) bool {
 
 // campaigns finds campaigns by their code. Finding one that is known takes no lock.
 type campaigns struct {
-	known sync.Map // of *campaign, by code
+	// prefix stands before all keys, and installation is whose gates these are: set before the first is found.
+	prefix, installation string
+	known                sync.Map // of *campaign, by code
 	// mu is held while one is added; count is how many are known.
 	mu    sync.Mutex
 	count int
@@ -75,7 +84,7 @@ func (cs *campaigns) add(code string) (*campaign, error) {
 	if cs.count >= maxCampaigns {
 		cs.forgetOne()
 	}
-	added := &campaign{code: code, keys: newCampaignKeys(code)}
+	added := &campaign{code: code, keys: newCampaignKeys(cs.prefix, code, cs.installation)}
 	cs.known.Store(code, added)
 	cs.count++
 	return added, nil

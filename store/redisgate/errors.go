@@ -50,6 +50,19 @@ func errGateClosed(why string) *domain.Error {
 	}
 }
 
+// unusable are the reasons for which a gate is closed and no rebuild opens it: an operator has to act.
+var unusable = map[string]*domain.Error{
+	"foreign": {
+		Code: domain.CodeGateClosed, RetryAfter: retryAfter,
+		Message: "the campaign's keys in Redis belong to another installation of firstcome; " +
+			"set FIRSTCOME_REDIS_KEY_PREFIX, or use another Redis, or delete these keys if the other one is no more",
+	},
+	"no-run-id": {
+		Code: domain.CodeUnavailable, RetryAfter: retryAfter,
+		Message: "Redis does not tell its run_id (INFO server), so nobody can know whether it is the one that was verified",
+	},
+}
+
 func errUnreadable(what string) *domain.Error {
 	return domain.Errorf(domain.CodeInternal, "the gate's script gave an answer that can't be read: %s", what)
 }
@@ -70,6 +83,10 @@ var refusals = []struct{ prefix, message string }{
 	{"NOAUTH", "Redis asks for a password"},
 	{"WRONGPASS", "Redis refuses the user name or the password"},
 	{"NOPERM", "Redis does not allow the user a command that the gate needs"},
+	{"ERR unknown command", "what answers at the address of Redis does not know a command that is needed; " +
+		"if it is a Redis Sentinel, set FIRSTCOME_REDIS_SENTINEL_MASTER"},
+	{"ERR No such master", "the Redis Sentinels know no primary of that name; see FIRSTCOME_REDIS_SENTINEL_MASTER"},
+	{"ERR This instance has cluster support disabled", "the addresses are of no nodes of a Redis Cluster; give one address"},
 	{"ERR max number of clients", "Redis has too many connections"},
 }
 
@@ -103,7 +120,8 @@ func classifyAnswer(text string) (domain.Code, string) {
 	if strings.HasPrefix(text, "WRONGTYPE") {
 		return domain.CodeGateClosed, "a key of the gate is of a wrong type; the gate is closed until it is rebuilt"
 	}
-	return domain.CodeInternal, "Redis refused a call of the gate"
+	// It may have been refused in the middle of a script, of which the part before was done.
+	return domain.CodeOutcomeUnknown, "Redis refused a command of the gate's scripts; the log names it"
 }
 
 func neverConnected(err error) bool {

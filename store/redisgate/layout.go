@@ -11,13 +11,11 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"firstcome/domain"
 )
 
 const (
-	// layoutEvery is how often the layout of a Redis Cluster is read by a process that nothing has failed.
-	layoutEvery = 500 * time.Millisecond
-	// layoutPause is the shortest time between two readings, however many calls fail.
-	layoutPause = 100 * time.Millisecond
 	// maxLayoutNodes is how many nodes are asked at once, drawn anew each time: a large cluster is not asked as a whole.
 	maxLayoutNodes = 8
 	// layoutGrace is how long the others are waited for once half of the nodes have answered: those that are lost never
@@ -25,12 +23,13 @@ const (
 	layoutGrace = 50 * time.Millisecond
 )
 
-// layout is what one node of a Redis Cluster says about which node holds which keys.
+// layout is what one node of a Redis Cluster says about which node holds which keys. What a sentinel says has the same
+// form: one node holds all keys.
 type layout struct {
 	slots []redis.ClusterSlot
 	// epoch is the highest configuration epoch that the node has heard of: an election or a move of slots raises it.
 	epoch int64
-	// serving says that the node is in touch with most masters.
+	// serving says that the node is in touch with most masters, or that the sentinel takes the primary for alive.
 	serving bool
 }
 
@@ -48,11 +47,14 @@ func newest(a, b layout) layout {
 	return a
 }
 
-// layoutReader asks the nodes of a Redis Cluster for its layout. The driver asks one node at random, which may be one
-// that was left behind, and waits for one after the other, frozen ones included.
+// layoutReader asks the nodes of a Redis Cluster, or sentinels, for the layout. The driver asks one of them, which may be
+// one that was left behind, and waits for one after the other, frozen ones included.
 type layoutReader struct {
 	node  redis.Options
 	seeds []string
+	ask   func(ctx context.Context, node *redis.Client, addr string) (layout, error)
+	// seedsOnly: the nodes that a layout names are not asked.
+	seedsOnly bool
 
 	mu sync.Mutex
 	// nodes are those of the last layout, and the seeds.
@@ -63,7 +65,18 @@ type layoutReader struct {
 func newLayoutReader(config Config) *layoutReader {
 	options := config.options().Simple()
 	options.PoolSize, options.MinIdleConns = 1, 0
-	return &layoutReader{node: *options, seeds: config.Addrs, nodes: map[string]*redis.Client{}}
+	return &layoutReader{node: *options, seeds: config.Addrs, ask: askLayout, nodes: map[string]*redis.Client{}}
+}
+
+// newSentinelReader gives a reader whose layout has one node: the primary.
+func newSentinelReader(config Config) *layoutReader {
+	r := newLayoutReader(config)
+	r.node.Username, r.node.Password = config.SentinelUsername, config.SentinelPassword
+	r.ask = func(ctx context.Context, node *redis.Client, _ string) (layout, error) {
+		return askSentinel(ctx, node, config.SentinelMaster)
+	}
+	r.seedsOnly = true
+	return r
 }
 
 // read gives the newest layout of those that the nodes know, within the call timeout.
@@ -77,13 +90,13 @@ func (r *layoutReader) read(ctx context.Context) ([]redis.ClusterSlot, error) {
 	answers := make(chan layoutAnswer, len(nodes))
 	for addr, node := range nodes {
 		go func() {
-			found, err := askLayout(ctx, node, addr)
+			found, err := r.ask(ctx, node, addr)
 			answers <- layoutAnswer{found, err}
 		}()
 	}
 	chosen, err := chooseLayout(answers)
 	if len(chosen.slots) == 0 {
-		return nil, errors.Join(errors.New("no node of the Redis Cluster tells its layout"), err)
+		return nil, errors.Join(errors.New("nobody who was asked tells where the primary is"), err)
 	}
 	return r.keep(chosen), nil
 }
@@ -150,7 +163,7 @@ func (r *layoutReader) add(addr string) {
 func (r *layoutReader) keep(chosen layout) []redis.ClusterSlot {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed {
+	if r.closed || r.seedsOnly {
 		return chosen.slots
 	}
 	named := map[string]bool{}
@@ -203,6 +216,28 @@ func askLayout(ctx context.Context, node *redis.Client, addr string) (layout, er
 	return found, nil
 }
 
+// askSentinel asks one sentinel for the primary of that name.
+func askSentinel(ctx context.Context, sentinel *redis.Client, name string) (layout, error) {
+	asked := redis.NewMapStringStringCmd(ctx, "sentinel", "master", name)
+	if err := sentinel.Process(ctx, asked); err != nil {
+		if strings.HasPrefix(err.Error(), "ERR unknown command") {
+			err = domain.Wrap(domain.CodeUnavailable, err,
+				"the addresses of Redis are not those of Redis Sentinels: unset FIRSTCOME_REDIS_SENTINEL_MASTER, or give theirs")
+		}
+		return layout{}, err
+	}
+	primary := asked.Val()
+	epoch, err := strconv.ParseInt(primary["config-epoch"], 10, 64)
+	if err != nil || primary["ip"] == "" || primary["port"] == "" {
+		return layout{}, errors.New("a sentinel's answer can't be read")
+	}
+	addr := net.JoinHostPort(primary["ip"], primary["port"])
+	return layout{
+		slots: []redis.ClusterSlot{{Nodes: []redis.ClusterNode{{Addr: addr}}}},
+		epoch: epoch, serving: !strings.Contains(primary["flags"], "down"),
+	}, nil
+}
+
 // infoField gives a field of what INFO and CLUSTER INFO answer: lines of name:value.
 func infoField(text, name string) string {
 	for line := range strings.Lines(text) {
@@ -228,23 +263,4 @@ func completeAddr(addr, reachedAt string) string {
 		port = reachedPort
 	}
 	return net.JoinHostPort(host, port)
-}
-
-// watchLayout has the driver read the layout again and again, and soon after a call has failed, until done is closed.
-// Without this the driver looks once a minute and when it is told MOVED, which a lost master tells nobody.
-func watchLayout(cluster *redis.ClusterClient, failed <-chan struct{}, done <-chan struct{}) {
-	for {
-		select {
-		case <-done:
-			return
-		case <-failed:
-		case <-time.After(layoutEvery):
-		}
-		cluster.ReloadState(context.Background())
-		select {
-		case <-done:
-			return
-		case <-time.After(layoutPause):
-		}
-	}
 }

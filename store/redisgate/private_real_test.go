@@ -146,7 +146,7 @@ func TestGateOnARedisCluster(t *testing.T) {
 
 	t.Run("WithReplicas", func(t *testing.T) {
 		b := newBench(t, addrs)
-		require.True(t, b.cluster)
+		require.True(t, b.link.isCluster())
 		b.reopen(t)
 		b.Gate = openGate(t, Config{Addrs: addrs, CallTimeout: patience, WaitReplicas: 1, WaitReplicasTimeout: time.Millisecond})
 		_, err := b.Admit(t.Context(), b.campaign.Code, 50)

@@ -27,7 +27,7 @@ func (g *Gate) Lookup(ctx context.Context, campaign string, user domain.UserID) 
 
 // Inspect implements domain.GateReader.
 func (g *Gate) Inspect(ctx context.Context, campaign string) (domain.GateReport, error) {
-	c, err := g.campaigns.find(campaign)
+	c, err := g.find(ctx, campaign)
 	if err != nil {
 		return domain.GateReport{}, err
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha1" //nolint:gosec // Redis names scripts by SHA-1.
 	"embed"
 	"encoding/hex"
+	"errors"
 	"strconv"
 	"time"
 
@@ -40,6 +41,7 @@ var (
 	listFreeScript     = loadScript("list_free", true)
 	findUsersScript    = loadScript("find_users", true)
 	putBackScript      = loadScript("put_back", true)
+	pingScript         = loadScript("ping", true)
 )
 
 func loadScript(name string, repeatable bool) *script {
@@ -58,7 +60,7 @@ func mustRead(name string) string {
 }
 
 // keyCount is how many keys each script gets: script/gate.lua lists them.
-const keyCount = 8
+const keyCount = 9
 
 // headLength is how many elements a command has before ARGV: EVALSHA, the hash, the number of keys, the keys.
 const headLength = 3 + keyCount
@@ -72,12 +74,13 @@ var (
 // campaignKeys are the keys of one campaign, boxed once.
 type campaignKeys [keyCount]any
 
-func newCampaignKeys(code string) campaignKeys {
+func newCampaignKeys(prefix, code, installation string) campaignKeys {
 	var keys campaignKeys
 	for i, name := range [keyCount]string{
 		"meta", "count", "users", "free", "pending", "rebuild:users", "rebuild:free", "rebuild:pending",
+		"installation:" + installation,
 	} {
-		keys[i] = "coupon:{" + code + "}:" + name
+		keys[i] = prefix + "coupon:{" + code + "}:" + name
 	}
 	return keys
 }
@@ -137,10 +140,19 @@ func (g *Gate) call(ctx context.Context, s *script, args []any) (reply, error) {
 	}
 	g.metrics.callSeconds.WithLabelValues(s.name).Observe(time.Since(started).Seconds())
 	if err != nil {
-		g.noteFailure(err)
-		return nil, classify(err, g.cluster)
+		g.link.noteFailure(err)
+		g.logRefusal(s, err)
+		return nil, classify(err, g.link.isCluster())
 	}
 	return answer, nil
+}
+
+// logRefusal tells, rarely, of a call that Redis has refused: what the server said is told to no applicant.
+func (g *Gate) logRefusal(s *script, err error) {
+	var answered redis.Error
+	if errors.As(err, &answered) {
+		g.refusals.Do(func() { g.logger.Warn("Redis refuses calls of the gate", "script", s.name, "error", err) })
+	}
 }
 
 // evaluate sends the script by its hash, and as a whole to a server that does not know it yet.
@@ -158,8 +170,12 @@ func (g *Gate) send(ctx context.Context, args []any, s *script) (reply, error) {
 	if g.config.WaitReplicas > 0 && s == admitScript {
 		return g.sendAndWait(ctx, args)
 	}
+	connection, err := g.link.get(ctx)
+	if err != nil {
+		return nil, err
+	}
 	command := redis.NewCmd(ctx, args...)
-	if err := g.client.Process(ctx, command); err != nil {
+	if err := connection.Process(ctx, command); err != nil {
 		return nil, err
 	}
 	return command.Slice()
@@ -187,12 +203,15 @@ func (g *Gate) sendAndWait(ctx context.Context, args []any) (reply, error) {
 
 // pipelineFor gives a pipeline to the server that holds the keys of the command in args.
 func (g *Gate) pipelineFor(ctx context.Context, args []any) (redis.Pipeliner, error) {
-	nodes, ok := g.client.(*redis.ClusterClient)
-	if !ok {
-		return g.client.Pipeline(), nil
+	connection, err := g.link.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if connection.cluster == nil {
+		return connection.Pipeline(), nil
 	}
 	key, _ := args[headLength-keyCount].(string)
-	node, err := nodes.MasterForKey(ctx, key)
+	node, err := connection.cluster.MasterForKey(ctx, key)
 	if err != nil {
 		return nil, err
 	}

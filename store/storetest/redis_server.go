@@ -23,6 +23,8 @@ type RedisServer struct {
 	Folder  string
 	process *exec.Cmd
 	frozen  bool
+	// sentinel is the file in which a sentinel keeps what it knows; empty for a server.
+	sentinel string
 }
 
 const serverPatience = 30 * time.Second
@@ -30,12 +32,19 @@ const serverPatience = 30 * time.Second
 // StartRedis starts a server on a free port, which keeps nothing unless the settings say so. It ends with the test.
 func StartRedis(t *testing.T, settings ...string) *RedisServer {
 	t.Helper()
+	s := newServer(t)
+	s.Start(t, settings...)
+	return s
+}
+
+// newServer gives one that is not started yet; it ends with the test.
+func newServer(t *testing.T) *RedisServer {
+	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s := &RedisServer{Addr: listener.Addr().String(), Folder: t.TempDir()}
 	require.NoError(t, listener.Close())
 	t.Cleanup(func() { s.Stop(t) })
-	s.Start(t, settings...)
 	return s
 }
 
@@ -53,7 +62,12 @@ func (s *RedisServer) Start(t *testing.T, settings ...string) {
 			"--volume", s.Folder + ":" + s.Folder, "redis:7", "redis-server",
 		}
 	}
-	command = append(command, "--bind", "127.0.0.1", "--port", port, "--save", "", "--dir", s.Folder)
+	if s.sentinel == "" {
+		command = append(command, "--save", "")
+	} else {
+		command = append(command, s.sentinel, "--sentinel")
+	}
+	command = append(command, "--bind", "127.0.0.1", "--port", port, "--dir", s.Folder)
 	command = append(command, settings...)
 	s.process = exec.CommandContext(context.Background(), command[0], command[1:]...) // Stop ends it
 	s.process.Stderr = os.Stderr

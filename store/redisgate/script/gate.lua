@@ -1,17 +1,21 @@
 -- What every script of the gate shares; it is put in front of each of them when they are loaded.
 --
 -- KEYS (all of one campaign, all in one hash slot)
---   1 meta     hash    epoch, run_id, quota, starts_at_ms, ends_at_ms, state, revoked, owed, reopen_at_ms, reopen_says
+--   1 meta     hash    epoch, run_id, quota, starts_at_ms, ends_at_ms, state, revoked, owed, reopen_at_ms, reopen_says,
+--                      installation (the ID of the ledger to which the gate belongs)
 --   2 count    integer the highest slot handed out
 --   3 users    hash    user ID -> slot:admitted_ms; slot 0 = revoked, -1 = owed a slot
 --   4 free     zset    slots given back
 --   5 pending  stream  one entry a batch of winners: e = epoch, w = user:slot[:admitted_ms],...
 --                      without admitted_ms it is the millisecond part of the entry's ID
 --   6 to 8     the users, free and pending of a rebuild, written beside the others until they are swapped in
+--   9 no key: its name ends with the ID of the caller's installation. A gate that names another one is another shop's:
+--     whatever is asked, it is neither read nor changed.
 -- Units: all times are milliseconds since 1970 by Redis's own clock. They stay below 16 digits, which Lua's numbers
 -- and their texts hold exactly; microseconds would not.
 local META, COUNT, USERS, FREE, PENDING = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local NEW_USERS, NEW_FREE, NEW_PENDING = KEYS[6], KEYS[7], KEYS[8]
+local INSTALLATION = string.match(KEYS[9], ':installation:(.*)$')
 
 -- When a gate that refused everybody begins to admit, by new capacity, by other settings or by a rebuild, nobody new is
 -- admitted for this long: until reopen_at_ms they hear what held before (reopen_says: S, P, N or E as in admit.lua, C for
@@ -32,7 +36,14 @@ end
 local function type_of(key) return redis.call('TYPE', key).ok end
 
 -- The identity of the server that runs this script: another one after every restart and failover.
-local function server_run_id() return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') end
+local SERVER_RUN_ID = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+
+-- Whose the gate is, as meta says; nil when it says nothing, as before there were such IDs.
+local function owner_of_gate()
+  local owner = redis.pcall('HGET', META, 'installation')
+  if type(owner) == 'string' and owner ~= '' then return owner end
+end
+local OWNER = owner_of_gate()
 
 -- Calls a command with any number of arguments, or those between two places: Lua can't pass thousands of them at once.
 -- The chunks are even, for commands that take pairs.
@@ -140,7 +151,8 @@ local function read_gate(seen_epoch, seen_count)
   if kind == 'none' then return gate, 'missing' end
   if not is_hash then return gate, 'wrong-type' end
   if gate.run_id == '' then return gate, 'closed' end
-  if gate.run_id ~= server_run_id() then return gate, 'run-id' end
+  if gate.run_id ~= SERVER_RUN_ID then return gate, 'run-id' end
+  if not OWNER and INSTALLATION ~= '' then return gate, 'no-owner' end
   if not complete_meta(gate) then return gate, 'meta' end
   if not types_fit then return gate, 'wrong-type' end
   if gate.epoch < seen_epoch then return gate, 'epoch' end
@@ -161,5 +173,8 @@ end
 local function is_my_rebuild(epoch, run_id)
   if type_of(META) ~= 'hash' then return false end
   local meta = redis.call('HMGET', META, 'epoch', 'run_id')
-  return meta[1] == epoch and meta[2] == '' and server_run_id() == run_id
+  return meta[1] == epoch and meta[2] == '' and SERVER_RUN_ID == run_id
 end
+
+if not SERVER_RUN_ID then return { 'CLOSED', 'no-run-id' } end
+if OWNER and INSTALLATION ~= '' and OWNER ~= INSTALLATION then return { 'CLOSED', 'foreign' } end

@@ -35,7 +35,7 @@ if highest > holders then redis.call('RENAME', NEW_FREE, FREE) end
 redis.call('RENAME', NEW_PENDING, PENDING)
 redis.call('UNLINK', META)
 redis.call('HSET', META, 'epoch', ARGV[1], 'run_id', ARGV[2], 'quota', ARGV[3], 'starts_at_ms', ARGV[4],
-  'ends_at_ms', ARGV[5], 'state', ARGV[6], 'revoked', ARGV[9], 'owed', ARGV[10],
+  'installation', INSTALLATION, 'ends_at_ms', ARGV[5], 'state', ARGV[6], 'revoked', ARGV[9], 'owed', ARGV[10],
   'reopen_at_ms', string.format('%d', reopen_at_ms), 'reopen_says', reopen_says)
 if ARGV[12] ~= '0' then redis.call('HSET', META, 'put_back_at_ms', ARGV[12], 'put_back_from_ms', ARGV[13]) end
 return { 'OK' }
