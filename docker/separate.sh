@@ -13,7 +13,7 @@ separate_servers() {
         export "FIRSTCOME_SERVERS_${name}_PORT=$port"
     done
     # Each of these takes up to twenty ports in a row.
-    for name in CLUSTER WATCHED SENTINEL; do
+    for name in CLUSTER WATCHED SENTINEL BROKER; do
         export "FIRSTCOME_SERVERS_${name}_PORT=$((port + 1))"
         port=$((port + 20))
     done
@@ -26,6 +26,10 @@ separate_servers() {
 }
 
 remove_servers() {
-    WIPE=1 docker/servers.sh down >/dev/null 2>&1 || echo "some of the servers are left over" >&2
+    local names=(redis kafka mysql mariadb)
+    if [[ ${FIRSTCOME_SERVERS:-native} == native ]]; then
+        names+=(cluster sentinels brokers)
+    fi
+    WIPE=1 docker/servers.sh down "${names[@]}" >/dev/null 2>&1 || echo "some of the servers are left over" >&2
     rm -rf "$FIRSTCOME_SERVERS_FOLDER"
 }

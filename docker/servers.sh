@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Starts, stops and disturbs the real servers that firstcome runs on and is
-# tested against: redis, kafka, mysql and mariadb, and a Redis Cluster and a set of Redis Sentinel.
+# tested against: redis, kafka, mysql and mariadb, a Redis Cluster, a set of Redis Sentinel and a Kafka of three brokers.
 set -euo pipefail
 
 docker_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -8,6 +8,7 @@ docker_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
 all_servers=(redis kafka mysql mariadb)
 cluster_servers=(cluster{1..6})
 sentinel_servers=(watched{1..3} sentinel{1..3})
+broker_servers=(broker{1..3})
 
 usage() {
     cat <<'TEXT'
@@ -15,9 +16,10 @@ usage: docker/servers.sh VERB [NAME...]        NAME: redis kafka mysql mariadb, 
                                                cluster     all of cluster1 to cluster6, a Redis Cluster
                                                sentinels   all of watched1 to watched3, a Redis with two replicas,
                                                            and sentinel1 to sentinel3, which watch over them
+                                               brokers     all of broker1 to broker3, a Kafka cluster
 
   up [NAME...]       start and wait until ready (the first four, unless named); what runs already is left alone
-  down [NAME...]     stop; with WIPE=1 delete the data as well
+  down [NAME...]     stop; with WIPE=1 end at once and delete the data as well
   status [NAME...]   print running, paused or stopped for each
   start NAME...      the same as up
   stop NAME...       stop in an orderly way
@@ -38,6 +40,10 @@ Only for native:
   FIRSTCOME_SERVERS_CLUSTER_PORT    17001 to 17006, and 17011 to 17016 between the nodes
   FIRSTCOME_SERVERS_WATCHED_PORT    17021 to 17023
   FIRSTCOME_SERVERS_SENTINEL_PORT   17031 to 17033
+  FIRSTCOME_SERVERS_BROKER_PORT     17041 to 17043, and 17051 to 17053 between the controllers
+  FIRSTCOME_SERVERS_BROKER_HEAP     256m
+  FIRSTCOME_SERVERS_BROKER_DISKS    brokers that get a small disk of their own when they are started, as root:
+                                    "broker3:64m ..."
   FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT  19093
   FIRSTCOME_SERVERS_KAFKA_PROXIED   further ports that lead through proxies: "PORT:PROXY_PORT ..."; who asks at
                                     PORT is sent to PROXY_PORT
@@ -72,6 +78,7 @@ export FIRSTCOME_SERVERS_MARIADB_PORT=${FIRSTCOME_SERVERS_MARIADB_PORT:-13307}
 export FIRSTCOME_SERVERS_CLUSTER_PORT=${FIRSTCOME_SERVERS_CLUSTER_PORT:-17001}
 export FIRSTCOME_SERVERS_WATCHED_PORT=${FIRSTCOME_SERVERS_WATCHED_PORT:-17021}
 export FIRSTCOME_SERVERS_SENTINEL_PORT=${FIRSTCOME_SERVERS_SENTINEL_PORT:-17031}
+export FIRSTCOME_SERVERS_BROKER_PORT=${FIRSTCOME_SERVERS_BROKER_PORT:-17041}
 export FIRSTCOME_SERVERS_KAFKA_HEAP=${FIRSTCOME_SERVERS_KAFKA_HEAP:-512m}
 FIRSTCOME_SERVERS_FOLDER=$(realpath --canonicalize-missing "${FIRSTCOME_SERVERS_FOLDER:-$docker_folder/../.servers}")
 FIRSTCOME_SERVERS_CACHE=$(realpath --canonicalize-missing "${FIRSTCOME_SERVERS_CACHE:-$(default_cache)}")
@@ -111,9 +118,11 @@ up() {
 down() {
     local name
     for name; do
-        stop_server "$name"
         if [[ ${WIPE:-} == 1 ]]; then
+            kill_server "$name"
             wipe_server "$name"
+        else
+            stop_server "$name"
         fi
     done
 }
@@ -141,9 +150,10 @@ print_environment() {
     local mysql="firstcome:firstcome@tcp(127.0.0.1:$FIRSTCOME_SERVERS_MYSQL_PORT)/firstcome"
     local mariadb="firstcome:firstcome@tcp(127.0.0.1:$FIRSTCOME_SERVERS_MARIADB_PORT)/firstcome"
     local program=$docker_folder/servers.sh variable
-    local cluster sentinels
+    local cluster sentinels brokers
     cluster=$(addresses_from "$FIRSTCOME_SERVERS_CLUSTER_PORT" 6)
     sentinels=$(addresses_from "$FIRSTCOME_SERVERS_SENTINEL_PORT" 3)
+    brokers=$(addresses_from "$FIRSTCOME_SERVERS_BROKER_PORT" 3)
 
     cat <<TEXT
 export FIRSTCOME_REDIS_ADDRS=${redis@Q}
@@ -153,6 +163,7 @@ export FIRSTCOME_TEST_REDIS_ADDRS=${redis@Q}
 export FIRSTCOME_TEST_CLUSTER_ADDRS=${cluster@Q}
 export FIRSTCOME_TEST_SENTINEL_ADDRS=${sentinels@Q}
 export FIRSTCOME_TEST_KAFKA_BROKERS=${kafka@Q}
+export FIRSTCOME_TEST_THREE_BROKERS=${brokers@Q}
 export FIRSTCOME_TEST_MYSQL_DSN=${mysql@Q}
 export FIRSTCOME_TEST_MARIADB_DSN=${mariadb@Q}
 export FIRSTCOME_TEST_SERVERS=${program@Q}
@@ -198,17 +209,19 @@ leave_as_found() {
 
 # expand_names NAME...: set names to the servers that are meant.
 expand_names() {
-    local name known=" ${all_servers[*]} ${cluster_servers[*]} ${sentinel_servers[*]} "
+    local name known=" ${all_servers[*]} ${cluster_servers[*]} ${sentinel_servers[*]} ${broker_servers[*]} "
     names=()
     for name; do
         if [[ $name == cluster ]]; then
             names+=("${cluster_servers[@]}")
         elif [[ $name == sentinels ]]; then
             names+=("${sentinel_servers[@]}")
+        elif [[ $name == brokers ]]; then
+            names+=("${broker_servers[@]}")
         elif [[ $known == *" $name "* ]]; then
             names+=("$name")
         else
-            die "no server is called '$name'; there are: $known cluster sentinels"
+            die "no server is called '$name'; there are: $known cluster sentinels brokers"
         fi
     done
 }

@@ -54,11 +54,12 @@ broker.heartbeat.interval.ms=500
 TEXT
 }
 
+# kafka_format NAME PROPERTIES
 kafka_format() {
     "${as_server_user[@]}" java -XX:TieredStopAtLevel=1 -Dorg.slf4j.simpleLogger.defaultLogLevel=error \
         -cp "$kafka_libraries/*" kafka.tools.StorageTool format --ignore-formatted \
-        --cluster-id MkU3OEVBNTcwNTJENDM2Qg --config "$1" >"$FIRSTCOME_SERVERS_FOLDER/kafka.log" 2>&1 ||
-        fail_start kafka "could not format its data folder"
+        --cluster-id MkU3OEVBNTcwNTJENDM2Qg --config "$2" >"$FIRSTCOME_SERVERS_FOLDER/$1.log" 2>&1 ||
+        fail_start "$1" "could not format its data folder"
 }
 
 kafka_start() {
@@ -69,7 +70,7 @@ kafka_start() {
         properties=$folder/server.properties
         kafka_properties "$folder" >"$properties"
         if [[ ! -e $folder/log/meta.properties ]]; then
-            kafka_format "$properties"
+            kafka_format kafka "$properties"
         fi
         require_free_port "$FIRSTCOME_SERVERS_KAFKA_PORT" FIRSTCOME_SERVERS_KAFKA_PORT
         require_free_port "$FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT" FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT

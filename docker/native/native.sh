@@ -18,6 +18,8 @@ source "$native_folder/redis.sh"
 source "$native_folder/redis-cluster.sh"
 # shellcheck source=docker/native/kafka.sh
 source "$native_folder/kafka.sh"
+# shellcheck source=docker/native/kafka-brokers.sh
+source "$native_folder/kafka-brokers.sh"
 # shellcheck source=docker/native/mysql.sh
 source "$native_folder/mysql.sh"
 # shellcheck source=docker/native/mariadb.sh
@@ -54,6 +56,7 @@ complete_servers() {
     if [[ " $* " == *" sentinel3 "* ]]; then
         sentinel_complete
     fi
+    brokers_complete "$@"
 }
 
 stop_server() {
@@ -75,6 +78,9 @@ resume_server() { signal_running "$1" CONT; }
 wipe_server() {
     local folder
     folder=$(data_folder "$1")
+    if [[ $1 == broker* ]]; then
+        broker_wipe "$1"
+    fi
     rm -rf "$folder" "${FIRSTCOME_SERVERS_FOLDER:?}/$1" "$FIRSTCOME_SERVERS_FOLDER/$1".{log,log.previous,process}
     say "$1: data deleted"
 }
