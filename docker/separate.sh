@@ -13,7 +13,7 @@ separate_servers() {
         export "FIRSTCOME_SERVERS_${name}_PORT=$port"
     done
     # Each of these takes up to twenty ports in a row.
-    for name in CLUSTER WATCHED SENTINEL BROKER; do
+    for name in CLUSTER WATCHED SENTINEL BROKER PAIR; do
         export "FIRSTCOME_SERVERS_${name}_PORT=$((port + 1))"
         port=$((port + 20))
     done

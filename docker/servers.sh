@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Starts, stops and disturbs the real servers that firstcome runs on and is
-# tested against: redis, kafka, mysql and mariadb, a Redis Cluster, a set of Redis Sentinel and a Kafka of three brokers.
+# tested against: redis, kafka, mysql and mariadb, a Redis Cluster, a set of Redis Sentinel, a Kafka of three brokers
+# and a pair of MySQL.
 set -euo pipefail
 
 docker_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -9,6 +10,7 @@ all_servers=(redis kafka mysql mariadb)
 cluster_servers=(cluster{1..6})
 sentinel_servers=(watched{1..3} sentinel{1..3})
 broker_servers=(broker{1..3})
+pair_servers=(pair{1..2})
 
 usage() {
     cat <<'TEXT'
@@ -17,6 +19,7 @@ usage: docker/servers.sh VERB [NAME...]        NAME: redis kafka mysql mariadb, 
                                                sentinels   all of watched1 to watched3, a Redis with two replicas,
                                                            and sentinel1 to sentinel3, which watch over them
                                                brokers     all of broker1 to broker3, a Kafka cluster
+                                               pair        pair1 and pair2, at first a MySQL primary and its replica
 
   up [NAME...]       start and wait until ready (the first four, unless named); what runs already is left alone
   down [NAME...]     stop; with WIPE=1 end at once and delete the data as well
@@ -26,6 +29,9 @@ usage: docker/servers.sh VERB [NAME...]        NAME: redis kafka mysql mariadb, 
   kill NAME...       end at once, as a crash does
   pause NAME...      freeze: connections stay open and nothing answers
   resume NAME...     end the freeze
+  follow NAME        make pair1 or pair2 the read-only replica of the other one
+  lead NAME          let it take writes again, with what it has by now
+  join NAME          make it a copy of the other one, and its replica
   env                print the settings that reach these servers, for eval
   with COMMAND...    up, run COMMAND with those settings, then leave the servers as found
 
@@ -42,6 +48,7 @@ Only for native:
   FIRSTCOME_SERVERS_SENTINEL_PORT   17031 to 17033
   FIRSTCOME_SERVERS_BROKER_PORT     17041 to 17043, and 17051 to 17053 between the controllers
   FIRSTCOME_SERVERS_BROKER_HEAP     256m
+  FIRSTCOME_SERVERS_PAIR_PORT       17061 and 17062
   FIRSTCOME_SERVERS_BROKER_DISKS    brokers that get a small disk of their own when they are started, as root:
                                     "broker3:64m ..."
   FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT  19093
@@ -78,6 +85,7 @@ export FIRSTCOME_SERVERS_MARIADB_PORT=${FIRSTCOME_SERVERS_MARIADB_PORT:-13307}
 export FIRSTCOME_SERVERS_CLUSTER_PORT=${FIRSTCOME_SERVERS_CLUSTER_PORT:-17001}
 export FIRSTCOME_SERVERS_WATCHED_PORT=${FIRSTCOME_SERVERS_WATCHED_PORT:-17021}
 export FIRSTCOME_SERVERS_SENTINEL_PORT=${FIRSTCOME_SERVERS_SENTINEL_PORT:-17031}
+export FIRSTCOME_SERVERS_PAIR_PORT=${FIRSTCOME_SERVERS_PAIR_PORT:-17061}
 export FIRSTCOME_SERVERS_BROKER_PORT=${FIRSTCOME_SERVERS_BROKER_PORT:-17041}
 export FIRSTCOME_SERVERS_KAFKA_HEAP=${FIRSTCOME_SERVERS_KAFKA_HEAP:-512m}
 FIRSTCOME_SERVERS_FOLDER=$(realpath --canonicalize-missing "${FIRSTCOME_SERVERS_FOLDER:-$docker_folder/../.servers}")
@@ -164,6 +172,7 @@ export FIRSTCOME_TEST_CLUSTER_ADDRS=${cluster@Q}
 export FIRSTCOME_TEST_SENTINEL_ADDRS=${sentinels@Q}
 export FIRSTCOME_TEST_KAFKA_BROKERS=${kafka@Q}
 export FIRSTCOME_TEST_THREE_BROKERS=${brokers@Q}
+export FIRSTCOME_TEST_PAIR_PORT=${FIRSTCOME_SERVERS_PAIR_PORT@Q}
 export FIRSTCOME_TEST_MYSQL_DSN=${mysql@Q}
 export FIRSTCOME_TEST_MARIADB_DSN=${mariadb@Q}
 export FIRSTCOME_TEST_SERVERS=${program@Q}
@@ -209,7 +218,7 @@ leave_as_found() {
 
 # expand_names NAME...: set names to the servers that are meant.
 expand_names() {
-    local name known=" ${all_servers[*]} ${cluster_servers[*]} ${sentinel_servers[*]} ${broker_servers[*]} "
+    local name known=" ${all_servers[*]} ${cluster_servers[*]} ${sentinel_servers[*]} ${broker_servers[*]} ${pair_servers[*]} "
     names=()
     for name; do
         if [[ $name == cluster ]]; then
@@ -218,10 +227,12 @@ expand_names() {
             names+=("${sentinel_servers[@]}")
         elif [[ $name == brokers ]]; then
             names+=("${broker_servers[@]}")
+        elif [[ $name == pair ]]; then
+            names+=("${pair_servers[@]}")
         elif [[ $known == *" $name "* ]]; then
             names+=("$name")
         else
-            die "no server is called '$name'; there are: $known cluster sentinels brokers"
+            die "no server is called '$name'; there are: $known cluster sentinels brokers pair"
         fi
     done
 }
@@ -240,6 +251,7 @@ main() {
             expand_names "$@"
             set -- "${names[@]}"
             ;;
+        follow | lead | join) [[ ${1:-} == pair[12] ]] || die "$verb needs pair1 or pair2" ;;
         with) (($# > 0)) || die "with needs a command" ;;
         env) (($# == 0)) || die "env takes no names" ;;
         help | -h | --help)
@@ -258,6 +270,7 @@ main() {
         down) down "$@" ;;
         status) status "$@" ;;
         stop | kill | pause | resume) each "${verb}_server" "$@" ;;
+        follow | lead | join) "${verb}_pair" "$1" ;;
         env) print_environment ;;
         with) run_with_servers "$@" ;;
     esac

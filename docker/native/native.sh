@@ -22,6 +22,8 @@ source "$native_folder/kafka.sh"
 source "$native_folder/kafka-brokers.sh"
 # shellcheck source=docker/native/mysql.sh
 source "$native_folder/mysql.sh"
+# shellcheck source=docker/native/mysql-pair.sh
+source "$native_folder/mysql-pair.sh"
 # shellcheck source=docker/native/mariadb.sh
 source "$native_folder/mariadb.sh"
 
@@ -50,6 +52,9 @@ start_server() {
 
 # complete_servers NAME...: what is left to do once all of these run.
 complete_servers() {
+    if [[ " $* " == *" pair2 "* ]]; then
+        pair_complete
+    fi
     if [[ " $* " == *" cluster6 "* ]]; then
         cluster_complete
     fi
