@@ -80,7 +80,7 @@ func newApplications(cfg Config, ports Ports, logger *slog.Logger) *applications
 // wait for a gate that does not confirm with the last questions to it, and what a slot given anew costs.
 func (a *applications) longest() time.Duration {
 	first := a.admitTimeout + a.produceTimeout + a.admitTimeout
-	honoured := 2*a.admitTimeout + refusalLease + a.produceTimeout + a.admitTimeout
+	honoured := 2*a.admitTimeout + honourWait + a.produceTimeout + a.admitTimeout
 	return burstWait + first + confirmPatience + honoured
 }
 

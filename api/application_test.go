@@ -136,6 +136,7 @@ func TestARebuiltGateIsAskedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newFixture(t)
+				b.gate.toldFrom = time.Now().Add(refusalLease)
 				failures := c.failures
 				b.gate.confirm = func(context.Context, int64) error {
 					failures--

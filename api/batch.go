@@ -93,7 +93,7 @@ func (a *applications) admit(known *knownCampaign, batch []*application, space *
 	for i, asked := range batch {
 		space.users[i] = asked.user
 	}
-	err := a.askGate(a.gate.AdmitAll, known.Code, space)
+	err := a.askGate(question{a.gate.AdmitAll, known.Code, a.admitTimeout}, space)
 	a.keeper.learn(known.refusals, space.decisions, err)
 	var made []winner
 	for i, asked := range batch {
@@ -104,7 +104,7 @@ func (a *applications) admit(known *knownCampaign, batch []*application, space *
 		case decision.Err != nil:
 			asked.answered(0, winnerView{}, decision.Err)
 		case !decision.New:
-			asked.answered(http.StatusOK, knownWinner(&decision.Admission), nil)
+			asked.answeredIn(decision.TellIn, http.StatusOK, knownWinner(&decision.Admission))
 		default:
 			if made == nil {
 				made = make([]winner, 0, len(batch)-i)
@@ -119,14 +119,19 @@ func (a *applications) admit(known *knownCampaign, batch []*application, space *
 	return winners
 }
 
-// askGate asks one of the gate's questions, within AdmitTimeout. A panic of a store is an error to those who wait.
-func (a *applications) askGate(
-	question func(context.Context, string, []domain.UserID, []domain.Decision) error, campaign string, space *decisionSpace,
-) (err error) {
+// question is one of the gate's, about users of a campaign, and how long the answer may take.
+type question struct {
+	ask      func(context.Context, string, []domain.UserID, []domain.Decision) error
+	campaign string
+	within   time.Duration
+}
+
+// askGate asks the gate. A panic of a store is an error to those who wait.
+func (a *applications) askGate(q question, space *decisionSpace) (err error) {
 	defer func() { err = a.recovered(recover(), err) }()
-	ctx, cancel := context.WithTimeout(context.Background(), a.admitTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), q.within)
 	defer cancel()
-	return question(ctx, campaign, space.users, space.decisions)
+	return q.ask(ctx, q.campaign, space.users, space.decisions)
 }
 
 func (a *applications) recovered(reason any, err error) error {

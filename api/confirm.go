@@ -25,6 +25,8 @@ const (
 	confirmPause, longestConfirmPause = 50 * time.Millisecond, 400 * time.Millisecond
 	// maxUnconfirmed is how many winners of this process wait for gates; further ones hear "reserved" at once.
 	maxUnconfirmed = 4096
+	// honourWait is how long domain.HonourAll may take beyond a call of the gate.
+	honourWait = 2 * refusalLease
 )
 
 // confirmLater answers winners as soon as the gate is open and knows them, or at the end of confirmPatience.
@@ -81,12 +83,14 @@ func (a *applications) honour(known *knownCampaign, winners []*winner) []*winner
 	for i, w := range winners {
 		space.users[i] = w.admission.UserID
 	}
-	if err := a.askGate(a.gate.HonourAll, known.Code, &space); err != nil {
+	ask := func(ctx context.Context, campaign string, users []domain.UserID, decisions []domain.Decision) error {
+		return domain.HonourAll(ctx, a.gate, campaign, users, decisions)
+	}
+	if err := a.askGate(question{ask, known.Code, a.admitTimeout + honourWait}, &space); err != nil {
 		a.warnOf("the rebuilt gate did not answer", err)
 		return winners
 	}
 	crashpoint.Reach(crashpoint.APIHonoured)
-	time.Sleep(refusalLease) // leases from before know nothing of these users
 	var left, again []*winner
 	for i, w := range winners {
 		decision := &space.decisions[i]

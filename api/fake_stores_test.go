@@ -27,6 +27,8 @@ type fakeGate struct {
 	confirm   func(ctx context.Context, epoch int64) error
 	honour    func(ctx context.Context, user domain.UserID) (domain.Admission, error)
 	admitting func(ctx context.Context)
+	// toldFrom is when those who are known may be told.
+	toldFrom time.Time
 	// deciding is called with each batch before it is decided.
 	deciding func(users []domain.UserID)
 
@@ -128,6 +130,7 @@ func (g *fakeGate) AdmitAll(ctx context.Context, campaign string, users []domain
 	for i, user := range users {
 		admission, err := g.Admit(ctx, campaign, user)
 		decisions[i] = domain.Decision{Admission: admission, Err: err}
+		decisions[i].TellIn, decisions[i].Epoch = time.Until(g.toldFrom), max(admission.Epoch, 1)
 	}
 	return nil
 }
@@ -136,6 +139,7 @@ func (g *fakeGate) HonourAll(ctx context.Context, campaign string, users []domai
 	for i, user := range users {
 		admission, err := g.Honour(ctx, campaign, user)
 		decisions[i] = domain.Decision{Admission: admission, Err: err}
+		decisions[i].TellIn, decisions[i].Epoch = time.Until(g.toldFrom), max(admission.Epoch, 1)
 	}
 	return nil
 }
@@ -153,7 +157,7 @@ func (g *fakeGate) Lookup(ctx context.Context, _ string, user domain.UserID) (do
 	if !ok {
 		return domain.Admission{}, domain.Errorf(domain.CodeNotFound, "user 17 at redis:6379 unknown")
 	}
-	known.New, known.InQueue = false, !g.entries[user]
+	known.New, known.InQueue, known.TellIn = false, !g.entries[user], time.Until(g.toldFrom)
 	return known, nil
 }
 

@@ -48,6 +48,16 @@ func (a *application) answered(status int, view winnerView, err error) {
 	a.done <- struct{}{}
 }
 
+// answeredIn tells a winner after some time, as nobody else may contradict the answer. Until then the application is held by
+// its connection alone.
+func (a *application) answeredIn(wait time.Duration, status int, view winnerView) {
+	if wait <= 0 {
+		a.answered(status, view, nil)
+		return
+	}
+	time.AfterFunc(wait, func() { a.answered(status, view, nil) })
+}
+
 // line is where the applications for one campaign wait while earlier ones are decided. What has come when the gate is
 // free again is taken together: no timer makes anybody wait, so a lone application is not delayed.
 type line struct {

@@ -22,14 +22,16 @@ import (
 //  3. Whoever the gate knows (winners, revoked ones, those who are owed a slot) is never refused from memory. The gate
 //     never forgets a user within an epoch, so the users who were read are all there are while epoch and number are the
 //     same.
-//  4. Whom a rebuilt gate honours hears of it no sooner than refusalLease later (batch.go): by then every lease from
-//     before is over, in every process. Whom a consumer or the retryer honours, the gate refused until then; that user
-//     may hear the same refusal for one lease longer.
+//  4. Who becomes known to a gate that refuses everybody else, by a promise that is honoured or by a rebuild, is told by no
+//     process before every lease from before is over: the gate keeps that time (told_from_ms, script/gate.lua) and tells it
+//     (TellIn). Who honours waits so long, so that no row and no fail event of the user can be seen sooner either
+//     (domain.HonourAll), and so does whoever is asked again. Until then the user may hear the same refusal.
 //  5. A closed gate, a batch that failed and a new winner end the lease of the process that met them at once, and so does
 //     the next look of every other process. No lease hides a closed gate for longer than it lasts.
 
 const (
-	// refusalLease is how long a look at the gate holds. It must stay below REOPEN_AFTER_MS with room to spare.
+	// refusalLease is how long a look at the gate holds. It must stay below REOPEN_AFTER_MS and TOLD_AFTER_MS with room to
+	// spare.
 	refusalLease = time.Second
 	// refusalRenewal is how often the gate is looked at while somebody asks: often enough that a lease never runs out.
 	refusalRenewal = 400 * time.Millisecond

@@ -18,16 +18,16 @@ func (s *Server) couponStatus(ctx context.Context, code, userText string) (winne
 	if err != nil {
 		return winnerView{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	timed, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if view, known := s.ledgerStatus(ctx, campaign.Code, user); known {
+	if view, known := s.ledgerStatus(timed, campaign.Code, user); known {
 		return view, nil
 	}
-	admission, err := s.lookUp(ctx, campaign.Code, user)
+	admission, err := s.lookUp(timed, campaign.Code, user)
 	if err != nil {
 		return winnerView{}, err
 	}
-	return admittedWinner(admission), nil
+	return admittedWinner(admission), domain.WaitUntilTold(ctx, admission.TellIn)
 }
 
 // ledgerStatus says what the ledger knows of a user: a coupon, or a record that waits to be stored. A ledger that is

@@ -20,14 +20,18 @@ type question struct {
 }
 
 // askGate has the gate decide about all items, in their order and a whole batch a call. Those who hold a slot are left
-// undone, to be stored; for the others the question says what becomes of them.
+// undone, to be stored; for the others the question says what becomes of them. Neither is done before the users may be told.
 func (c *Consumer) askGate(ctx context.Context, q question, items []*item) error {
 	for some := range slices.Chunk(items, domain.MaxBatch) {
 		users, decisions := make([]domain.UserID, len(some)), make([]domain.Decision, len(some))
 		for n, i := range some {
 			users[n] = i.winner.UserID
 		}
-		if err := q.ask(ctx, q.campaign, users, decisions); err != nil {
+		err := q.ask(ctx, q.campaign, users, decisions)
+		if err == nil {
+			err = domain.WaitUntilTold(ctx, decisions[0].TellIn)
+		}
+		if err != nil {
 			for n := range decisions {
 				decisions[n].Err = err
 			}

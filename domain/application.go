@@ -19,12 +19,15 @@ type Admission struct {
 	New bool
 	// InQueue is true for a known user whose record is certainly in Kafka already.
 	InQueue bool
+	// TellIn is for how long nobody must hear of the admission yet, unless it is New by AdmitAll: until then another
+	// process may still refuse the user from memory. It is the same for all users of a batch.
+	TellIn time.Duration
 	// EntryID and EntrySize name the pending entry of a new winner and how many winners share it; empty for a known one.
 	EntryID   string
 	EntrySize int
 }
 
-// Decision is the gate's answer for one user of a batch: the admission, or the refusal.
+// Decision is the gate's answer for one user of a batch: the admission, or the refusal, which is of an epoch too.
 type Decision struct {
 	Admission
 	Err error

@@ -22,6 +22,7 @@ type Admitter interface {
 	// HonourAll is AdmitAll for users to whom a promise was already made: it ignores the window and the state, and gives
 	// a user who is owed a slot the next free one. When none is left, but for those of others who are owed one, the user
 	// is owed one from then on, and so is never told "sold out" by AdmitAll. Refusals of a user: CodeSoldOut, CodeRevoked.
+	// Whoever asks must wait for TellIn before anything that follows can be seen; the function HonourAll does.
 	HonourAll(ctx context.Context, campaign string, users []UserID, decisions []Decision) error
 	// Acknowledge is PendingReader's, for entries whose winners are all in Kafka or stored; without entries it only
 	// compares the epoch. CodeEpochChanged: the gate was rebuilt since the admission; ask it again. CodeGateClosed.
@@ -33,9 +34,38 @@ func Admit(ctx context.Context, gate Admitter, campaign string, user UserID) (Ad
 	return askForOne(ctx, gate.AdmitAll, campaign, user)
 }
 
-// Honour is Admit for a user to whom a promise was made.
+// HonourAll has the gate honour users, and waits until no process may refuse them from memory any more: whatever follows
+// of its answers, an answer to the user, a row or a fail event, then contradicts nobody. That takes about a second when
+// the gate refuses everybody else and did not know one of them, and else no time. CodeOutcomeUnknown: the context ended
+// before; whoever asks next waits for what is left.
+func HonourAll(ctx context.Context, gate Admitter, campaign string, users []UserID, decisions []Decision) error {
+	if err := gate.HonourAll(ctx, campaign, users, decisions); err != nil || len(decisions) == 0 {
+		return err
+	}
+	return WaitUntilTold(ctx, decisions[0].TellIn)
+}
+
+// WaitUntilTold waits for a TellIn. CodeOutcomeUnknown: the context ended before.
+func WaitUntilTold(ctx context.Context, tellIn time.Duration) error {
+	if tellIn <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(tellIn)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return Wrap(CodeOutcomeUnknown, ctx.Err(), "there was no time to wait until the answer may be told; ask again")
+	}
+}
+
+// Honour is HonourAll for one user.
 func Honour(ctx context.Context, gate Admitter, campaign string, user UserID) (Admission, error) {
-	return askForOne(ctx, gate.HonourAll, campaign, user)
+	ask := func(ctx context.Context, campaign string, users []UserID, decisions []Decision) error {
+		return HonourAll(ctx, gate, campaign, users, decisions)
+	}
+	return askForOne(ctx, ask, campaign, user)
 }
 
 func askForOne(

@@ -91,8 +91,11 @@ func (g *Gate) handOut(c *campaign, answer reply, asked question) error {
 		}
 		results[result]++
 	}
+	tellIn := time.Duration(answer.number(7)) * time.Millisecond
 	for i := range asked.decisions {
-		if decision := &asked.decisions[i]; decision.New {
+		decision := &asked.decisions[i]
+		decision.Epoch, decision.TellIn = decided.epoch, tellIn
+		if decision.New {
 			decision.EntryID, decision.EntrySize = decided.entryID, results[resultNew]
 		}
 	}

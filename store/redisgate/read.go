@@ -22,7 +22,10 @@ func (g *Gate) Lookup(ctx context.Context, campaign string, user domain.UserID) 
 		return domain.Admission{}, errGateClosed("users")
 	}
 	oldest, anyPending := answer.milliseconds(4)
-	return domain.Admission{Winner: winner, InQueue: !anyPending || winner.AdmittedAt.UnixMilli() < oldest}, nil
+	return domain.Admission{
+		Winner: winner, InQueue: !anyPending || winner.AdmittedAt.UnixMilli() < oldest,
+		TellIn: time.Duration(answer.number(5)) * time.Millisecond,
+	}, nil
 }
 
 // Inspect implements domain.GateReader.

@@ -50,6 +50,7 @@ func RunGate(t *testing.T, newGate func(t *testing.T) Gate) {
 		"AnAcknowledgementOfAnotherEpochIsRefused":   testGateAcknowledge,
 		"ARebuiltGateGoesOnWhereItStopped":           testGateRebuild,
 		"FreshPendingEntriesKeepTheOrderOfAdmission": testGateRebuildPending,
+		"WhoBecomesKnownIsToldAfterALease":           testGateToldLater,
 		"WinnersWhoComeLateAreSentToo":               testGateRebuildLate,
 		"ARebuildCanReadTheUsersOfTheClosedGate":     testGateRebuildOldUsers,
 		"AnOvertakenRebuildChangesNothing":           testGateOvertaken,
@@ -112,9 +113,13 @@ func (s *sale) Admit(ctx context.Context, code string, user domain.UserID) (doma
 	return domain.Admit(ctx, s.Gate, code, user)
 }
 
-// Honour asks for one user.
+// Honour asks for one user, and does not wait until the answer may be told.
 func (s *sale) Honour(ctx context.Context, code string, user domain.UserID) (domain.Admission, error) {
-	return domain.Honour(ctx, s.Gate, code, user)
+	decisions := make([]domain.Decision, 1)
+	if err := s.HonourAll(ctx, code, []domain.UserID{user}, decisions); err != nil {
+		return domain.Admission{}, err
+	}
+	return decisions[0].Admission, decisions[0].Err
 }
 
 func (s *sale) admit(t *testing.T, user domain.UserID) domain.Admission {

@@ -6,7 +6,8 @@
 --       becomes one who is owed: nobody with a promise may be told "sold out" later. Newcomers get only what is left
 --       once all who are owed a slot have theirs.
 -- reply {'OK', epoch, count, entry ID or '', milliseconds of the oldest entry pending before or '',
---        milliseconds until the start or 0, one item a user joined by ','}, or {'CLOSED', why}
+--        milliseconds until the start or 0, one item a user joined by ',', milliseconds until those who are known may
+--        be told or 0}, or {'CLOSED', why}
 --       items: +slot new; =slot admitted earlier in this batch; slot:admitted_ms known (0 revoked, -1 owed);
 --       S sold out, N not started, P paused, E ended, C nobody new yet: the gate was rebuilt after a loss
 -- Why atomic: who is within the quota must be one decision; and a winner without a pending entry would be lost by a
@@ -62,7 +63,7 @@ local function next_slot(is_owed)
 end
 
 local items, winners, pending, this_batch, any_known = {}, {}, {}, {}, false
-local waiting, is_waiting = {}, {}
+local waiting, is_waiting, becomes_known = {}, {}, false
 for i = 1, #users do
   local user, value = users[i], known[i]
   local is_owed = false
@@ -80,6 +81,7 @@ for i = 1, #users do
     items[i] = refusal
   else
     local slot = next_slot(is_owed)
+    becomes_known = becomes_known or honour and not value
     if slot then
       if is_owed then owed = owed - 1 end
       this_batch[user] = slot
@@ -117,6 +119,12 @@ end
 call_in_chunks('HSET', USERS, waiting)
 if owed ~= gate.owed then redis.call('HSET', META, 'owed', owed) end
 
+local told_from_ms = gate.told_from_ms
+if becomes_known and (refusal_of(gate, now) or sold_out(gate) or is_reopening(gate, now)) then
+  told_from_ms = now + TOLD_AFTER_MS
+  redis.call('HSET', META, 'told_from_ms', string.format('%d', told_from_ms))
+end
+
 local wait_ms = 0
 if refusal == 'N' then wait_ms = math.max(gate.starts_at_ms, is_reopening(gate, now) and gate.reopen_at_ms or 0) - now end
-return { 'OK', gate.epoch, count, entry, oldest, wait_ms, table.concat(items, ',') }
+return { 'OK', gate.epoch, count, entry, oldest, wait_ms, table.concat(items, ','), told_in_ms(told_from_ms, now) }

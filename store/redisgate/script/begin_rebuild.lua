@@ -12,7 +12,11 @@ local epoch = old.epoch or 0
 if epoch >= tonumber(ARGV[1]) then return { 'OVERTAKEN', epoch } end
 if type_of(META) ~= 'hash' then redis.call('UNLINK', META) end
 redis.call('HSET', META, 'epoch', ARGV[1], 'run_id', '', 'installation', INSTALLATION)
-if why and tonumber(ARGV[1]) > 1 then redis.call('HSET', META, 'unsure_at_ms', string.format('%d', now_ms())) end
+if tonumber(ARGV[1]) > 1 then
+  local now = string.format('%d', now_ms())
+  redis.call('HSET', META, 'closed_at_ms', now)
+  if why then redis.call('HSET', META, 'unsure_at_ms', now) end
+end
 redis.call('UNLINK', NEW_USERS, NEW_FREE, NEW_PENDING)
 -- An emptied stream stays, and an open gate always has one. IDs made of real times all come after this one.
 redis.call('XDEL', NEW_PENDING, redis.call('XADD', NEW_PENDING, '0-1', 'e', ARGV[1]))

@@ -2,7 +2,8 @@
 --
 -- KEYS (all of one campaign, all in one hash slot)
 --   1 meta     hash    epoch, run_id, quota, starts_at_ms, ends_at_ms, state, revoked, owed, reopen_at_ms, reopen_says,
---                      installation (the ID of the ledger to which the gate belongs)
+--                      installation (the ID of the ledger to which the gate belongs); and, only while they matter,
+--                      put_back_at_ms, put_back_from_ms, unsure_at_ms, closed_at_ms, told_from_ms
 --   2 count    integer the highest slot handed out
 --   3 users    hash    user ID -> slot:admitted_ms; slot 0 = revoked, -1 = owed a slot
 --   4 free     zset    slots given back
@@ -22,6 +23,11 @@ local INSTALLATION = string.match(KEYS[9], ':installation:(.*)$')
 -- a gate of which nobody knows what held). Refusals in the memory of processes live shorter, so nobody is refused from
 -- memory after somebody else was admitted. A start or an end that merely comes needs no such wait: it was known.
 local REOPEN_AFTER_MS = 2000
+
+-- When a user becomes known to a gate that refuses everybody else, by a promise that is honoured or by a rebuild, no
+-- process may tell the user for this long: until told_from_ms another one may refuse the user from memory. Longer than a
+-- lease (refusalLease, api/refusals.go), with room for clocks that do not run alike.
+local TOLD_AFTER_MS = 1200
 
 -- A number from its decimal text, nil for anything else: "nan", "0x1", "1e9" and " 1" are all refused.
 local function number_of(text)
@@ -61,7 +67,8 @@ local function oldest_entry_ms()
 end
 
 -- Whoever was admitted before this is in Kafka; '' when everybody is. An entry's winners were admitted at the time of its
--- ID or later, but for those that were put back, or came late to a rebuild: while such an entry may be pending, the earliest of them counts.
+-- ID or later, but for those that were put back, or came late to a rebuild: while such an entry may be pending, the
+-- earliest of them counts.
 local function oldest_pending_ms(gate)
   local oldest = oldest_entry_ms()
   if not oldest then return '' end
@@ -111,15 +118,25 @@ local function is_reopening(gate, now)
   return now < gate.reopen_at_ms and gate.reopen_at_ms <= now + REOPEN_AFTER_MS
 end
 
+-- In how many milliseconds those whom the gate knows may be told. A time that is further ahead than it can be means that
+-- Redis's clock was set back, and holds nobody up.
+local function told_in_ms(told_from_ms, now)
+  local left = (told_from_ms or 0) - now
+  if left > 0 and left <= TOLD_AFTER_MS then return left end
+  return 0
+end
+
 -- The fields of meta as numbers; a field that is missing or no number stays nil.
 local function read_meta(gate)
   local meta = redis.call('HMGET', META, 'epoch', 'run_id', 'quota', 'starts_at_ms', 'ends_at_ms', 'state',
-    'revoked', 'owed', 'reopen_at_ms', 'put_back_at_ms', 'put_back_from_ms', 'reopen_says', 'unsure_at_ms')
+    'revoked', 'owed', 'reopen_at_ms', 'put_back_at_ms', 'put_back_from_ms', 'reopen_says', 'unsure_at_ms',
+    'told_from_ms', 'closed_at_ms')
   gate.epoch, gate.run_id, gate.quota = number_of(meta[1]), meta[2], number_of(meta[3])
   gate.starts_at_ms, gate.ends_at_ms, gate.state = number_of(meta[4]), number_of(meta[5]), meta[6]
   gate.revoked, gate.owed, gate.reopen_at_ms = number_of(meta[7]), number_of(meta[8]), number_of(meta[9])
   gate.put_back_at_ms, gate.put_back_from_ms = number_of(meta[10]), number_of(meta[11])
   gate.reopen_says, gate.unsure_at_ms = meta[12], number_of(meta[13])
+  gate.told_from_ms, gate.closed_at_ms = number_of(meta[14]), number_of(meta[15])
 end
 
 -- What the other keys hold, each only if it is of its type. False: one of them is of a wrong type.

@@ -37,5 +37,9 @@ redis.call('UNLINK', META)
 redis.call('HSET', META, 'epoch', ARGV[1], 'run_id', ARGV[2], 'quota', ARGV[3], 'starts_at_ms', ARGV[4],
   'installation', INSTALLATION, 'ends_at_ms', ARGV[5], 'state', ARGV[6], 'revoked', ARGV[9], 'owed', ARGV[10],
   'reopen_at_ms', string.format('%d', reopen_at_ms), 'reopen_says', reopen_says)
+-- Whom the old gate did not know may be refused from memory until a lease after it was closed.
+if old.closed_at_ms then
+  redis.call('HSET', META, 'told_from_ms', string.format('%d', old.closed_at_ms + TOLD_AFTER_MS))
+end
 if ARGV[12] ~= '0' then redis.call('HSET', META, 'put_back_at_ms', ARGV[12], 'put_back_from_ms', ARGV[13]) end
 return { 'OK' }
