@@ -1,11 +1,6 @@
 package consumer
 
-import (
-	"cmp"
-	"slices"
-
-	"firstcome/domain"
-)
+import "firstcome/domain"
 
 // item is one record on its way. It is done when its user has a row, or a fail event was recorded, or a record
 // from outside was refused.
@@ -26,7 +21,8 @@ func (i *item) take(admission domain.Admission) {
 	i.admission, i.winner, i.admitted = admission, admission.Winner, true
 }
 
-// batch is what one poll gave, in the order of each partition.
+// batch is what a round has in hand: what the poll gave, in the order of each partition. It may hold again what earlier
+// rounds could not finish.
 type batch struct {
 	items []*item
 }
@@ -41,32 +37,32 @@ func newBatch(deliveries []domain.Delivery) *batch {
 	return b
 }
 
-func (b *batch) undone(want func(*item) bool) []*item {
-	var found []*item
+// in gives the lane in which the item waits for its next step.
+func (i *item) in() lane {
+	switch {
+	case i.delivery.Problem != nil:
+		return lane{kind: unreadable}
+	case !i.admitted:
+		return lane{kind: fromOutside}
+	}
+	return lane{kind: ofCampaign, campaign: i.winner.Campaign}
+}
+
+// lanes gives what is not done, by lane; within each in the order of arrival.
+func (b *batch) lanes() map[lane][]*item {
+	lanes := map[lane][]*item{}
 	for _, i := range b.items {
-		if !i.done && want(i) {
-			found = append(found, i)
+		if !i.done {
+			lanes[i.in()] = append(lanes[i.in()], i)
 		}
 	}
-	return found
+	return lanes
 }
 
-func (b *batch) unparsable() []*item {
-	return b.undone(func(i *item) bool { return i.delivery.Problem != nil })
-}
-
-func (b *batch) external() []*item {
-	return b.undone(func(i *item) bool { return i.delivery.Problem == nil && !i.admitted })
-}
-
-func (b *batch) storable() []*item {
-	return b.undone(func(i *item) bool { return i.delivery.Problem == nil && i.admitted })
-}
-
-// pay counts the rows for which the throttle was not asked yet: a batch that is tried again pays once.
-func (b *batch) pay() int {
+// pay counts the rows for which the throttle was not asked yet: an item that is tried again pays once.
+func pay(items []*item) int {
 	rows := 0
-	for _, i := range b.storable() {
+	for _, i := range items {
 		if !i.paid {
 			i.paid = true
 			rows++
@@ -102,35 +98,11 @@ func (b *batch) entriesDone() map[admissionsOf][]string {
 	return entries
 }
 
-// byCampaign sorts the items into groups of one campaign each, in the order of the codes.
-func byCampaign(items []*item) [][]*item {
-	sorted := slices.Clone(items)
-	slices.SortStableFunc(sorted, func(a, b *item) int { return cmp.Compare(a.winner.Campaign, b.winner.Campaign) })
-	var groups [][]*item
-	for start, i := 0, 1; i <= len(sorted); i++ {
-		if i == len(sorted) || sorted[i].winner.Campaign != sorted[start].winner.Campaign {
-			groups = append(groups, sorted[start:i])
-			start = i
-		}
-	}
-	return groups
-}
-
-// donePrefix gives, of each partition, the deliveries before its first undone one: only their offsets may be
-// committed, because a committed offset says that everything before it is done as well.
-func (b *batch) donePrefix() []domain.Delivery {
-	type partition struct {
-		topic  string
-		number int32
-	}
-	stopped := map[partition]bool{}
+// finished gives the deliveries that are done. The source commits an offset only when everything before it is done too.
+func (b *batch) finished() []domain.Delivery {
 	var done []domain.Delivery
 	for _, i := range b.items {
-		at := partition{i.delivery.Position.Topic, i.delivery.Position.Partition}
-		if !i.done {
-			stopped[at] = true
-		}
-		if !stopped[at] {
+		if i.done {
 			done = append(done, i.delivery)
 		}
 	}

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type Consumer struct {
 	throttle *throttle
 	pace     *pacemaker
 	brake    *brake
+	lanes    *lanes
 	hold     hold
 
 	running    atomic.Bool
@@ -34,7 +36,7 @@ type Consumer struct {
 type State struct {
 	// Running is true between the start and the end of Run.
 	Running bool
-	// Paused says why the batch in hand waits; empty when it doesn't. PausedSince is then zero.
+	// Paused says why nothing gets done; empty when something does or nothing waits. PausedSince is then zero.
 	Paused      string
 	PausedSince time.Time
 	// RowsStored counts the new rows since the process began.
@@ -64,6 +66,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		pace:     newPacemaker(),
 		throttle: newThrottle(cfg.RowsPerSecond.PerSecond, transactionsPerPoll*cfg.BatchSize, metrics.throttleWait),
 		brake:    newBrake(cfg.MinBackoff, cfg.MaxBackoff, metrics, logger),
+		lanes:    newLanes(cfg, metrics, logger),
 	}, nil
 }
 
@@ -72,6 +75,9 @@ func (c *Consumer) State() State {
 	paused, since := c.hold.state()
 	if paused == "" {
 		paused, since = c.brake.state()
+	}
+	if paused == "" {
+		paused, since = c.lanes.state()
 	}
 	return State{
 		Running:       c.running.Load(),
@@ -99,78 +105,88 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// runOnce takes one batch all the way. An error is the source's, or means that the context ended first.
+// runOnce polls, tries what is due, and commits what is done. An error means that nothing at all gets on, or that the
+// context has ended.
 func (c *Consumer) runOnce(ctx context.Context) error {
 	c.throttle.setShare(c.ports.Source.Share())
-	deliveries, err := c.ports.Source.Poll(ctx, c.throttle.bite(), c.cfg.Linger)
+	deliveries, err := c.poll(ctx)
 	if err != nil {
 		return err
 	}
-	c.brake.release()
-	if len(deliveries) == 0 {
-		return nil
+	b, fresh := c.lanes.take(deliveries)
+	if fresh > 0 {
+		c.metrics.batchSize.Observe(float64(fresh))
+		crashpoint.Reach(crashpoint.ConsumerPolled)
+	} else {
+		rest(ctx)
 	}
-	c.metrics.batchSize.Observe(float64(len(deliveries)))
-	crashpoint.Reach(crashpoint.ConsumerPolled)
-	return c.finish(ctx, newBatch(deliveries))
-}
-
-// finish tries one batch until it is done and committed, or the context ends.
-func (c *Consumer) finish(ctx context.Context, b *batch) error {
 	work, cancel := outlive(ctx, c.cfg.StopGrace)
 	defer cancel()
-	for {
-		err := c.try(ctx, work, b)
-		if err == nil {
-			c.brake.release()
-			return nil
-		}
-		if ctx.Err() != nil {
-			c.abandon(work, b, err)
-			return ctx.Err()
-		}
-		c.brake.wait(ctx, err)
+	tried := c.try(ctx, work, b)
+	err = c.commit(work, b)
+	c.lanes.keep(b, err == nil)
+	if ctx.Err() != nil {
+		c.logger.Info("the consumer stops; what it has in hand will be delivered again", "records", len(c.lanes.left))
+		return ctx.Err()
+	}
+	if err = errors.Join(tried, err); err != nil {
+		return err
+	}
+	c.brake.release()
+	c.showPause()
+	return nil
+}
+
+// poll waits for records. While some are in hand it waits for a bounded time only: when they were taken away with their
+// partitions, nothing comes.
+func (c *Consumer) poll(ctx context.Context) ([]domain.Delivery, error) {
+	limit := c.lanes.room(c.throttle.bite())
+	if len(c.lanes.left) == 0 {
+		return c.ports.Source.Poll(ctx, limit, c.cfg.Linger)
+	}
+	bounded, cancel := context.WithTimeout(ctx, c.cfg.Linger+time.Second)
+	defer cancel()
+	deliveries, err := c.ports.Source.Poll(bounded, limit, c.cfg.Linger)
+	if bounded.Err() != nil && ctx.Err() == nil {
+		return nil, nil
+	}
+	return deliveries, err
+}
+
+// restFor is how long a round rests to which nothing new came: what is in hand has only to wait.
+const restFor = 100 * time.Millisecond
+
+func rest(ctx context.Context) {
+	timer := time.NewTimer(restFor)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
-// try goes through the steps 2 to 8 with what is not done yet. What waits for a closed gate does not keep the
-// rest from being stored. It waits under ctx and works under work, which lives a little longer.
-func (c *Consumer) try(ctx, work context.Context, b *batch) error {
-	if err := c.hold.wait(ctx); err != nil {
-		return err
-	}
-	if err := c.recordUnparsable(work, b.unparsable()); err != nil {
-		return err
-	}
-	admitErr := c.admit(work, b.external())
-	if err := c.throttle.wait(ctx, b.pay()); err != nil {
-		return err
-	}
-	crashpoint.Reach(crashpoint.ConsumerThrottled)
-	if err := c.store(work, b.storable()); err != nil {
-		return err
-	}
-	if admitErr != nil {
-		return admitErr
+// commit goes the steps 7 and 8 with what is done.
+func (c *Consumer) commit(work context.Context, b *batch) error {
+	done := b.finished()
+	if len(done) == 0 {
+		return nil
 	}
 	crashpoint.Reach(crashpoint.ConsumerFinished)
 	c.confirm(work, b)
-	if err := c.ports.Source.Commit(work, b.donePrefix()); err != nil {
+	if err := c.ports.Source.Commit(work, done); err != nil {
 		return err
 	}
 	crashpoint.Reach(crashpoint.ConsumerCommitted)
 	return nil
 }
 
-// abandon commits, of a batch that the end of the process cuts short, the records before the first undone one.
-func (c *Consumer) abandon(work context.Context, b *batch, cause error) {
-	if done := b.donePrefix(); len(done) > 0 {
-		if err := c.ports.Source.Commit(work, done); err != nil {
-			c.logger.Warn("offsets of stored records not committed; the records will be delivered again", "error", err)
-		}
+// showPause brings the metric in line with the state.
+func (c *Consumer) showPause() {
+	paused := 0.0
+	if c.State().Paused != "" {
+		paused = 1
 	}
-	c.logger.Info("batch abandoned at the end of the consumer; it will be delivered again",
-		"records", len(b.items), "cause", cause)
+	c.metrics.paused.Set(paused)
 }
 
 // outlive gives a context that ends a grace after ctx did, so that a store call under way can finish.

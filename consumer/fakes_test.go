@@ -2,10 +2,8 @@ package consumer
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -50,9 +48,11 @@ type world struct {
 	partitions [][]domain.Delivery
 	read       []int
 	committed  []int
-	total      int
-	biggest    int
-	stored     []time.Time
+	// given is what a Poll gave and no Commit took since the last rejoin.
+	given   []domain.Delivery
+	total   int
+	biggest int
+	stored  []time.Time
 }
 
 type campaign struct {
@@ -324,43 +324,6 @@ func (w *world) Campaign(_ context.Context, code string) (domain.Campaign, error
 }
 
 func (w *world) Share() (int, int) { return len(w.partitions), w.total }
-
-var errDrained = errors.New("drained")
-
-// Poll gives what is there; when nothing is, it waits for the context's end.
-func (w *world) Poll(ctx context.Context, limit int, _ time.Duration) ([]domain.Delivery, error) {
-	before := slices.Clone(w.read) // No other call changes it.
-	batch, err := call(w, "poll", func() ([]domain.Delivery, error) {
-		var batch []domain.Delivery
-		for p := range w.partitions {
-			take := min(limit-len(batch), len(w.partitions[p])-w.read[p])
-			batch = append(batch, w.partitions[p][w.read[p]:w.read[p]+take]...)
-			w.read[p] += take
-		}
-		if len(batch) == 0 {
-			return nil, errDrained
-		}
-		return batch, nil
-	})
-	if err != nil && !errors.Is(err, errDrained) {
-		w.see(func() { copy(w.read, before) })
-	}
-	if !errors.Is(err, errDrained) {
-		return batch, err
-	}
-	<-ctx.Done()
-	return nil, ctx.Err()
-}
-
-func (w *world) Commit(_ context.Context, deliveries []domain.Delivery) error {
-	return callPlain(w, "commit", func() error {
-		for _, delivery := range deliveries {
-			p := delivery.Position.Partition
-			w.committed[p] = max(w.committed[p], int(delivery.Position.Offset)+1)
-		}
-		return nil
-	})
-}
 
 func (w *world) drained() bool {
 	w.mu.Lock()

@@ -13,6 +13,7 @@ type metrics struct {
 	failEvents      *prometheus.CounterVec
 	paused          prometheus.Gauge
 	pauses          *prometheus.CounterVec
+	held            prometheus.Gauge
 	throttleWait    prometheus.Histogram
 	externalRefused *prometheus.CounterVec
 }
@@ -28,9 +29,13 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		failEvents: prometheus.NewCounterVec(opts("fail_events_total",
 			"Records kept as fail events, redeliveries included."), []string{"reason"}),
 		paused: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: prefix + "paused", Help: "1 while the batch in hand waits for a store.",
+			Name: prefix + "paused", Help: "1 while nothing gets done of what waits in hand.",
 		}),
-		pauses: prometheus.NewCounterVec(opts("pauses_total", "Pauses begun, by the cause."), []string{"cause"}),
+		held: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: prefix + "held_records",
+			Help: "Records in hand that wait: for their campaign's gate or row, or for a store.",
+		}),
+		pauses: prometheus.NewCounterVec(opts("pauses_total", "Waits begun, of all or of one campaign, by the cause."), []string{"cause"}),
 		throttleWait: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: prefix + "throttle_wait_seconds", Help: "How long a batch waited for the throttle.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),
@@ -39,7 +44,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			"Records from outside that the gate refused."), []string{"code"}),
 	}
 	for _, collector := range []prometheus.Collector{
-		m.rowsStored, m.batchSize, m.outcomes, m.failEvents, m.paused, m.pauses, m.throttleWait, m.externalRefused,
+		m.rowsStored, m.batchSize, m.outcomes, m.failEvents, m.paused, m.pauses, m.held, m.throttleWait, m.externalRefused,
 	} {
 		if err := registerer.Register(collector); err != nil {
 			return nil, err

@@ -17,7 +17,7 @@ import (
 // once processes what is on the topic until it is committed, as Run does, but returns then.
 func once(t *testing.T, w *world) *Consumer {
 	t.Helper()
-	c := w.consumer(t, Config{MinBackoff: time.Millisecond, MaxBackoff: 2 * time.Millisecond})
+	c := w.consumer(t, Config{Linger: time.Millisecond, MinBackoff: time.Millisecond, MaxBackoff: 2 * time.Millisecond})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	require.NoError(t, c.runOnce(ctx))
@@ -252,7 +252,9 @@ func TestWhatTheGateGaveIsKeptWhenAnotherOfTheBatchFails(t *testing.T) {
 	consumer := w.consumer(t, Config{MinBackoff: time.Millisecond, MaxBackoff: 2 * time.Millisecond})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	require.NoError(t, consumer.runOnce(ctx))
+	for !w.drained() {
+		require.NoError(t, consumer.runOnce(ctx))
+	}
 	require.True(t, failed)
 	assert.Equal(t, domain.Slot(1), c.rows[1])
 	assert.Equal(t, []domain.UserID{1}, w.confirmed, "still known to be a new winner")

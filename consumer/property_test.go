@@ -112,7 +112,7 @@ func consumeThroughCrashes(t *rapid.T, w *world, s *storm) {
 				s.revive(-1)
 				s.percent = 0
 			}
-			copy(w.read, w.committed)
+			w.rejoin()
 		})
 		stop := w.consumer(t, Config{BatchSize: rapid.IntRange(1, 20).Draw(t, "batch"), Linger: time.Millisecond}).start()
 		select {
@@ -156,32 +156,4 @@ func checkNothingLost(t *rapid.T, w *world) {
 // soldOut says whether a refusal was possible: the gate has no slot for the user.
 func soldOut(w *world, user domain.UserID) bool {
 	return w.campaigns[sale].gate[user] < 1
-}
-
-func TestOnlyWhatComesBeforeTheFirstUndoneRecordIsCommitted(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(3)
-		for range rapid.IntRange(0, 40).Draw(t, "records") {
-			w.produce(rapid.IntRange(0, 2).Draw(t, "partition"), domain.Delivery{Winner: winner(1, 1, 1)})
-		}
-		var all []domain.Delivery
-		for _, partition := range w.partitions {
-			all = append(all, partition...)
-		}
-		b := newBatch(all)
-		firstUndone := map[int32]int64{0: 1000, 1: 1000, 2: 1000}
-		for _, i := range b.items {
-			i.done = rapid.Bool().Draw(t, "done")
-			if at := i.delivery.Position; !i.done {
-				firstUndone[at.Partition] = min(firstUndone[at.Partition], at.Offset)
-			}
-		}
-		var want []domain.Delivery
-		for _, delivery := range all {
-			if delivery.Position.Offset < firstUndone[delivery.Position.Partition] {
-				want = append(want, delivery)
-			}
-		}
-		require.Equal(t, want, b.donePrefix())
-	})
 }

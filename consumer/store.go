@@ -2,8 +2,6 @@ package consumer
 
 import (
 	"context"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,10 +11,6 @@ import (
 )
 
 const (
-	// transactionsAtOnce is how many transactions of one batch are under way: while the database works on one, this
-	// process and the network work on the next. Where they get in each other's way, as with another process's, the
-	// ledger tries the one again that was undone.
-	transactionsAtOnce = 3
 	// maxRounds bounds how often a row is stored again within one try because the gate was rebuilt meanwhile.
 	maxRounds = 3
 	// maxResolving is how many items of a batch that got no row are brought to their end at the same time.
@@ -31,53 +25,6 @@ func (c *Consumer) recordUnparsable(ctx context.Context, items []*item) error {
 		}
 	}
 	return nil
-}
-
-// store brings all items to their end, in transactions of one campaign and at most BatchSize rows each, several at a
-// time. A closed gate holds up only its own campaign; any other failure ends the try.
-func (c *Consumer) store(ctx context.Context, items []*item) error {
-	var closed atomic.Pointer[error]
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(transactionsAtOnce)
-	for _, ofCampaign := range byCampaign(items) {
-		for some := range slices.Chunk(ofCampaign, c.cfg.BatchSize) {
-			group.Go(func() error {
-				err := c.storeCampaign(groupCtx, some)
-				if domain.CodeOf(err) == domain.CodeGateClosed {
-					closed.Store(&err)
-					return nil
-				}
-				return err
-			})
-		}
-	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
-	if err := closed.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
-
-// storeCampaign stores the items of one campaign, and again those for which the gate gave a slot of a newer epoch.
-func (c *Consumer) storeCampaign(ctx context.Context, items []*item) error {
-	campaign := items[0].winner.Campaign
-	for range maxRounds {
-		verdicts, err := bisect(winnersOf(items), func(winners []domain.Winner) ([]domain.StoreResult, error) {
-			return c.storeRows(ctx, campaign, winners)
-		})
-		if err != nil {
-			return err
-		}
-		if err := c.conclude(ctx, items, verdicts); err != nil {
-			return err
-		}
-		if items = undone(items); len(items) == 0 {
-			return nil
-		}
-	}
-	return domain.Errorf(domain.CodeGateClosed, "the gate of campaign %s is being rebuilt", campaign)
 }
 
 func (c *Consumer) storeRows(

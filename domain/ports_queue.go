@@ -22,7 +22,8 @@ type Publisher interface {
 type Source interface {
 	// Poll waits for a record, then up to linger for more, and gives at most limit of them. It returns the context's
 	// error when that ends first; what it took until then is given again to the next Poll or the next owner. So is what
-	// an earlier Poll gave and no Commit took: it comes first.
+	// an earlier Poll gave and no Commit took: it comes first, and counts in limit. So who keeps some records undone asks
+	// for so many more.
 	Poll(ctx context.Context, limit int, linger time.Duration) ([]Delivery, error)
 	// Commit marks the deliveries as done and commits their offsets. Those of partitions that were taken away meanwhile
 	// are passed over: the new owner gets them again. No offset moves past an older record that is not committed.

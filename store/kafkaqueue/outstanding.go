@@ -69,7 +69,11 @@ func (o *outstanding) add(record taken) {
 }
 
 // dropEnded forgets the records of sessions that are over: the partitions' next owners get them again.
+// A session begins when the one before is over, so one look at the oldest record tells.
 func (o *outstanding) dropEnded() {
+	if len(o.records) == 0 || !o.records[0].session.isOver() {
+		return
+	}
 	o.keep(func(record taken) bool { return !record.session.isOver() })
 }
 

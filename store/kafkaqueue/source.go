@@ -100,11 +100,15 @@ func (s *Source) Poll(ctx context.Context, limit int, linger time.Duration) ([]d
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		batch := s.pending(limit)
-		if len(batch) == limit {
-			return batch, nil
+		// Those in hand are counted, not copied: a consumer whose records wait may have thousands, and any may come now.
+		waiting := s.waiting(limit)
+		if waiting == limit {
+			if batch := s.pending(limit); len(batch) == limit {
+				return batch, nil
+			}
+			continue // a session has ended between the two
 		}
-		if len(batch) > 0 && lingered == nil {
+		if waiting > 0 && lingered == nil {
 			lingered = time.After(linger)
 		}
 		select {
@@ -112,7 +116,7 @@ func (s *Source) Poll(ctx context.Context, limit int, linger time.Duration) ([]d
 			s.take(record, limit)
 		case <-lingered:
 			// A session may have ended during the linger, and its records with it.
-			if batch = s.pending(limit); len(batch) > 0 {
+			if batch := s.pending(limit); len(batch) > 0 {
 				return batch, nil
 			}
 			lingered = nil
@@ -121,6 +125,14 @@ func (s *Source) Poll(ctx context.Context, limit int, linger time.Duration) ([]d
 			return nil, domain.Errorf(domain.CodeUnavailable, "the source is closed")
 		}
 	}
+}
+
+// waiting counts what pending would give.
+func (s *Source) waiting(limit int) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outstanding.dropEnded()
+	return min(limit, len(s.outstanding.records))
 }
 
 // pending gives what is outstanding and still ours.

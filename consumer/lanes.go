@@ -1,0 +1,210 @@
+package consumer
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"firstcome/domain"
+)
+
+// lane is a line of items that get on or wait together: the trouble of one lane holds up no other.
+type lane struct {
+	kind     laneKind
+	campaign string
+}
+
+type laneKind int
+
+const (
+	ofCampaign laneKind = iota
+	// fromOutside are applications that did not ask the gate yet.
+	fromOutside
+	unreadable
+)
+
+func (l lane) String() string {
+	switch l.kind {
+	case fromOutside:
+		return "applications from outside"
+	case unreadable:
+		return "unreadable records"
+	}
+	return "campaign " + l.campaign
+}
+
+// maxInHand bounds the records that wait in this process. When so many wait, nothing new is polled until some get on:
+// waiting is better than a fail event, which would lose the slot that the user was told.
+const maxInHand = 8000
+
+const (
+	// A lane that took long to fail waits costPerTry times as long before it is tried again, so that it takes a bounded
+	// part of the consumer's time; but no longer than maxLaneWait.
+	costPerTry  = 4
+	maxLaneWait = 30 * time.Second
+	// stoppedAfter is for how long nothing may get done before the consumer counts as paused.
+	stoppedAfter = time.Second
+)
+
+// trouble is why a lane waits, and until when.
+type trouble struct {
+	why       error
+	since     time.Time
+	tries     int
+	notBefore time.Time
+}
+
+// lanes keeps what was polled and is not committed, and which lanes wait. State may be asked at any time; all else is
+// for the one who runs the rounds.
+type lanes struct {
+	min, max time.Duration
+	metrics  *metrics
+	logger   *slog.Logger
+	// left is what earlier rounds left.
+	left []*item
+
+	mu        sync.Mutex
+	inHand    int
+	troubles  map[lane]*trouble
+	movedLast time.Time
+}
+
+func newLanes(cfg Config, metrics *metrics, logger *slog.Logger) *lanes {
+	return &lanes{
+		min: cfg.MinBackoff, max: cfg.MaxBackoff, metrics: metrics, logger: logger,
+		troubles: map[lane]*trouble{}, movedLast: time.Now(),
+	}
+}
+
+// room is how much the next poll may give: what is in hand, and so many more.
+func (l *lanes) room(more int) int { return min(len(l.left)+more, max(maxInHand, more)) }
+
+// take gives the batch of the next round. What is known of a record that is given again stays known. What is not given
+// again was taken away with its partition: its next owner gets it.
+func (l *lanes) take(deliveries []domain.Delivery) (b *batch, fresh int) {
+	b = newBatch(deliveries)
+	if len(l.left) == 0 {
+		return b, len(deliveries)
+	}
+	known := make(map[domain.RecordPosition]*item, len(l.left))
+	for _, i := range l.left {
+		known[i.delivery.Position] = i
+	}
+	fresh = len(deliveries)
+	for n, delivery := range deliveries {
+		if i := known[delivery.Position]; i != nil && i.delivery.Digest == delivery.Digest {
+			b.items[n] = i
+			fresh--
+		}
+	}
+	l.forget(b)
+	return b, fresh
+}
+
+// forget ends the trouble of lanes in which nobody waits any more.
+func (l *lanes) forget(b *batch) {
+	waiting := b.lanes()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for lane := range l.troubles {
+		if waiting[lane] == nil {
+			delete(l.troubles, lane)
+		}
+	}
+}
+
+// due gives the lanes that may be tried now: first those without trouble, then those that have waited for longest.
+func (l *lanes) due(waiting map[lane][]*item, now time.Time) []lane {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var due []lane
+	for lane := range waiting {
+		if t := l.troubles[lane]; t == nil || !now.Before(t.notBefore) {
+			due = append(due, lane)
+		}
+	}
+	slices.SortFunc(due, func(a, b lane) int {
+		if order := l.waitsUntil(a).Compare(l.waitsUntil(b)); order != 0 {
+			return order
+		}
+		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.campaign, b.campaign))
+	})
+	return due
+}
+
+func (l *lanes) waitsUntil(one lane) time.Time {
+	if t := l.troubles[one]; t != nil {
+		return t.notBefore
+	}
+	return time.Time{}
+}
+
+// failed notes that a lane could not get on, and how long it took to find that out.
+func (l *lanes) failed(one lane, why error, took time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	t := l.troubles[one]
+	if t == nil {
+		t = &trouble{since: now}
+		l.troubles[one] = t
+		l.metrics.pauses.WithLabelValues(string(domain.CodeOf(why))).Inc()
+		l.logger.Warn("records wait in the consumer; they are kept and tried again", "lane", one.String(), "cause", why)
+	}
+	t.why = why
+	t.tries++
+	t.notBefore = now.Add(max(backoff(l.min, l.max, t.tries), min(costPerTry*took, maxLaneWait)))
+}
+
+// passed notes that everybody in the lane got on.
+func (l *lanes) passed(one lane) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t := l.troubles[one]; t != nil {
+		delete(l.troubles, one)
+		l.logger.Info("records in the consumer go on", "lane", one.String(), "waited", time.Since(t.since), "tries", t.tries)
+	}
+}
+
+// keep takes back what a round did not finish, or could not commit.
+func (l *lanes) keep(b *batch, committed bool) {
+	var left []*item
+	moved := false
+	for _, i := range b.items {
+		moved = moved || i.done
+		if !i.done || !committed {
+			left = append(left, i)
+		}
+	}
+	l.left = left
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inHand = len(left)
+	if moved || len(left) == 0 {
+		l.movedLast = time.Now()
+	}
+	l.metrics.held.Set(float64(len(left)))
+}
+
+// state says why nothing gets done, and since when; empty while something does, or when nothing waits.
+func (l *lanes) state() (string, time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.inHand == 0 || len(l.troubles) == 0 || time.Since(l.movedLast) < stoppedAfter {
+		return "", time.Time{}
+	}
+	var first lane
+	for one, t := range l.troubles {
+		if known := l.troubles[first]; known == nil || t.since.Before(known.since) {
+			first = one
+		}
+	}
+	why := fmt.Sprintf("%d records wait, those of %s because: %v", l.inHand, first, l.troubles[first].why)
+	if others := len(l.troubles) - 1; others > 0 {
+		why += fmt.Sprintf(" (and of %d more)", others)
+	}
+	return why, l.troubles[first].since
+}
