@@ -96,7 +96,7 @@ func (p *program) retryerConfig() retryer.Config {
 func (p *program) retryerPorts() retryer.Ports {
 	ledger, gate := p.stores.ledger, p.stores.gate
 	return retryer.Ports{
-		Campaigns: ledger, Claimer: ledger, Settler: ledger, LedgerRebuild: ledger, Revocations: ledger,
+		Campaigns: ledger, Claimer: ledger, Settler: ledger, Events: ledger, LedgerRebuild: ledger, Revocations: ledger,
 		Gate: gate, GateReader: gate, Mender: gate, Pending: gate, GateRebuild: gate,
 		Publisher: p.stores.publisher, Tail: p.stores.tail,
 		Settings: ledger, Funnel: p.funnel,

@@ -170,6 +170,7 @@ func tabsOf(filter eventFilter, counts []domain.FailEventCount) []statusTab {
 var reasonsInWords = map[domain.FailReason]string{
 	domain.ReasonUnparsable:      "The record holds no user ID that could be read. Nobody was promised anything by it: look at who wrote it to the topic, then discard it.",
 	domain.ReasonUnknownCampaign: "The record names a campaign that does not exist. Create it and retry, or discard the record.",
+	domain.ReasonRecordRefused:   "Kafka refused the record, so the coupon is stored from this event. Look at the topic's max.message.bytes.",
 	domain.ReasonRowRefused:      "The database refused the row. The error says why; when that is mended, retry.",
 	domain.ReasonSlotTaken:       "Another user's coupon has the slot. A retry asks the gate for another one, while one is free.",
 	domain.ReasonOverQuota:       "The slot is above the campaign's quota. Raise the quota and retry, or discard.",

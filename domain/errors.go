@@ -51,6 +51,8 @@ const (
 	CodeEpochChanged Code = "epoch-changed"
 	// CodeRowRefused: the database refuses this very row; others may be fine.
 	CodeRowRefused Code = "row-refused"
+	// CodeRecordRefused: Kafka refuses this very record for good, and it is not on the topic; others may be fine.
+	CodeRecordRefused Code = "record-refused"
 	// CodeLeaseLost: somebody else has taken the fail event over.
 	CodeLeaseLost Code = "lease-lost"
 	// CodeOvertaken: a newer rebuild has begun.

@@ -29,6 +29,8 @@ const (
 	ReasonUnknownCampaign FailReason = "UNKNOWN_CAMPAIGN"
 	// ReasonRowRefused: the database refused the row.
 	ReasonRowRefused FailReason = "ROW_REFUSED"
+	// ReasonRecordRefused: Kafka refused the record of a winner for good; the coupon is stored from the event.
+	ReasonRecordRefused FailReason = "RECORD_REFUSED"
 	// ReasonSlotTaken: another user's coupon has the slot.
 	ReasonSlotTaken FailReason = "SLOT_TAKEN"
 	// ReasonOverQuota: the slot is above the campaign's quota.
@@ -42,7 +44,7 @@ var FailStatuses = []FailStatus{FailStatusFail, FailStatusProcessing, FailStatus
 
 // FailReasons are all reasons that there are; an event with another one is found by no filter.
 var FailReasons = []FailReason{
-	ReasonUnparsable, ReasonUnknownCampaign, ReasonRowRefused, ReasonSlotTaken, ReasonOverQuota, ReasonNoSlotLeft,
+	ReasonUnparsable, ReasonUnknownCampaign, ReasonRowRefused, ReasonRecordRefused, ReasonSlotTaken, ReasonOverQuota, ReasonNoSlotLeft,
 }
 
 // Limits of what a fail event keeps of a record.

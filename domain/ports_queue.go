@@ -13,8 +13,9 @@ type Publisher interface {
 	// PublishAll is Publish for many; nil only when every one of them was acknowledged.
 	PublishAll(ctx context.Context, winners []Winner) error
 	// PublishEach is Publish for many who must not wait for each other longer than needed: settled is told, by their
-	// places in winners, of those that were acknowledged (nil) and of those that were not (CodeOutcomeUnknown), group by
-	// group as the brokers answer, each of them once. It returns after the last call of settled.
+	// places in winners, of those that were acknowledged (nil) and of those that were not (CodeOutcomeUnknown,
+	// CodeRecordRefused), group by group as the brokers answer, each of them once. It returns after the last call of
+	// settled. How many go together follows what the brokers take in time and in size.
 	PublishEach(ctx context.Context, winners []Winner, settled func(places []int, err error))
 }
 

@@ -109,6 +109,7 @@ type Ports struct {
 	Campaigns     domain.CampaignReader
 	Claimer       domain.FailEventClaimer
 	Settler       domain.FailEventSettler
+	Events        FailEventRecorder
 	LedgerRebuild domain.LedgerRebuild
 	Revocations   domain.RevocationLedger
 	// The gate.
@@ -127,6 +128,11 @@ type Ports struct {
 	// Settings may be nil: then no operator can have the jobs run at once. Funnel may be nil as well.
 	Settings SettingReader
 	Funnel   FunnelCounter
+}
+
+// FailEventRecorder keeps what could not be stored; part of domain.CouponStore.
+type FailEventRecorder interface {
+	RecordFailEvent(ctx context.Context, event domain.FailEvent) error
 }
 
 // SettingReader reads what operators change while running; part of domain.SettingStore.
@@ -161,7 +167,7 @@ func (p AuditPorts) complete() bool {
 
 func (p Ports) check() error {
 	for _, port := range []any{
-		p.Campaigns, p.Claimer, p.Settler, p.LedgerRebuild, p.Revocations, p.Gate, p.GateReader, p.Mender,
+		p.Campaigns, p.Claimer, p.Settler, p.Events, p.LedgerRebuild, p.Revocations, p.Gate, p.GateReader, p.Mender,
 		p.Pending, p.GateRebuild, p.Publisher, p.Tail,
 	} {
 		if port == nil {

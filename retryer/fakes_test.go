@@ -101,7 +101,7 @@ func opened(t require.TestingT, codes ...string) (*world, *Retryer) {
 
 func (w *world) ports() Ports {
 	return Ports{
-		Campaigns: w, Claimer: w, Settler: w, LedgerRebuild: ledgerRebuild{w}, Revocations: w,
+		Campaigns: w, Claimer: w, Settler: w, Events: w, LedgerRebuild: ledgerRebuild{w}, Revocations: w,
 		Gate: w, GateReader: w, Mender: w, Pending: w, GateRebuild: gateRebuild{w}, Publisher: w, Tail: w,
 	}
 }
@@ -671,4 +671,12 @@ func (w *world) slotOf(code string, user domain.UserID) domain.Slot {
 
 func winnerOf(w domain.GateWinner, code string, epoch int64) domain.Winner {
 	return domain.Winner{Campaign: code, UserID: w.UserID, Slot: w.Slot, AdmittedAt: w.AdmittedAt, Epoch: epoch}
+}
+
+func (w *world) RecordFailEvent(_ context.Context, event domain.FailEvent) error {
+	return callPlain(w, "fail event", event.Campaign, func() error {
+		event.ID = int64(len(w.events) + 1)
+		w.events[event.ID] = &event
+		return nil
+	})
 }

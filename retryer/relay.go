@@ -22,7 +22,10 @@ const (
 // relayOnce sends what was admitted but not confirmed for a while, and says how many winners it sent. For each page:
 //
 //  1. Send the winners. A crash leaves the entries: they are sent again, and the consumer knows the duplicates.
-//  2. Remove the entries, if the gate is still at their epoch. Otherwise the rebuild has taken them over.
+//  2. Keep a winner as a fail event whose record Kafka refuses for good. A crash leaves the entry, and the next run meets
+//     the same event.
+//  3. Remove each entry all of whose winners were taken, whatever becomes of the others, if the gate is still at their
+//     epoch. Otherwise the rebuild has taken them over.
 func (r *Retryer) relayOnce(ctx context.Context) (int, error) {
 	campaigns, err := r.ports.Campaigns.Campaigns(ctx)
 	if err != nil {
@@ -77,10 +80,11 @@ func (r *Retryer) relayDue(ctx context.Context, code string) (int, error) {
 		due := leadingDue(entries, r.cfg.RelayAfter)
 		for _, group := range byEpoch(due) {
 			crashpoint.Reach(crashpoint.RelayRead)
-			if err := r.send(ctx, code, group); err != nil {
+			taken, err := r.send(ctx, code, group)
+			sent += taken
+			if err != nil {
 				return sent, err
 			}
-			sent += len(group.winners)
 		}
 		if len(due) < relayPage {
 			break
@@ -103,47 +107,4 @@ func leadingDue(entries []domain.PendingEntry, age time.Duration) []domain.Pendi
 		}
 	}
 	return entries
-}
-
-// sending is a row of entries of one epoch.
-type sending struct {
-	epoch   int64
-	ids     []string
-	winners []domain.Winner
-}
-
-func byEpoch(entries []domain.PendingEntry) []sending {
-	var groups []sending
-	for _, entry := range entries {
-		if len(entry.Winners) == 0 {
-			continue
-		}
-		epoch := entry.Winners[0].Epoch
-		if len(groups) == 0 || groups[len(groups)-1].epoch != epoch {
-			groups = append(groups, sending{epoch: epoch})
-		}
-		last := &groups[len(groups)-1]
-		last.ids = append(last.ids, entry.ID)
-		last.winners = append(last.winners, entry.Winners...)
-	}
-	return groups
-}
-
-func (r *Retryer) send(ctx context.Context, code string, group sending) error {
-	ctx, cancel := context.WithTimeout(ctx, relayTimeout)
-	defer cancel()
-	if err := r.ports.Publisher.PublishAll(ctx, group.winners); err != nil {
-		return err
-	}
-	crashpoint.Reach(crashpoint.RelayPublished)
-	r.metrics.relayed.Add(float64(len(group.winners)))
-	err := r.ports.Pending.Acknowledge(ctx, code, group.epoch, group.ids)
-	switch domain.CodeOf(err) {
-	case domain.CodeEpochChanged, domain.CodeGateClosed:
-		return nil
-	}
-	if err == nil {
-		crashpoint.Reach(crashpoint.RelayAcknowledged)
-	}
-	return err
 }

@@ -1,10 +1,13 @@
 package retryer
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -123,4 +126,82 @@ func TestAnEntryWithoutWinnersIsPassedOver(t *testing.T) {
 	assert.Equal(t, []string{"b", "c"}, groups[0].ids)
 	assert.Len(t, groups[0].winners, 3)
 	assert.Equal(t, int64(5), groups[1].epoch)
+}
+
+// slowTopic takes only so many winners at a time, and refuses some for good.
+type slowTopic struct {
+	*world
+	takes   int
+	refuses map[domain.UserID]bool
+	asked   int
+}
+
+func (s *slowTopic) PublishEach(_ context.Context, winners []domain.Winner, settled func(places []int, err error)) {
+	for place, winner := range winners {
+		s.asked++
+		switch {
+		case s.refuses[winner.UserID]:
+			settled([]int{place}, domain.Errorf(domain.CodeRecordRefused, "too large"))
+		case s.takes > 0:
+			s.takes--
+			settled([]int{place}, nil)
+		default:
+			settled([]int{place}, domain.Errorf(domain.CodeOutcomeUnknown, "no answer"))
+		}
+	}
+}
+
+func slowRelay(t *testing.T, w *world, topic *slowTopic) *Retryer {
+	t.Helper()
+	ports := w.ports()
+	ports.Publisher = topic
+	r, err := New(Config{}, ports, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	return r
+}
+
+// However little a slow Kafka takes in one run, the next one goes on from there: entries went only once a whole page was
+// taken, and its beginning was sent again each second.
+func TestASlowKafkaGetsOnWithEachRun(t *testing.T) {
+	w, _ := opened(t, sale)
+	w.await(sale, 1, 9*time.Second, 8*time.Second)
+	g := w.gates[sale]
+	for user := domain.UserID(11); user <= 18; user++ {
+		g.pending[0].Winners = append(g.pending[0].Winners, promise(user, domain.Slot(user), 1, start))
+	}
+	topic := &slowTopic{world: w}
+	r := slowRelay(t, w, topic)
+	for run, left := range []int{2, 2, 1, 0} {
+		topic.takes = 3
+		sent, err := r.relayOnce(t.Context())
+		assert.Equal(t, left > 0, err != nil, run)
+		assert.LessOrEqual(t, sent, 3)
+		assert.Len(t, g.pending, left, "run %d", run)
+	}
+	assert.Equal(t, 10+7+4+1, topic.asked, "nobody who was taken is sent again")
+	assert.Empty(t, r.relayed.seen)
+}
+
+// A record that Kafka refuses for good holds up nobody, and ends as an event from which the coupon is stored.
+func TestARecordThatKafkaRefusesBecomesAFailEvent(t *testing.T) {
+	w, _ := opened(t, sale)
+	w.await(sale, 1, 9*time.Second, 8*time.Second, 7*time.Second)
+	r := slowRelay(t, w, &slowTopic{world: w, takes: 9, refuses: map[domain.UserID]bool{1: true}})
+	away := true
+	w.before = func(call, _ string) error {
+		if call == "fail event" && away {
+			return errAway
+		}
+		return nil
+	}
+	_, err := r.relayOnce(t.Context())
+	require.Error(t, err)
+	assert.Len(t, w.gates[sale].pending, 1, "it waits for the ledger, and those behind it don't")
+	away = false
+	_, err = r.relayOnce(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, w.gates[sale].pending)
+	require.Len(t, w.events, 1)
+	assert.Equal(t, domain.ReasonRecordRefused, w.events[1].Reason)
+	assert.Equal(t, domain.Slot(1), w.events[1].Slot)
 }

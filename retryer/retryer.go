@@ -35,6 +35,7 @@ type Retryer struct {
 	// states are how the jobs do, by name.
 	statesMu sync.Mutex
 	states   map[string]jobNote
+	relayed  relayed
 	// topic is what the topic job remembers.
 	topic topicWatch
 	// auditing is held by the one audit that this process may run at a time.

@@ -12,26 +12,36 @@ import (
 	"firstcome/domain"
 )
 
-// maxParcel is how many records are sent together at most: about 150 KB, well within what a broker takes at once (1 MB).
-const maxParcel = 1024
-
-// PublishEach implements domain.Publisher. It waits no longer than PublishTimeout, and sends again until then what
-// passes (errors.go). An acknowledgement that comes later is dropped: who got no answer sends the record again.
+// PublishEach implements domain.Publisher. The records go in parcels, one after the other, each for at most
+// PublishTimeout; all of them together for at most that for each maxParcel records. What passes (errors.go) is sent again
+// until then. An acknowledgement that comes later is dropped: who got no answer sends the record again.
 func (p *Publisher) PublishEach(ctx context.Context, winners []domain.Winner, settled func(places []int, err error)) {
 	if len(winners) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.PublishTimeout)
+	limit := p.cfg.PublishTimeout * time.Duration((len(winners)+maxParcel-1)/maxParcel)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	records := encode(winners)
-	most := min(maxParcel, p.cfg.MaxInFlight)
-	for first := 0; first < len(records); first += most {
-		places := make([]int, min(most, len(records)-first))
+	for first, size := 0, 0; first < len(records); first += size {
+		size = min(p.parcels.size(time.Now()), p.cfg.MaxInFlight, len(records)-first)
+		places := make([]int, size)
 		for i := range places {
 			places[i] = first + i
 		}
-		d := &delivery{publisher: p, records: records, settled: settled}
-		d.run(ctx, places)
+		p.deliver(ctx, &delivery{publisher: p, records: records, settled: settled}, places)
+	}
+}
+
+// deliver sends one parcel, and the halves of what was too large for the brokers.
+func (p *Publisher) deliver(ctx context.Context, d *delivery, places []int) {
+	limited, cancel := context.WithTimeout(ctx, p.cfg.PublishTimeout)
+	defer cancel()
+	d.run(limited, places)
+	for len(d.tooLarge) > 0 {
+		half := d.tooLarge[len(d.tooLarge)-1]
+		d.tooLarge = d.tooLarge[:len(d.tooLarge)-1]
+		d.run(limited, half)
 	}
 }
 
@@ -42,6 +52,8 @@ type delivery struct {
 	settled   func(places []int, err error)
 	// why is what the brokers last said to those that are sent again.
 	why error
+	// tooLarge are the halves of what was too large, each of which is sent by itself.
+	tooLarge [][]int
 }
 
 // run sends the records at these places, and again those that were not taken, until all are settled or ctx ends.
@@ -147,6 +159,12 @@ func (d *delivery) settle(verdict verdict, again []int) []int {
 	case passes(verdict.err):
 		d.why = verdict.err
 		return append(again, verdict.places...)
+	case refusesRecords(verdict.err) && len(verdict.places) > 1:
+		half := len(verdict.places) / 2
+		d.tooLarge = append(d.tooLarge, verdict.places[:half], verdict.places[half:])
+		d.publisher.parcels.shrink(len(d.records), time.Now())
+	case refusesRecords(verdict.err):
+		d.settled(verdict.places, domain.Wrap(domain.CodeRecordRefused, verdict.err, "Kafka refuses the record: "+verdict.err.Error()))
 	default:
 		d.settled(verdict.places, outcomeUnknown(verdict.err))
 	}
@@ -154,6 +172,9 @@ func (d *delivery) settle(verdict verdict, again []int) []int {
 }
 
 func (d *delivery) giveUp(places []int, err error) {
+	if errors.Is(err, context.DeadlineExceeded) {
+		d.publisher.parcels.shrink(len(places), time.Now())
+	}
 	d.publisher.metrics.records.WithLabelValues(resultTimedOut).Add(float64(len(places)))
 	d.settled(places, outcomeUnknown(errors.Join(err, d.why)))
 }

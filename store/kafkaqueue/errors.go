@@ -67,6 +67,22 @@ func passes(err error) bool {
 	return false
 }
 
+// refusesRecords says that the brokers refuse what the records are, together or alone, and did not write them.
+func refusesRecords(err error) bool {
+	var code sarama.KError
+	if !errors.As(err, &code) {
+		return false
+	}
+	switch code {
+	case sarama.ErrMessageSizeTooLarge, sarama.ErrMessageSetSizeTooLarge, sarama.ErrInvalidTimestamp, errInvalidRecord:
+		return true
+	}
+	return false
+}
+
+// errInvalidRecord is what brokers say of a record that breaks a rule of the topic; sarama has no name for it.
+const errInvalidRecord = sarama.KError(87)
+
 // isOurs says that a request could not even be made; neither another try nor another connection changes that.
 func isOurs(err error) bool {
 	var configuration sarama.ConfigurationError

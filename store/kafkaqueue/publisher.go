@@ -22,6 +22,8 @@ type Publisher struct {
 	logger  *slog.Logger
 	// slots has one place for each record that waits for its acknowledgement.
 	slots *semaphore.Weighted
+	// parcels says how many records go together.
+	parcels parcelSize
 
 	mu sync.Mutex
 	// current is nil while there is no connection; changed is closed when that changes.
