@@ -67,6 +67,7 @@ type Config struct {
 
 	DefaultCampaign string        `env:"DEFAULT_CAMPAIGN" envDefault:"welcome" help:"campaign of /apply-coupon and of records without a campaign"`
 	ProduceTimeout  time.Duration `env:"PRODUCE_TIMEOUT" envDefault:"3s" help:"how long an answer waits for Kafka before it is 'reserved'"`
+	RefusalMemory   int           `env:"REFUSAL_MEMORY_MIB" envDefault:"64" help:"memory for refusals without Redis, in MiB; 8 bytes a winner of the campaigns most asked for"`
 	CORSOrigins     []string      `env:"CORS_ORIGINS" help:"web origins that may call the API, or *"`
 	TrustedProxies  []string      `env:"TRUSTED_PROXIES" help:"proxies whose X-Forwarded-For is believed"`
 
@@ -217,6 +218,7 @@ func (c *Config) limits() []limit {
 		{"REDIS_TIMEOUT", between(c.RedisTimeout, 10*time.Millisecond, time.Minute), "10ms to 1m"},
 		{"PRODUCE_TIMEOUT", between(c.ProduceTimeout, 1, time.Minute), "above 0 to 1m"},
 		{"SHUTDOWN_TIMEOUT", between(c.ShutdownTimeout, 1, 10*time.Minute), "above 0 to 10m"},
+		{"REFUSAL_MEMORY_MIB", between(c.RefusalMemory, 1, 1<<20), "1 to 1048576"},
 		{"LINGER", between(c.Linger, 0, 5*time.Second), "0 to 5s"},
 		{"BACKOFF_MIN", c.BackoffMin > 0, "above 0"},
 		{"BACKOFF_MAX", c.BackoffMax >= c.BackoffMin, "at least BACKOFF_MIN"},

@@ -18,7 +18,7 @@ func (p *program) apiConfig() api.Config {
 		DefaultCampaign: p.config.DefaultCampaign, AdminToken: p.config.AdminToken, Tokens: p.config.tokens, ConsoleKey: p.config.ConsoleKey,
 		CORSOrigins: p.config.CORSOrigins, TrustedProxies: p.config.TrustedProxies,
 		ProduceTimeout: p.config.ProduceTimeout, AdmitTimeout: admitCalls * p.config.RedisTimeout, ShutdownTimeout: p.config.ShutdownTimeout, Version: version,
-		OperationsOnly: !p.config.hasRole(roleAPI),
+		RefusalMemoryBytes: int64(p.config.RefusalMemory) << 20, OperationsOnly: !p.config.hasRole(roleAPI),
 	}
 }
 

@@ -66,7 +66,7 @@ type applications struct {
 
 func newApplications(cfg Config, ports Ports, logger *slog.Logger) *applications {
 	return &applications{
-		gate: ports.Admitter, publisher: ports.Publisher, keeper: newRefusalKeeper(ports, logger),
+		gate: ports.Admitter, publisher: ports.Publisher, keeper: newRefusalKeeper(cfg, ports, logger),
 		produceTimeout: cfg.ProduceTimeout, admitTimeout: cfg.AdmitTimeout,
 		limits: lineLimits{
 			maxBatch: cfg.MaxBatch, maxWaiting: cfg.MaxWaiting, workers: cfg.GateCalls, batches: cfg.BatchesUnderWay,

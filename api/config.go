@@ -39,6 +39,10 @@ type Config struct {
 	// KafkaCrowd is how many winners of one campaign on their way to Kafka are a crowd (512): while the first of one has
 	// been on the way for too long, nobody is admitted (overload.go).
 	KafkaCrowd int
+	// RefusalDemand is how many users of a campaign the gate refuses within a second before they are refused from memory
+	// (100); RefusalMemoryBytes bounds the memory of all campaigns for that, at 8 bytes a winner (64 MiB).
+	RefusalDemand      int
+	RefusalMemoryBytes int64
 	// MaxBodyBytes bounds the body of an application (4 KiB), MaxAdminBodyBytes that of an operator's call (64 KiB).
 	MaxBodyBytes, MaxAdminBodyBytes int64
 	// MaxConnections is how many connections are open at once; further ones wait in the listener's queue (10000).
@@ -126,6 +130,8 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.GateCalls, 1)
 	setDefault(&c.BatchesUnderWay, 4)
 	setDefault(&c.KafkaCrowd, 512)
+	setDefault(&c.RefusalDemand, 100)
+	setDefault(&c.RefusalMemoryBytes, 64<<20)
 	setDefault(&c.MaxBodyBytes, 4<<10)
 	setDefault(&c.MaxAdminBodyBytes, 64<<10)
 	setDefault(&c.MaxConnections, 10_000)
@@ -151,7 +157,7 @@ func (c Config) check() error {
 	if min(c.MaxBatch, c.MaxWaiting, c.GateCalls, c.BatchesUnderWay, c.KafkaCrowd) < 0 || c.MaxBatch > domain.MaxBatch {
 		return fmt.Errorf("the limits of batches must not be negative, and a batch not larger than %d", domain.MaxBatch)
 	}
-	if min(c.MaxBodyBytes, c.MaxAdminBodyBytes, int64(c.MaxConnections)) < 0 {
+	if min(c.MaxBodyBytes, c.MaxAdminBodyBytes, int64(c.MaxConnections), int64(c.RefusalDemand), c.RefusalMemoryBytes) < 0 {
 		return errors.New("a limit must not be negative")
 	}
 	return checkOrigins(c.CORSOrigins)

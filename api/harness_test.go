@@ -54,7 +54,7 @@ func newFixture(tb testing.TB) *fixture {
 	return &fixture{
 		t: tb, gate: newFakeGate(2), queue: &fakeQueue{}, ledger: ledger, registry: prometheus.NewRegistry(),
 		operated: &fakeOperations{fakeLedger: ledger},
-		cfg:      Config{DefaultCampaign: "spring", AdminToken: testToken, Version: "1.2.3"}, log: &logBuffer{},
+		cfg:      Config{DefaultCampaign: "spring", AdminToken: testToken, Version: "1.2.3", RefusalDemand: 1}, log: &logBuffer{},
 	}
 }
 

@@ -76,6 +76,9 @@ type line struct {
 	moved chan struct{}
 }
 
+// keptPlaces is how many places an empty line keeps: a crowd at one campaign after the other must not fill the memory.
+const keptPlaces = 64
+
 // trip is a batch on its way to Kafka and back.
 type trip struct {
 	since   time.Time
@@ -143,6 +146,9 @@ func (l *line) take(batch, late []*application) (_, _ []*application, dismissed 
 	batch = l.leave(batch, turns)
 	if len(batch)+len(late)+len(l.waiting) == 0 {
 		l.working--
+		if cap(l.waiting) > keptPlaces {
+			l.waiting = nil
+		}
 		return batch, late, true
 	}
 	return batch, late, false

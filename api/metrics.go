@@ -48,7 +48,8 @@ func (o *outcomes) count(outcome domain.FunnelOutcome) {
 	counter.Inc()
 }
 
-func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+// newMetrics registers them; refusalBytes is read by a gauge.
+func newMetrics(registerer prometheus.Registerer, refusalBytes *atomic.Int64) (*metrics, error) {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "firstcome_http_requests_total",
@@ -66,7 +67,12 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	}, []string{"outcome"})
 	m.applications = newOutcomes(applications)
 	m.routes.Store(&map[routeKey]*routeMetrics{})
-	return m, errors.Join(registerer.Register(m.requests), registerer.Register(m.durations), registerer.Register(applications))
+	memory := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "firstcome_refusal_memory_bytes",
+		Help: "Memory that holds winners, so that others are refused without asking Redis.",
+	}, func() float64 { return float64(refusalBytes.Load()) })
+	return m, errors.Join(registerer.Register(m.requests), registerer.Register(m.durations), registerer.Register(applications),
+		registerer.Register(memory))
 }
 
 // observe counts and times every request. Labels come from the route table, never from the request, so that no client

@@ -26,7 +26,9 @@ import (
 //     process before every lease from before is over: the gate keeps that time (told_from_ms, script/gate.lua) and tells it
 //     (TellIn). Who honours waits so long, so that no row and no fail event of the user can be seen sooner either
 //     (domain.HonourAll), and so does whoever is asked again. Until then the user may hear the same refusal.
-//  5. A closed gate, a batch that failed and a new winner end the lease of the process that met them at once, and so does
+//  5. The users of a campaign are held only while many ask for it, and those of all campaigns in a budget of the process
+//     (refusal_memory.go). Without them the gate refuses, as ever.
+//  6. A closed gate, a batch that failed and a new winner end the lease of the process that met them at once, and so does
 //     the next look of every other process. No lease hides a closed gate for longer than it lasts.
 
 const (
@@ -46,13 +48,18 @@ type refusals struct {
 	lease    atomic.Pointer[refusalGrant]
 	// said is the gate's own last refusal, so that memory says the same, word for word.
 	said atomic.Pointer[domain.Error]
-	// asked says that somebody was refused since the last look; kept, that the keeper looks.
-	asked, kept atomic.Bool
-	// known is used by the keeper alone.
+	// uses counts whom memory or the gate refused since the keeper counted them last; kept says that the keeper does.
+	uses atomic.Int64
+	kept atomic.Bool
+	// known, bytes and interest are used by the keeper alone (refusal_memory.go).
 	known knownUsers
+	bytes int64
+	interest
 
 	mu    sync.Mutex
 	drops int
+	// since is when uses began to be counted, while nobody keeps the campaign.
+	since time.Time
 }
 
 // refusalGrant is never changed.
@@ -94,15 +101,20 @@ func (r *refusals) refuse(user domain.UserID, now time.Time) error {
 	if grant == nil || !now.Before(grant.until) || grant.known.has(user) {
 		return nil
 	}
-	r.wasAsked()
+	r.uses.Add(1)
 	return grant.say(now)
 }
 
-// wasAsked writes only when it must: all cores read this at the height of a rush.
-func (r *refusals) wasAsked() {
-	if !r.asked.Load() {
-		r.asked.Store(true)
+// demanded notes that the gate refused n users, and says whether it is worth the keeper's while: that it has refused
+// enough of them within demandWindow.
+func (r *refusals) demanded(n int64, now time.Time, enough int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.kept.Load() && now.Sub(r.since) > demandWindow {
+		r.since = now
+		r.uses.Store(0)
 	}
+	return r.uses.Add(n) >= enough
 }
 
 // drop ends the lease, and makes a look void that is under way.

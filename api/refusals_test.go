@@ -170,7 +170,7 @@ func TestALeaseIsCountedFromBeforeTheLookWasSent(t *testing.T) {
 			time.Sleep(300 * time.Millisecond) // a slow Redis
 			return soldOut(2)
 		}
-		keeper, r, sent := newRefusalKeeper(b.ports(), slog.New(slog.DiscardHandler)), newRefusals("spring"), time.Now()
+		keeper, r, sent := newRefusalKeeper(b.cfg, b.ports(), slog.New(slog.DiscardHandler)), newRefusals("spring"), time.Now()
 		r.said.Store(&domain.Error{Code: domain.CodeSoldOut})
 		r.known = knownUsers{1, []domain.UserID{1, 2}}
 		keeper.runOnce(t.Context(), r)

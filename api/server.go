@@ -57,19 +57,19 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 	if err := errors.Join(cfg.check(), ports.check(cfg.OperationsOnly)); err != nil {
 		return nil, err
 	}
-	measured, err := newMetrics(registerer)
+	applications := newApplications(cfg, ports, logger)
+	measured, err := newMetrics(registerer, &applications.keeper.held)
 	if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{
-		cfg: cfg, ports: ports, logger: logger, metrics: measured, stop: stop,
+		cfg: cfg, ports: ports, logger: logger, metrics: measured, stop: stop, applications: applications,
 		figures:    newFigures(ctx, ports.GateReader, ports.LedgerCounter),
 		operators:  newOperators(cfg.AdminToken, cfg.Tokens),
 		bulkPlaces: make(chan struct{}, maxBulkAtOnce), exports: make(chan struct{}, maxExports), background: ctx,
 	}
 	s.readiness = newCached(ctx, s.checkReadiness)
-	s.applications = newApplications(cfg, ports, logger)
 	s.directory = newDirectory(ctx, ports.CampaignReader, &s.applications.limits, logger)
 	s.console = newConsole(ctx, s)
 	if s.engine, err = s.newEngine(); err != nil {
