@@ -7,6 +7,7 @@ BENCHTIME ?= 1s
 FUZZTIME ?= 10s
 SEED ?= 0
 RUNS ?= 3
+WORLD ?= single
 MINUTES ?= 2
 RESULTS ?=
 BENCH ?=
@@ -54,7 +55,7 @@ test-browser: ## an operator's day in headless Chromium, on real servers; instal
 		go test -tags "browser realservers" -run TestTheOperatorsDay -count=1 -timeout 5m .
 
 chaos: ## break everything, in RUNS (3) runs of MINUTES (2) that begin with SEED (a random one), and check every promise (RESULTS: a file that keeps each result)
-	go run ./chaos -seed $(SEED) -runs $(RUNS) -minutes $(MINUTES) -results "$(RESULTS)"
+	go run ./chaos -world $(WORLD) -seed $(SEED) -runs $(RUNS) -minutes $(MINUTES) -results "$(RESULTS)"
 
 bench: build ## measure everything on real servers of its own (10 minutes), and write docs/performance.md; BENCH="-rounds 1" and so on
 	bench/run.sh $(BENCH)

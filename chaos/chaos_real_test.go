@@ -14,7 +14,7 @@ import (
 func TestShortRunsFindNoDifference(t *testing.T) {
 	root, err := moduleRoot()
 	require.NoError(t, err)
-	s, err := newSupervisor(t.Context(), root, options{firstPort: firstPort})
+	s, err := newSupervisor(t.Context(), root, options{firstPort: firstPort, world: singleWorld})
 	t.Cleanup(func() { assert.NoError(t, s.close()) })
 	require.NoError(t, err)
 

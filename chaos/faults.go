@@ -24,8 +24,9 @@ var processNames = func() []string {
 	return names
 }()
 
-// faults is the table of all faults.
-var faults = slices.Concat(processFaults, networkFaults, redisFaults, kafkaFaults, mysqlFaults, clockFaults, operatorFaults)
+// faults is the table of all faults of single servers.
+var faults = slices.Concat(processFaults, serverFaults, networkFaults(linkNames([]string{redisServer, kafkaServer, mysqlServer})),
+	redisFaults, kafkaFaults, topicFaults, mysqlFaults, diskFaults, clockFaults, operatorFaults)
 
 func kindsOf(all []fault) []kind {
 	kinds := make([]kind, len(all))
@@ -35,8 +36,8 @@ func kindsOf(all []fault) []kind {
 	return kinds
 }
 
-func faultNamed(name string) fault {
-	return faults[slices.IndexFunc(faults, func(f fault) bool { return f.name == name })]
+func (t topology) faultNamed(name string) fault {
+	return t.faults[slices.IndexFunc(t.faults, func(f fault) bool { return f.name == name })]
 }
 
 // lasting makes a kind that strikes one of the targets for some time.

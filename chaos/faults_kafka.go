@@ -17,6 +17,10 @@ import (
 var kafkaFaults = []fault{
 	{lasting("retention passes the committed offset", time.Second, 4*time.Second, kafkaServer).
 		losing(kafkaServer).occupying("consumer1", "consumer2"), deleteUnread},
+}
+
+// Faults of what is on the topic, and of who reads it.
+var topicFaults = []fault{
 	{lasting("rebalance storm", 2*time.Second, 8*time.Second, "consumer group"), rebalanceStorm},
 	{momentary("poison records", "topic"), poison},
 }
@@ -31,7 +35,7 @@ func (w *world) kafkaConfig() *sarama.Config {
 	return config
 }
 
-func (w *world) kafka() []string { return []string{address(w.servers.ports[kafkaServer])} }
+func (w *world) kafka() []string { return w.servers.direct().kafka }
 
 // deleteUnread keeps the consumers from reading and then deletes all records, as retention does when consumers are away
 // for too long.
@@ -63,6 +67,17 @@ func (w *world) deleteRecords() error {
 		}
 	}
 	return admin.DeleteRecords(w.name, ends)
+}
+
+// deleteTopic deletes the topic, as somebody may by mistake; the program makes it again.
+func deleteTopic(_ context.Context, w *world, _ step) (healing, error) {
+	admin, err := sarama.NewClusterAdmin(w.kafka(), w.kafkaConfig())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = admin.Close() }()
+	w.kafkaLost = true
+	return nil, admin.DeleteTopic(w.name)
 }
 
 // rebalanceStorm lets strangers join the consumer group and leave it again and again. They read and commit nothing.

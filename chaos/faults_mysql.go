@@ -17,10 +17,14 @@ import (
 var mysqlFaults = []fault{
 	{lasting("lock waits", 500*time.Millisecond, 8*time.Second, mysqlServer), lockWaits},
 	{lasting("deadlocks", time.Second, 5*time.Second, mysqlServer), deadlocks},
-	{lasting("connections used up", time.Second, 6*time.Second, mysqlServer), useUpConnections},
 	{lasting("read-only", 500*time.Millisecond, 6*time.Second, mysqlServer), readOnly},
-	{lasting("disk full", 2*time.Second, 8*time.Second, mysqlServer), fillDisk},
 	{lasting("rows refused", time.Second, 8*time.Second, mysqlServer), refuseRows},
+}
+
+// Faults of a single database, whose disk is small.
+var diskFaults = []fault{
+	{lasting("connections used up", time.Second, 6*time.Second, mysqlServer), useUpConnections},
+	{lasting("disk full", 2*time.Second, 8*time.Second, mysqlServer), fillDisk},
 }
 
 // root is the supervisor's one connection for a fault; it is closed by the healing.

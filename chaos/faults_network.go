@@ -7,24 +7,26 @@ import (
 )
 
 // Faults of one connection between a process and a server, or between the applicants and an api.
-var networkFaults = []fault{
-	{lasting("latency", time.Second, 8*time.Second, linkNames()...), toxic("latency", func(s step) string {
-		return fmt.Sprintf(`"latency": %d, "jitter": %d`, s.between(20, 1500), s.between(0, 500))
-	})},
-	{lasting("little bandwidth", time.Second, 8*time.Second, linkNames()...), toxic("bandwidth", func(s step) string {
-		return fmt.Sprintf(`"rate": %d`, s.between(1, 40)) // kilobytes a second
-	})},
-	{lasting("black hole", 500*time.Millisecond, 14*time.Second, linkNames()...), toxic("timeout", func(step) string {
-		return `"timeout": 0`
-	})},
-	{lasting("answers lost", 500*time.Millisecond, 8*time.Second, linkNames()...), loseAnswers},
-	{lasting("reset", 200*time.Millisecond, 4*time.Second, linkNames()...), toxic("reset_peer", func(s step) string {
-		return fmt.Sprintf(`"timeout": %d`, s.between(0, 200))
-	})},
-	{lasting("cut after some bytes", 500*time.Millisecond, 5*time.Second, linkNames()...), toxic("limit_data", func(s step) string {
-		return fmt.Sprintf(`"bytes": %d`, s.between(50, 20_000))
-	})},
-	{lasting("refuse connections", 200*time.Millisecond, 8*time.Second, linkNames()...), refuseConnections},
+func networkFaults(links []string) []fault {
+	return []fault{
+		{lasting("latency", time.Second, 8*time.Second, links...), toxic("latency", func(s step) string {
+			return fmt.Sprintf(`"latency": %d, "jitter": %d`, s.between(20, 1500), s.between(0, 500))
+		})},
+		{lasting("little bandwidth", time.Second, 8*time.Second, links...), toxic("bandwidth", func(s step) string {
+			return fmt.Sprintf(`"rate": %d`, s.between(1, 40)) // kilobytes a second
+		})},
+		{lasting("black hole", 500*time.Millisecond, 14*time.Second, links...), toxic("timeout", func(step) string {
+			return `"timeout": 0`
+		})},
+		{lasting("answers lost", 500*time.Millisecond, 8*time.Second, links...), loseAnswers},
+		{lasting("reset", 200*time.Millisecond, 4*time.Second, links...), toxic("reset_peer", func(s step) string {
+			return fmt.Sprintf(`"timeout": %d`, s.between(0, 200))
+		})},
+		{lasting("cut after some bytes", 500*time.Millisecond, 5*time.Second, links...), toxic("limit_data", func(s step) string {
+			return fmt.Sprintf(`"bytes": %d`, s.between(50, 20_000))
+		})},
+		{lasting("refuse connections", 200*time.Millisecond, 8*time.Second, links...), refuseConnections},
+	}
 }
 
 func toxic(name string, attributes func(step) string) func(context.Context, *world, step) (healing, error) {

@@ -6,14 +6,18 @@ import (
 	"time"
 )
 
-// Faults of processes and of servers as a whole.
+// Faults of our own processes as a whole.
 var processFaults = []fault{
 	{lasting("kill role", 0, 4*time.Second, processNames...), killRole},
 	{lasting("freeze role", 300*time.Millisecond, 16*time.Second, processNames...), freezeRole},
 	{lasting("stop role", 0, 4*time.Second, processNames...), stopRole},
-	{lasting("kill server", 0, 4*time.Second, serverNames...), killServer},
-	{lasting("freeze server", 300*time.Millisecond, 12*time.Second, serverNames...), freezeServer},
-	{lasting("restart server", 0, 2*time.Second, serverNames...), restartServer},
+}
+
+// Faults of servers as a whole.
+var serverFaults = []fault{
+	{lasting("kill server", 0, 4*time.Second, redisServer, kafkaServer, mysqlServer), killServer},
+	{lasting("freeze server", 300*time.Millisecond, 12*time.Second, redisServer, kafkaServer, mysqlServer), freezeServer},
+	{lasting("restart server", 0, 2*time.Second, redisServer, kafkaServer, mysqlServer), restartServer},
 }
 
 func killRole(_ context.Context, w *world, s step) (healing, error) {

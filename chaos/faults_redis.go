@@ -23,7 +23,7 @@ func (w *world) redisLost() {
 
 func flushAll(ctx context.Context, w *world, _ step) (healing, error) {
 	defer w.redisLost()
-	return nil, w.redis.FlushAll(ctx).Err()
+	return nil, w.flush(ctx)
 }
 
 func (w *world) appendOnlyFolder() string {

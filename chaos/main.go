@@ -25,6 +25,7 @@ type options struct {
 	runs    int
 	length  time.Duration
 	race    bool
+	world   string
 	results string
 	sum     string
 	// firstPort is from where on ports are taken.
@@ -37,6 +38,7 @@ func parse(arguments []string) (options, error) {
 	flags.Uint64Var(&o.seed, "seed", 0, "seed of the first run; 0 takes a random one")
 	flags.IntVar(&o.runs, "runs", 1, "how many runs, each with the seed after the last one's")
 	minutes := flags.Float64("minutes", 2, "how long the faults of one run go on")
+	flags.StringVar(&o.world, "world", singleWorld, "the servers: single, or replicated (a Redis Cluster, three brokers, a database with a replica)")
 	flags.BoolVar(&o.race, "race", false, "build firstcome with the race detector")
 	flags.StringVar(&o.results, "results", "", "file to which each run's result is added, as a line of JSON")
 	flags.StringVar(&o.sum, "sum", "", "run nothing; print the summary of a file of results")

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -11,23 +13,28 @@ import (
 
 const testLength = 2 * time.Minute
 
+// anyTopology draws one of the worlds.
+func anyTopology(t *rapid.T) topology {
+	return topologies[rapid.SampledFrom(slices.Sorted(maps.Keys(topologies))).Draw(t, "world")]
+}
+
 func TestThePlanIsAFunctionOfTheSeed(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		seed := rapid.Uint64().Draw(t, "seed")
-		require.Equal(t, newPlan(seed, testLength, kindsOf(faults)), newPlan(seed, testLength, kindsOf(faults)))
+		seed, kinds := rapid.Uint64().Draw(t, "seed"), kindsOf(anyTopology(t).faults)
+		require.Equal(t, newPlan(seed, testLength, kinds), newPlan(seed, testLength, kinds))
 	})
 	assert.NotEqual(t, newPlan(1, testLength, kindsOf(faults)), newPlan(2, testLength, kindsOf(faults)))
 }
 
 func TestOneStoreAtATimeLosesDataAndTheSystemSettlesInBetween(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		lost := ""
-		for _, r := range newPlan(rapid.Uint64().Draw(t, "seed"), testLength, kindsOf(faults)) {
+		lost, world := "", anyTopology(t)
+		for _, r := range newPlan(rapid.Uint64().Draw(t, "seed"), testLength, kindsOf(world.faults)) {
 			if r.Settle {
 				lost = ""
 			}
 			for _, s := range r.Steps {
-				store := faultNamed(s.Fault).loses
+				store := world.faultNamed(s.Fault).loses
 				if store == "" {
 					continue
 				}
@@ -40,12 +47,13 @@ func TestOneStoreAtATimeLosesDataAndTheSystemSettlesInBetween(t *testing.T) {
 
 func TestFaultsOfOneRoundTouchDifferentThings(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		for _, r := range newPlan(rapid.Uint64().Draw(t, "seed"), testLength, kindsOf(faults)) {
+		world := anyTopology(t)
+		for _, r := range newPlan(rapid.Uint64().Draw(t, "seed"), testLength, kindsOf(world.faults)) {
 			require.NotEmpty(t, r.Steps)
 			require.LessOrEqual(t, len(r.Steps), maxStepsOfRound)
 			touched := map[string]bool{}
 			for _, s := range r.Steps {
-				for _, thing := range faultNamed(s.Fault).touches(s.Target) {
+				for _, thing := range world.faultNamed(s.Fault).touches(s.Target) {
 					require.False(t, touched[thing], "%v touch %s at the same time", r.Steps, thing)
 					touched[thing] = true
 				}
@@ -56,9 +64,10 @@ func TestFaultsOfOneRoundTouchDifferentThings(t *testing.T) {
 
 func TestStepsKeepTheirBounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		for _, r := range newPlan(rapid.Uint64().Draw(t, "seed"), testLength, kindsOf(faults)) {
+		world := anyTopology(t)
+		for _, r := range newPlan(rapid.Uint64().Draw(t, "seed"), testLength, kindsOf(world.faults)) {
 			for _, s := range r.Steps {
-				f := faultNamed(s.Fault)
+				f := world.faultNamed(s.Fault)
 				require.Contains(t, f.targets, s.Target)
 				require.GreaterOrEqual(t, s.For, f.shortest)
 				require.LessOrEqual(t, s.For, f.longest)
@@ -69,17 +78,19 @@ func TestStepsKeepTheirBounds(t *testing.T) {
 }
 
 func TestEveryFaultComesBeforeLong(t *testing.T) {
-	left := map[string]bool{}
-	for _, f := range faults {
-		left[f.name] = true
-	}
-	require.Len(t, left, len(faults), "two faults have one name")
-	for seed := range uint64(3) {
-		for _, r := range newPlan(seed, testLength, kindsOf(faults)) {
-			for _, s := range r.Steps {
-				delete(left, s.Fault)
+	for name, world := range topologies {
+		left := map[string]bool{}
+		for _, f := range world.faults {
+			left[f.name] = true
+		}
+		require.Len(t, left, len(world.faults), "two faults have one name")
+		for seed := range uint64(3) {
+			for _, r := range newPlan(seed, testLength, kindsOf(world.faults)) {
+				for _, s := range r.Steps {
+					delete(left, s.Fault)
+				}
 			}
 		}
+		assert.Empty(t, left, name)
 	}
-	assert.Empty(t, left)
 }

@@ -46,12 +46,15 @@ func blockIsFree(first int) bool {
 }
 
 // take gives the next port of the block.
-func (b *portBlock) take() int {
-	if b.next == b.end {
+func (b *portBlock) take() int { return b.takeRow(1) }
+
+// takeRow gives the first of the next ports in a row.
+func (b *portBlock) takeRow(count int) int {
+	if b.next+count > b.end {
 		panic("the block of ports is too small")
 	}
-	b.next++
-	return b.next - 1
+	b.next += count
+	return b.next - count
 }
 
 func (b *portBlock) release() { _ = b.reservation.Close() }

@@ -14,6 +14,8 @@ import (
 // report is what one run found; in a file of results it is one line of JSON.
 type report struct {
 	Seed uint64 `json:"seed"`
+	// World is the topology of the servers; a result of before there were two has none.
+	World string `json:"world,omitempty"`
 	// Commit is the state of the code that was broken, as git tells it.
 	Commit string    `json:"commit"`
 	Began  time.Time `json:"began"`
@@ -65,7 +67,7 @@ func (r report) tell(out io.Writer) bool {
 	for _, difference := range r.Differences {
 		_, _ = fmt.Fprintln(out, "  ", difference)
 	}
-	_, _ = fmt.Fprintf(out, "timeline and logs: %s\nagain: make chaos SEED=%d\n", r.Folder, r.Seed)
+	_, _ = fmt.Fprintf(out, "timeline and logs: %s\nagain: make chaos SEED=%d WORLD=%s\n", r.Folder, r.Seed, r.World)
 	return true
 }
 
@@ -77,8 +79,8 @@ func (r report) line() string {
 	} else if len(r.Differences) > 0 {
 		verdict = fmt.Sprintf("%d DIFFERENCES", len(r.Differences))
 	}
-	return fmt.Sprintf("seed %d: %s in %s; answers %v; %d rows; %d repairs; faults: %d struck, %d missed",
-		r.Seed, verdict, time.Duration(r.Took).Round(time.Second), r.Answers, r.Rows, total(r.Repairs), total(r.Struck), total(r.Missed))
+	return fmt.Sprintf("%s, seed %d: %s in %s; answers %v; %d rows; %d repairs; faults: %d struck, %d missed",
+		r.World, r.Seed, verdict, time.Duration(r.Took).Round(time.Second), r.Answers, r.Rows, total(r.Repairs), total(r.Struck), total(r.Missed))
 }
 
 // appendTo adds the run to a file of results; without a path there is none.

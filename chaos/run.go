@@ -21,7 +21,7 @@ func (w *world) problem(format string, args ...any) {
 
 // run carries out the plan of a seed. An error means that the suite itself could not go on.
 func (s *supervisor) run(ctx context.Context, seed uint64, length time.Duration, out io.Writer) (report, error) {
-	r, err := s.runPlan(ctx, fmt.Sprintf("seed_%d", seed), newPlan(seed, length, kindsOf(faults)), out)
+	r, err := s.runPlan(ctx, fmt.Sprintf("seed_%d", seed), newPlan(seed, length, kindsOf(s.topology.faults)), out)
 	r.Seed = seed
 	return r, err
 }
@@ -76,7 +76,7 @@ const longestRun = 30 * time.Minute
 
 func (w *world) report(took time.Duration) report {
 	r := report{
-		Commit: w.commit, Began: w.timeline.began.UTC(), Faults: seconds(w.faultsTook), Took: seconds(took),
+		World: w.topology.name, Commit: w.commit, Began: w.timeline.began.UTC(), Faults: seconds(w.faultsTook), Took: seconds(took),
 		Struck: w.struck, Missed: w.missed, Repairs: w.repairs, Rows: w.rows, Ordered: w.ordered,
 		Differences: w.differences, Folder: w.folder, Answers: map[outcome]int{},
 	}
@@ -129,7 +129,7 @@ func (w *world) restock(ctx context.Context) {
 func (w *world) carryOutStep(ctx context.Context, s step) {
 	pause(ctx, s.At)
 	w.timeline.add("strike  %s", s)
-	heal, err := faultNamed(s.Fault).strike(ctx, w, s)
+	heal, err := w.topology.faultNamed(s.Fault).strike(ctx, w, s)
 	w.record.change(func(*record) {
 		if err == nil {
 			w.struck[s.Fault]++

@@ -18,13 +18,16 @@ const (
 	mysqlServer = "mysql"
 )
 
-var serverNames = []string{redisServer, kafkaServer, mysqlServer}
-
 // servers are the real ones of one supervisor, started and broken by docker/servers.sh on ports of their own.
 type servers struct {
+	topology        topology
 	program, folder string
 	variables       []string
-	ports           map[string]int
+	// ports are the first ones of each setting for ports.
+	ports map[string]int
+	// moving leads to the primary of a pair of databases, of which primary is the name; nil without a pair.
+	moving  *movingAddress
+	primary string
 }
 
 // diskSize is how large the database's disk is: small enough to be filled in a moment.
@@ -33,19 +36,25 @@ const diskSize = "400m"
 // serverTimeout bounds one call of the script; a machine with much to do starts Kafka in half a minute.
 const serverTimeout = 3 * time.Minute
 
-// newServers prepares the folder, with the database's data on a small disk and with a clock file for each server whose
-// clock can be shifted. proxied are the pairs of ports for FIRSTCOME_SERVERS_KAFKA_PROXIED.
-func newServers(root, folder string, ports *portBlock, proxied []string) (*servers, error) {
-	s := &servers{program: filepath.Join(root, "docker", "servers.sh"), folder: folder, ports: map[string]int{}}
+// newServers prepares the folder, with the data of a single database on a small disk and with a clock file for each server
+// whose clock can be shifted. proxied are the pairs of ports for FIRSTCOME_SERVERS_KAFKA_PROXIED.
+func newServers(root, folder string, ports *portBlock, t topology, proxied []string) (*servers, error) {
+	s := &servers{topology: t, program: filepath.Join(root, "docker", "servers.sh"), folder: folder, ports: map[string]int{}}
 	s.variables = append(os.Environ(), "FIRSTCOME_SERVERS=native", "FIRSTCOME_SERVERS_FOLDER="+folder,
 		"FIRSTCOME_SERVERS_CLOCKS="+s.clocks(), "FIRSTCOME_SERVERS_KAFKA_PROXIED="+strings.Join(proxied, " "),
-		"FIRSTCOME_SERVERS_KAFKA_HEAP=384m", fmt.Sprintf("FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT=%d", ports.take()))
-	for _, name := range serverNames {
-		s.ports[name] = ports.take()
-		s.variables = append(s.variables, fmt.Sprintf("FIRSTCOME_SERVERS_%s_PORT=%d", strings.ToUpper(name), s.ports[name]))
+		"FIRSTCOME_SERVERS_KAFKA_HEAP=384m")
+	for setting, count := range t.portsOf() {
+		s.ports[setting] = ports.takeRow(count)
+		s.variables = append(s.variables, fmt.Sprintf("FIRSTCOME_SERVERS_%s_PORT=%d", setting, s.ports[setting]))
 	}
 	if err := errors.Join(os.MkdirAll(s.disk(), 0o755), os.MkdirAll(s.clocks(), 0o755)); err != nil {
 		return nil, err
+	}
+	if t.pair {
+		var err error
+		s.primary = pairNames[0]
+		s.moving, err = openMovingAddress(ports.take(), s.pairPort(s.primary))
+		return s, err
 	}
 	for _, name := range []string{redisServer, mysqlServer} {
 		if err := s.shiftClock(name, 0); err != nil {
@@ -95,7 +104,7 @@ func (s *servers) shiftClock(name string, seconds int) error {
 
 // copyLogs keeps the servers' logs with those of a run; what cannot be copied is missing there.
 func (s *servers) copyLogs(folder string) {
-	for _, name := range serverNames {
+	for _, name := range s.topology.servers {
 		if content, err := os.ReadFile(filepath.Join(s.folder, name+".log")); err == nil {
 			_ = os.WriteFile(filepath.Join(folder, name+".log"), content, 0o644) //nolint:gosec // nothing secret
 		}
@@ -104,6 +113,10 @@ func (s *servers) copyLogs(folder string) {
 
 // remove ends the servers and deletes all that they stored.
 func (s *servers) remove() error {
-	err := s.run(context.Background(), "kill", serverNames...)
+	err := s.run(context.Background(), "kill", s.topology.servers...)
+	if s.moving != nil {
+		s.moving.close()
+		return errors.Join(err, os.RemoveAll(s.folder))
+	}
 	return errors.Join(err, unmountDisk(s.disk()), os.RemoveAll(s.folder))
 }

@@ -7,12 +7,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+
+	"firstcome/clockshift"
 )
 
 // supervisor owns what the runs of one call share: the ports, the servers, the proxies and the built program.
 type supervisor struct {
+	topology     topology
 	root, folder string
 	binary       string
 	// commit is the state of the code, as git tells it.
@@ -42,11 +46,11 @@ func linkName(process, server string) string { return process + "-" + server }
 // clientLink names the applicants' connection to an api.
 func clientLink(api string) string { return "applicants-" + api }
 
-// linkNames are all connections that can be disturbed.
-func linkNames() []string {
+// linkNames are all connections that can be disturbed, where processes reach these servers through proxies.
+func linkNames(linked []string) []string {
 	var names []string
 	for _, r := range roles {
-		for _, server := range serverNames {
+		for _, server := range linked {
 			names = append(names, linkName(r.process, server))
 		}
 	}
@@ -62,6 +66,9 @@ func newSupervisor(ctx context.Context, root string, o options) (*supervisor, er
 		root: root, links: newLinks(), httpPorts: map[string]int{}, linkPorts: map[string]int{},
 	}
 	var err error
+	if s.topology, err = topologyNamed(o.world); err != nil {
+		return s, err
+	}
 	if s.folder, err = os.MkdirTemp("", "firstcome-chaos"); err != nil {
 		return s, err
 	}
@@ -75,13 +82,13 @@ func newSupervisor(ctx context.Context, root string, o options) (*supervisor, er
 		return s, err
 	}
 	behind := s.assignPorts()
-	if s.servers, err = newServers(root, filepath.Join(s.folder, "servers"), s.ports, behind.pairs()); err != nil {
+	if s.servers, err = newServers(root, filepath.Join(s.folder, "servers"), s.ports, s.topology, behind.pairs()); err != nil {
 		return s, err
 	}
 	if err := s.openLinks(behind); err != nil {
 		return s, err
 	}
-	return s, s.servers.run(ctx, "up", serverNames...)
+	return s, s.servers.run(ctx, "up", s.topology.servers...)
 }
 
 func (s *supervisor) build(ctx context.Context, race bool) error {
@@ -89,6 +96,13 @@ func (s *supervisor) build(ctx context.Context, race bool) error {
 	arguments := []string{"build", "-o", s.binary}
 	if race {
 		arguments = append(arguments, "-race")
+	}
+	if s.topology.shiftedClocks {
+		overlay, err := clockshift.Overlay(ctx, s.folder)
+		if err != nil {
+			return err
+		}
+		arguments = append(arguments, "-overlay", overlay)
 	}
 	command := exec.CommandContext(ctx, "go", append(arguments, ".")...)
 	command.Dir = s.root
@@ -128,13 +142,15 @@ func (l listeners) pairs() []string {
 
 // assignPorts gives each process, link and listener its ports.
 func (s *supervisor) assignPorts() listeners {
-	for _, name := range linkNames() {
+	for _, name := range linkNames(s.topology.linked) {
 		s.linkPorts[name] = s.ports.take()
 	}
 	var behind listeners
 	for _, r := range roles {
 		s.httpPorts[r.process] = s.ports.take()
-		behind = append(behind, listener{r.process, s.ports.take(), s.linkPorts[linkName(r.process, kafkaServer)]})
+		if slices.Contains(s.topology.linked, kafkaServer) {
+			behind = append(behind, listener{r.process, s.ports.take(), s.linkPorts[linkName(r.process, kafkaServer)]})
+		}
 	}
 	return behind
 }
@@ -142,9 +158,13 @@ func (s *supervisor) assignPorts() listeners {
 func (s *supervisor) openLinks(behind listeners) error {
 	var errs []error
 	open := func(name string, upstream int) { errs = append(errs, s.links.open(name, s.linkPorts[name], upstream)) }
+	for _, r := range roles {
+		if slices.Contains(s.topology.linked, redisServer) {
+			open(linkName(r.process, redisServer), s.servers.ports["REDIS"])
+		}
+		open(linkName(r.process, mysqlServer), s.servers.direct().mysqlPort)
+	}
 	for _, one := range behind {
-		open(linkName(one.process, redisServer), s.servers.ports[redisServer])
-		open(linkName(one.process, mysqlServer), s.servers.ports[mysqlServer])
 		open(linkName(one.process, kafkaServer), one.port)
 	}
 	for _, api := range apiNames {
@@ -169,7 +189,7 @@ func (s *supervisor) close() error {
 		s.ports.release()
 	}
 	if s.binary != "" {
-		errs = append(errs, os.Remove(s.binary))
+		errs = append(errs, os.Remove(s.binary), s.removeClocks())
 	}
 	if s.folder != "" {
 		_ = os.Remove(s.folder) // stays when a run's folder is in it

@@ -10,10 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/redis/go-redis/v9"
+
+	"firstcome/clockshift"
 )
 
 // world is one run: a topic, a consumer group, a database and a campaign of its own, and the processes.
@@ -36,7 +39,7 @@ type world struct {
 	faultsTook     time.Duration
 	differences    []string
 	// The supervisor's own ways to the servers, past all proxies.
-	redis    *redis.Client
+	redis    redis.UniversalClient
 	database *sql.DB
 }
 
@@ -60,8 +63,8 @@ func (s *supervisor) newWorld(ctx context.Context, name string, out io.Writer) (
 	if w.timeline, err = newTimeline(w.folder, out); err != nil {
 		return w, err
 	}
-	w.redis = redis.NewClient(&redis.Options{Addr: address(s.servers.ports[redisServer])})
-	if err := w.redis.FlushAll(ctx).Err(); err != nil {
+	w.redis = s.servers.openRedis()
+	if err := w.flush(ctx); err != nil {
 		return w, err
 	}
 	if err := w.openDatabase(ctx); err != nil {
@@ -88,7 +91,7 @@ func (s *supervisor) newWorld(ctx context.Context, name string, out io.Writer) (
 // connection that the last one has broken.
 func (w *world) openDatabase(ctx context.Context) error {
 	_ = mysql.SetLogger(log.New(io.Discard, "", 0)) // the driver would tell of each broken connection
-	port := w.servers.ports[mysqlServer]
+	port := w.servers.direct().mysqlPort
 	server, err := sql.Open("mysql", mysqlDSN(port, "mysql"))
 	if err != nil {
 		return err
@@ -107,14 +110,15 @@ func (w *world) openDatabase(ctx context.Context) error {
 	return err
 }
 
-// variables are the configuration of a process whose servers are at the given ports.
-func (w *world) variables(redisPort, kafkaPort, mysqlPort int) []string {
+// variables are the configuration of a process that finds its servers there.
+func (w *world) variables(at addresses) []string {
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "FIRSTCOME_ADMIN_TOKEN=" + operatorToken,
-		"FIRSTCOME_REDIS_ADDRS=" + address(redisPort), "FIRSTCOME_KAFKA_BROKERS=" + address(kafkaPort),
-		"FIRSTCOME_MYSQL_DSN=" + mysqlDSN(mysqlPort, w.name), "FIRSTCOME_MYSQL_TIMEOUT=3s",
+		"FIRSTCOME_REDIS_ADDRS=" + strings.Join(at.redis, ","), "FIRSTCOME_KAFKA_BROKERS=" + strings.Join(at.kafka, ","),
+		"FIRSTCOME_MYSQL_DSN=" + mysqlDSN(at.mysqlPort, w.name), "FIRSTCOME_MYSQL_TIMEOUT=3s",
 		"FIRSTCOME_KAFKA_TOPIC=" + w.name, "FIRSTCOME_KAFKA_GROUP=" + group,
-		fmt.Sprintf("FIRSTCOME_KAFKA_PARTITIONS=%d", partitions), "FIRSTCOME_KAFKA_REPLICATION_FACTOR=1",
+		fmt.Sprintf("FIRSTCOME_KAFKA_PARTITIONS=%d", partitions),
+		fmt.Sprintf("FIRSTCOME_KAFKA_REPLICATION_FACTOR=%d", len(w.servers.direct().kafka)),
 		"FIRSTCOME_DEFAULT_CAMPAIGN=" + campaignCode, "FIRSTCOME_PRODUCE_TIMEOUT=1s",
 		"FIRSTCOME_MAX_ATTEMPTS=5", "FIRSTCOME_BACKOFF_MIN=200ms", "FIRSTCOME_BACKOFF_MAX=1s",
 	}
@@ -125,8 +129,7 @@ func (w *world) firstcome(ctx context.Context, arguments ...string) ([]byte, err
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	command := exec.CommandContext(ctx, w.binary, arguments...)
-	ports := w.servers.ports
-	command.Env = append(w.variables(ports[redisServer], ports[kafkaServer], ports[mysqlServer]), "FIRSTCOME_LOG_LEVEL=error")
+	command.Env = append(w.variables(w.servers.direct()), "FIRSTCOME_LOG_LEVEL=error")
 	output, err := os.OpenFile(filepath.Join(w.folder, "commands.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
@@ -137,15 +140,31 @@ func (w *world) firstcome(ctx context.Context, arguments ...string) ([]byte, err
 }
 
 func (w *world) startProcess(r role) error {
-	port := func(server string) int { return w.linkPorts[linkName(r.process, server)] }
 	p := &process{
 		name: r.process, role: r.role, binary: w.binary, address: address(w.httpPorts[r.process]),
 		logPath:   filepath.Join(w.folder, r.process+".log"),
-		variables: w.variables(port(redisServer), port(kafkaServer), port(mysqlServer)),
+		variables: w.variables(w.seenBy(r.process)),
 	}
-	p.variables = append(p.variables, "FIRSTCOME_HTTP_ADDR="+p.address)
+	p.variables = append(p.variables, "FIRSTCOME_HTTP_ADDR="+p.address, clockshift.Variable+"="+w.clockFile(r.process))
 	w.processes[r.process] = p
 	return p.start()
+}
+
+// seenBy is where a process finds its servers: behind its links, as far as there are any.
+func (w *world) seenBy(process string) addresses {
+	at := w.servers.direct()
+	for _, server := range w.topology.linked {
+		behind := w.linkPorts[linkName(process, server)]
+		switch server {
+		case redisServer:
+			at.redis = []string{address(behind)}
+		case kafkaServer:
+			at.kafka = []string{address(behind)}
+		case mysqlServer:
+			at.mysqlPort = behind
+		}
+	}
+	return at
 }
 
 func (w *world) openCampaign(ctx context.Context) error {
