@@ -55,6 +55,7 @@ type Config struct {
 	KafkaGroup             string        `env:"KAFKA_GROUP" envDefault:"group_1" help:"consumer group"`
 	KafkaPartitions        int32         `env:"KAFKA_PARTITIONS" envDefault:"8" help:"partitions of the topic when it is created"`
 	KafkaReplicationFactor int16         `env:"KAFKA_REPLICATION_FACTOR" envDefault:"-1" help:"copies of the topic when it is created; -1 leaves it to the brokers"`
+	KafkaMinInSyncReplicas int           `env:"KAFKA_MIN_INSYNC_REPLICAS" help:"copies that must have a record before it is acknowledged, when the topic is created; 2 where there are 3 or more unless set"`
 	KafkaRetention         time.Duration `env:"KAFKA_RETENTION" envDefault:"168h" help:"how long the topic keeps records, when it is created"`
 	KafkaUsername          string        `env:"KAFKA_USERNAME" help:"user name at Kafka (SASL)"`
 	KafkaPassword          string        `env:"KAFKA_PASSWORD" secret:"true" help:"password at Kafka (SASL)"`
@@ -213,6 +214,7 @@ func (c *Config) limits() []limit {
 		{"ROWS_PER_SECOND", between(c.RowsPerSecond.PerSecond, 0, 1e6), "0 to 1000000, or auto"},
 		{"REDIS_KEY_PREFIX", len(c.RedisKeyPrefix) <= 64 && !strings.ContainsAny(c.RedisKeyPrefix, "{} "), "up to 64 characters without { } and space"},
 		{"KAFKA_PARTITIONS", between(c.KafkaPartitions, 1, 1000), "1 to 1000"},
+		{"KAFKA_MIN_INSYNC_REPLICAS", between(c.KafkaMinInSyncReplicas, 0, 100), "0 to 100"},
 		{"MYSQL_MAX_CONNECTIONS", between(c.MySQLMaxConnections, 2, 1000), "2 to 1000"},
 		{"MAX_ATTEMPTS", between(c.MaxAttempts, 1, 1000), "1 to 1000"},
 		{"REDIS_TIMEOUT", between(c.RedisTimeout, 10*time.Millisecond, time.Minute), "10ms to 1m"},

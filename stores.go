@@ -106,7 +106,8 @@ func (c *Config) kafkaConfig(at addresses) kafkaqueue.Config {
 	return kafkaqueue.Config{
 		Brokers: at.kafka, Topic: c.KafkaTopic, Group: c.KafkaGroup, Partitions: c.KafkaPartitions,
 		ReplicationFactor: c.KafkaReplicationFactor, Retention: c.KafkaRetention,
-		Username: c.KafkaUsername, Password: c.KafkaPassword, Mechanism: c.KafkaMechanism, TLS: c.KafkaTLS,
+		MinInSyncReplicas: c.KafkaMinInSyncReplicas,
+		Username:          c.KafkaUsername, Password: c.KafkaPassword, Mechanism: c.KafkaMechanism, TLS: c.KafkaTLS,
 		PublishTimeout: c.ProduceTimeout,
 	}
 }

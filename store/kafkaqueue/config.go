@@ -20,6 +20,9 @@ type Config struct {
 	Partitions        int32
 	ReplicationFactor int16
 	Retention         time.Duration
+	// MinInSyncReplicas is how many copies must have a record before it is acknowledged, also when the topic is created;
+	// 2 by default where ReplicationFactor is 3 or more, and else what the brokers have.
+	MinInSyncReplicas int
 	// ClientID names this program in the brokers' logs and quotas; firstcome by default.
 	ClientID string
 	// Username and Password log in by SASL; an empty Username means no login.
@@ -93,6 +96,9 @@ func setDefault[T comparable](value *T, fallback T) {
 func (c Config) check() error {
 	if len(c.Brokers) == 0 {
 		return domain.Invalid("brokers", "no Kafka broker is named")
+	}
+	if c.ReplicationFactor > 0 && c.MinInSyncReplicas > int(c.ReplicationFactor) || c.MinInSyncReplicas < 0 {
+		return domain.Invalid("kafka", "no more replicas can be in sync than there are")
 	}
 	if c.Partitions < 1 || c.MaxInFlight < 1 || c.PublishTimeout <= 0 || c.LagInterval <= 0 || c.Retention < time.Millisecond {
 		return domain.Invalid("kafka", "partitions, in-flight limit, retention, timeout and interval must be positive")

@@ -39,28 +39,44 @@ func (o *offsets) partitions(ctx context.Context) ([]int32, error) {
 	})
 }
 
-// topic asks the brokers which topic it is that has the name now. Brokers of before 2.8 don't tell.
-func (o *offsets) topic(ctx context.Context) (topicID, error) {
-	return within(ctx, o.calls, twice(func() (topicID, error) {
+// layout is what the brokers say of the topic.
+type layout struct {
+	*sarama.TopicMetadata
+	// brokers counts those of the cluster.
+	brokers int
+}
+
+// layout asks for the topic, past what the client remembers of it. A partition without a leader is no error.
+func (o *offsets) layout(ctx context.Context) (layout, error) {
+	return within(ctx, o.calls, twice(func() (layout, error) {
 		broker := o.client.LeastLoadedBroker()
 		if broker == nil {
-			return noTopicID, sarama.ErrOutOfBrokers
+			return layout{}, sarama.ErrOutOfBrokers
 		}
 		response, err := broker.GetMetadata(sarama.NewMetadataRequest(o.client.Config().Version, []string{o.cfg.Topic}))
 		if err != nil {
 			_ = broker.Close() // the connection is of no more use; the client makes a new one
-			return noTopicID, err
+			return layout{}, err
 		}
 		for _, topic := range response.Topics {
 			if topic.Name == o.cfg.Topic && topic.Err != sarama.ErrNoError && topic.Err != sarama.ErrLeaderNotAvailable {
-				return noTopicID, topic.Err
+				return layout{}, topic.Err
 			}
 			if topic.Name == o.cfg.Topic {
-				return topic.Uuid, nil
+				return layout{topic, len(response.Brokers)}, nil
 			}
 		}
-		return noTopicID, sarama.ErrIncompleteResponse
+		return layout{}, sarama.ErrIncompleteResponse
 	}))
+}
+
+// topic asks the brokers which topic it is that has the name now. Brokers of before 2.8 don't tell.
+func (o *offsets) topic(ctx context.Context) (topicID, error) {
+	found, err := o.layout(ctx)
+	if err != nil {
+		return noTopicID, err
+	}
+	return found.Uuid, nil
 }
 
 // committed gives what the group committed of each partition, notCommitted where that is nothing.

@@ -3,8 +3,8 @@ package kafkaqueue
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/IBM/sarama"
 
@@ -41,10 +41,27 @@ func (t *Tail) Close() error {
 	return nil
 }
 
-// Ping asks the brokers for the topic. CodeUnavailable: they can't be reached, or there is no such topic.
+// pingTimeout bounds one Ping.
+const pingTimeout = 5 * time.Second
+
+// Ping asks the brokers for the topic, and for a leader of each of its partitions: without one its records are neither
+// taken nor read. CodeUnavailable: not so, or they can't be reached within 5 s.
 func (t *Tail) Ping(ctx context.Context) error {
-	if _, err := t.offsets.partitions(ctx); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	found, err := t.offsets.layout(ctx)
+	if err != nil {
 		return unavailable(err, "find the topic "+t.cfg.Topic)
+	}
+	leaderless := 0
+	for _, partition := range found.Partitions {
+		if partition.Leader < 0 || errors.Is(partition.Err, sarama.ErrLeaderNotAvailable) {
+			leaderless++
+		}
+	}
+	if leaderless > 0 || len(found.Partitions) == 0 {
+		return domain.Errorf(domain.CodeUnavailable, "%d of the %d partitions of the topic %s have no leader",
+			leaderless, len(found.Partitions), t.cfg.Topic)
 	}
 	return nil
 }
@@ -171,21 +188,4 @@ func (t *Tail) ReadTail(
 		}
 	}
 	return ends, nil
-}
-
-// Warnings names what of the topic makes promises depend on luck: that it was made anew, and where the group can't go on
-// from what it committed.
-func (t *Tail) Warnings(ctx context.Context) []string {
-	positions, err := t.Positions(ctx)
-	if err != nil {
-		return nil
-	}
-	t.seen.changed(positions)
-	warnings := t.seen.warnings(t.cfg.Topic)
-	for _, position := range positions {
-		if position.Broken != "" {
-			warnings = append(warnings, fmt.Sprintf("partition %d of %s: %s", position.Partition, t.cfg.Topic, position.Broken))
-		}
-	}
-	return warnings
 }

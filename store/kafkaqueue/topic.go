@@ -79,13 +79,36 @@ func createTopic(client sarama.Client, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	retention, policy := strconv.FormatInt(cfg.Retention.Milliseconds(), 10), "delete"
 	err = admin.CreateTopic(cfg.Topic, &sarama.TopicDetail{
-		NumPartitions: cfg.Partitions, ReplicationFactor: cfg.ReplicationFactor,
-		ConfigEntries: map[string]*string{"retention.ms": &retention, "cleanup.policy": &policy},
+		NumPartitions: cfg.Partitions, ReplicationFactor: cfg.ReplicationFactor, ConfigEntries: cfg.topicSettings(),
 	}, false)
 	if errors.Is(err, sarama.ErrTopicAlreadyExists) {
 		return nil
 	}
 	return err
+}
+
+// enoughReplicas is from how many copies on two of them must have a record before it is acknowledged.
+const enoughReplicas = 3
+
+// topicSettings are those of a topic that we make. The brokers stamp the records, so that no clock of our hosts decides
+// when retention deletes them.
+func (c Config) topicSettings() map[string]*string {
+	settings := map[string]string{
+		settingRetention: strconv.FormatInt(c.Retention.Milliseconds(), 10),
+		settingCleanup:   "delete",
+		settingTimestamp: logAppendTime,
+	}
+	inSync := c.MinInSyncReplicas
+	if inSync == 0 && c.ReplicationFactor >= enoughReplicas {
+		inSync = 2
+	}
+	if inSync > 0 {
+		settings[settingMinInSync] = strconv.Itoa(inSync)
+	}
+	entries := make(map[string]*string, len(settings))
+	for name, value := range settings {
+		entries[name] = &value
+	}
+	return entries
 }
