@@ -12,34 +12,50 @@ import (
 
 // adminCampaignView is a campaign as operators see it.
 type adminCampaignView struct {
-	Code        string               `json:"code"`
-	Name        string               `json:"name"`
-	Quota       int64                `json:"quota"`
-	WantedQuota int64                `json:"wanted_quota,omitempty"`
+	Code        string `json:"code"`
+	Name        string `json:"name"`
+	Quota       int64  `json:"quota"`
+	WantedQuota int64  `json:"wanted_quota,omitempty"`
+	// HighestSlot is the highest slot that somebody may hold, where that is above the quota.
+	HighestSlot int64                `json:"highest_slot,omitempty"`
 	StartsAt    time.Time            `json:"starts_at"`
 	EndsAt      time.Time            `json:"ends_at"`
 	State       domain.CampaignState `json:"state"`
 	Epoch       int64                `json:"epoch"`
-	CreatedAt   time.Time            `json:"created_at"`
-	UpdatedAt   time.Time            `json:"updated_at"`
+	// SettingsVersion is raised by each change.
+	SettingsVersion int64     `json:"settings_version"`
+	CreatedAt       time.Time `json:"created_at"`
+	UpdatedAt       time.Time `json:"updated_at"`
 }
 
 func viewCampaign(c domain.Campaign) adminCampaignView {
 	return adminCampaignView{
-		Code: c.Code, Name: c.Name, Quota: c.Quota, WantedQuota: c.WantedQuota,
-		StartsAt: c.StartsAt.UTC(), EndsAt: c.EndsAt.UTC(), State: c.State, Epoch: c.Epoch,
+		Code: c.Code, Name: c.Name, Quota: c.Quota, WantedQuota: c.WantedQuota, HighestSlot: aboveQuota(c),
+		SettingsVersion: c.SettingsVersion, StartsAt: c.StartsAt.UTC(), EndsAt: c.EndsAt.UTC(), State: c.State, Epoch: c.Epoch,
 		CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC(),
 	}
+}
+
+// aboveQuota is the highest slot that somebody may hold, 0 unless it is above the quota.
+func aboveQuota(c domain.Campaign) int64 {
+	if c.HighestSlot() > c.Quota {
+		return c.HighestSlot()
+	}
+	return 0
 }
 
 // adminCampaignDetail is a campaign with what the stores hold of it; the error says why a part is missing.
 type adminCampaignDetail struct {
 	adminCampaignView
-	Settled     bool        `json:"settled"`
-	Gate        *gateView   `json:"gate,omitempty"`
-	GateError   string      `json:"gate_error,omitempty"`
-	Counts      *countsView `json:"counts,omitempty"`
-	CountsError string      `json:"counts_error,omitempty"`
+	Settled bool `json:"settled"`
+	// HoldersTooMany is how many have to leave before a wish for a lower quota becomes the quota.
+	HoldersTooMany int64 `json:"holders_too_many,omitempty"`
+	// PromisedWithoutSlot is how many users were promised a coupon and have no slot: the quota has to be raised by so many.
+	PromisedWithoutSlot int64       `json:"promised_without_slot,omitempty"`
+	Gate                *gateView   `json:"gate,omitempty"`
+	GateError           string      `json:"gate_error,omitempty"`
+	Counts              *countsView `json:"counts,omitempty"`
+	CountsError         string      `json:"counts_error,omitempty"`
 }
 
 type gateView struct {
@@ -52,6 +68,7 @@ type gateView struct {
 	Free               int64                `json:"free"`
 	Remaining          int64                `json:"remaining"`
 	Winners            int64                `json:"winners"`
+	Owed               int64                `json:"owed"`
 	Revoked            int64                `json:"revoked"`
 	PendingEntries     int64                `json:"pending_entries"`
 	OldestPendingAgeMS int64                `json:"oldest_pending_age_ms"`
@@ -98,6 +115,8 @@ func campaignDetail(campaign domain.Campaign, found figuresOfOne, at time.Time) 
 		detail.GateError = harmless(found.reportErr)
 	} else {
 		detail.Gate = gateOf(found.report, at)
+		detail.HoldersTooMany = holdersTooMany(campaign, found.report)
+		detail.PromisedWithoutSlot = withoutSlot(found.report)
 	}
 	if found.countsErr != nil {
 		detail.CountsError = harmless(found.countsErr)
@@ -108,11 +127,26 @@ func campaignDetail(campaign domain.Campaign, found figuresOfOne, at time.Time) 
 	return detail
 }
 
+// holdersTooMany is 0 for a gate that is closed: its numbers may be of any moment.
+func holdersTooMany(campaign domain.Campaign, report domain.GateReport) int64 {
+	if campaign.WantedQuota == 0 || report.Closed != "" {
+		return 0
+	}
+	return max(report.Holders()-campaign.WantedQuota, 0)
+}
+
+func withoutSlot(report domain.GateReport) int64 {
+	if report.Closed != "" {
+		return 0
+	}
+	return report.WithoutSlot()
+}
+
 func gateOf(report domain.GateReport, at time.Time) *gateView {
 	return &gateView{
 		Closed: report.Closed, Epoch: report.Epoch, Quota: report.Quota, State: report.State,
 		Count: report.Count, Free: report.Free, Remaining: report.Remaining(),
-		Winners: report.Winners, Revoked: report.Revoked, PendingEntries: report.PendingEntries,
+		Winners: report.Winners, Owed: report.Owed, Revoked: report.Revoked, PendingEntries: report.PendingEntries,
 		OldestPendingAgeMS: max(report.OldestPendingAge, 0).Milliseconds(),
 		ServerTime:         report.ServerTime.Add(time.Since(at)).UTC(),
 	}
@@ -197,9 +231,6 @@ func (s *Server) answerChange(c *gin.Context, change domain.CampaignChange) {
 
 // changeCampaign changes a campaign, for the API and the console.
 func (s *Server) changeCampaign(c *gin.Context, code string, change domain.CampaignChange) (domain.Campaign, error) {
-	if err := s.refuseQuotaInUse(c, code, change); err != nil {
-		return domain.Campaign{}, err
-	}
 	changed, err := s.ports.CampaignWriter.ChangeCampaign(c.Request.Context(), code, inMilliseconds(change), actorOf(c))
 	if err != nil {
 		return domain.Campaign{}, err
@@ -208,22 +239,6 @@ func (s *Server) changeCampaign(c *gin.Context, code string, change domain.Campa
 	s.directory.put(changed)
 	s.record(c, "campaign changed", "campaign", changed.Code)
 	return changed, nil
-}
-
-// refuseQuotaInUse tells an operator at once what the rebuild would find: a quota can't go below the slots in use. The
-// rebuild has the last word, as the gate may be closed now or hand out more slots meanwhile.
-func (s *Server) refuseQuotaInUse(c *gin.Context, code string, change domain.CampaignChange) error {
-	if change.Quota == nil {
-		return nil
-	}
-	report, err := s.ports.GateReader.Inspect(c.Request.Context(), code)
-	if err != nil {
-		return nil //nolint:nilerr // without the gate's numbers the rebuild alone decides
-	}
-	if inUse := report.Count - report.Free; *change.Quota < inUse {
-		return domain.Errorf(domain.CodeConflict, "%d slots are in use; the quota can't be lower", inUse)
-	}
-	return nil
 }
 
 // inMilliseconds cuts times to what the gate compares, so that the row and the gate say the same.

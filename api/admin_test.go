@@ -94,15 +94,30 @@ func TestACampaignIsCreatedListedChangedPausedResumedAndEnded(t *testing.T) {
 	assert.Contains(t, b.log.String(), "campaign changed")
 }
 
-func TestAQuotaBelowTheSlotsInUseIsRefusedAtOnce(t *testing.T) {
+func TestALowerQuotaIsShownAsAWishUntilTheHoldersFit(t *testing.T) {
 	b := newFixture(t)
-	b.ledger.campaigns[0].Quota = 10
-	b.gate.report = domain.GateReport{Quota: 10, Count: 5, Free: 2}
+	b.ledger.campaigns[0].Quota = 5
+	b.gate.report = domain.GateReport{Quota: 5, Count: 5}
 	b.start()
-	requireProblem(t, b.admin(http.MethodPatch, "/campaigns/spring", `{"quota":2}`), 409, domain.CodeConflict)
-	assert.Equal(t, http.StatusOK, b.admin(http.MethodPatch, "/campaigns/spring", `{"quota":3}`).Code)
-	b.gate.inspectErr = errAway()
-	assert.Equal(t, http.StatusOK, b.admin(http.MethodPatch, "/campaigns/spring", `{"quota":2}`).Code, "the rebuild decides then")
+	saved := b.admin(http.MethodPatch, "/campaigns/spring", `{"quota":4}`)
+	require.Equal(t, http.StatusOK, saved.Code)
+	assert.EqualValues(t, 5, saved.body["quota"])
+	assert.EqualValues(t, 4, saved.body["wanted_quota"])
+	shown := b.admin(http.MethodGet, "/campaigns/spring", "")
+	assert.EqualValues(t, 4, shown.body["wanted_quota"])
+	assert.EqualValues(t, 1, shown.body["holders_too_many"])
+	taken := b.admin(http.MethodPatch, "/campaigns/spring", `{"quota":5}`)
+	assert.NotContains(t, taken.body, "wanted_quota", "an operator can take the wish back")
+}
+
+func TestPromisesWithoutASlotAreShownWithWhatToRaiseTheQuotaBy(t *testing.T) {
+	b := newFixture(t)
+	b.gate.report = domain.GateReport{Quota: 5, Count: 5, Free: 1, Winners: 7, Owed: 3}
+	b.start()
+	shown := b.admin(http.MethodGet, "/campaigns/spring", "")
+	assert.EqualValues(t, 2, shown.body["promised_without_slot"], "one of the three gets the free slot")
+	assert.Equal(t, false, shown.body["settled"])
+	assert.EqualValues(t, 0, b.get("/v1/campaigns/spring").body["remaining"], "newcomers get none of it")
 }
 
 func TestACampaignCreatedWithTheLeastStartsNowAndHasNoEnd(t *testing.T) {

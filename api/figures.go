@@ -69,14 +69,16 @@ func (f figuresOfOne) settled() bool {
 
 // campaignView is what everybody may know about a campaign. What a store that is away would have told is left out.
 type campaignView struct {
-	Campaign  string               `json:"campaign"`
-	Name      string               `json:"name"`
-	Quota     int64                `json:"quota"`
-	Remaining *int64               `json:"remaining,omitempty"`
-	Issued    *int64               `json:"issued,omitempty"`
-	StartsAt  time.Time            `json:"starts_at"`
-	EndsAt    time.Time            `json:"ends_at"`
-	State     domain.CampaignState `json:"state"`
+	Campaign string `json:"campaign"`
+	Name     string `json:"name"`
+	Quota    int64  `json:"quota"`
+	// HighestSlot is the highest slot that somebody may hold, where that is above the quota.
+	HighestSlot int64                `json:"highest_slot,omitempty"`
+	Remaining   *int64               `json:"remaining,omitempty"`
+	Issued      *int64               `json:"issued,omitempty"`
+	StartsAt    time.Time            `json:"starts_at"`
+	EndsAt      time.Time            `json:"ends_at"`
+	State       domain.CampaignState `json:"state"`
 	// Gate is "open" or "closed"; while it is closed nobody is admitted.
 	Gate string `json:"gate"`
 	// Settled is true while every winner's coupon is stored, and nothing is on its way.
@@ -87,7 +89,7 @@ type campaignView struct {
 
 func publicCampaign(campaign domain.Campaign, found figuresOfOne, at time.Time) campaignView {
 	view := campaignView{
-		Campaign: campaign.Code, Name: campaign.Name, Quota: campaign.Quota, State: campaign.State,
+		Campaign: campaign.Code, Name: campaign.Name, Quota: campaign.Quota, HighestSlot: aboveQuota(campaign), State: campaign.State,
 		StartsAt: campaign.StartsAt.UTC(), EndsAt: campaign.EndsAt.UTC(),
 		Gate: "closed", Settled: found.settled(), ServerTime: time.Now().UTC(),
 	}

@@ -27,6 +27,7 @@ func TestSettledMeansThatNothingIsOnItsWay(t *testing.T) {
 		"all stored, one dead":   {figuresOfOne{report: open(5, 0), counts: domain.LedgerCounts{Issued: 4, Delayed: 1, Dead: 1}}, true},
 		"revoked don't count":    {figuresOfOne{report: open(5, 0), counts: domain.LedgerCounts{Issued: 5, Revoked: 3}}, true},
 		"one is tried again":     {figuresOfOne{report: open(5, 0), counts: domain.LedgerCounts{Issued: 4, Delayed: 1}}, false},
+		"one waits for a slot":   {figuresOfOne{report: domain.GateReport{Winners: 5, Owed: 1}, counts: domain.LedgerCounts{Issued: 4, Delayed: 1}}, false},
 		"one is in Kafka":        {figuresOfOne{report: open(5, 0), counts: domain.LedgerCounts{Issued: 4}}, false},
 		"one waits for Kafka":    {figuresOfOne{report: open(5, 1), counts: domain.LedgerCounts{Issued: 5}}, false},
 		"the gate is closed":     {figuresOfOne{report: domain.GateReport{Closed: "run-id"}}, false},

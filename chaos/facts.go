@@ -17,7 +17,8 @@ import (
 // readFacts reads the stores themselves, past firstcome's own reports.
 func (w *world) readFacts(ctx context.Context) (facts, error) {
 	var f facts
-	if err := w.database.QueryRowContext(ctx, "SELECT quota FROM campaign WHERE code = ?", campaignCode).Scan(&f.quota); err != nil {
+	if err := w.database.QueryRowContext(ctx, "SELECT quota, GREATEST(quota, slot_limit) FROM campaign WHERE code = ?", campaignCode).
+		Scan(&f.quota, &f.highestSlot); err != nil {
 		return f, err
 	}
 	var err error

@@ -27,7 +27,7 @@ func raiseQuota(ctx context.Context, w *world, s step) (healing, error) {
 	return nil, w.operator.setQuota(ctx, max(view.Quota, view.WantedQuota)+int64(s.between(10, 1000)))
 }
 
-// lowerQuota asks for something near the slots in use; whether it is possible the program says now or at the rebuild.
+// lowerQuota asks for something near the slots in use: it is granted, or stays a wish until the holders fit.
 func lowerQuota(ctx context.Context, w *world, s step) (healing, error) {
 	view, err := w.operator.campaign(ctx)
 	if err != nil {
@@ -38,13 +38,7 @@ func lowerQuota(ctx context.Context, w *world, s step) (healing, error) {
 	}
 	inUse := view.Gate.Count - view.Gate.Free
 	quota := min(view.Quota-1, inUse+int64(s.between(-5, 60)))
-	err = w.operator.setQuota(ctx, max(quota, 1))
-	var refused refusal
-	if errors.As(err, &refused) {
-		w.timeline.add("the lower quota %d is refused: %v", quota, err)
-		err = nil
-	}
-	return nil, err
+	return nil, w.operator.setQuota(ctx, max(quota, 1))
 }
 
 func pauseCampaign(ctx context.Context, w *world, _ step) (healing, error) {

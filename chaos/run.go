@@ -161,6 +161,9 @@ func (w *world) finish(ctx context.Context) error {
 	if err := w.retryDead(ctx); err != nil {
 		return err
 	}
+	if err := w.takeWishBack(ctx); err != nil {
+		return err
+	}
 	if err := w.load.sellOut(ctx); err != nil {
 		return err
 	}
@@ -179,6 +182,15 @@ func (w *world) finish(ctx context.Context) error {
 	}
 	w.ordered = verdict.ordered
 	return nil
+}
+
+// takeWishBack ends a wish for a lower quota that the holders don't fit: until they do, slots would stay unused.
+func (w *world) takeWishBack(ctx context.Context) error {
+	view, err := w.operator.campaign(ctx)
+	if err != nil || view.WantedQuota == 0 {
+		return err
+	}
+	return w.operator.setQuota(ctx, view.Quota)
 }
 
 // retryDead lets the retryers try every dead fail event of a user once more, now that nothing is broken.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -85,12 +86,17 @@ func (v campaignView) gateAtRest() error {
 	switch {
 	case v.Gate == nil || v.Gate.Closed != "":
 		return errors.New("the gate is closed")
-	case v.WantedQuota != 0 || v.Gate.Quota != v.Quota || v.Gate.State != v.State:
+	case v.Gate.Quota != cmp.Or(v.WantedQuota, v.Quota) || v.Gate.State != v.State || v.wishFits():
 		return fmt.Errorf("the gate does not follow the campaign yet: %+v", v)
 	case v.Gate.PendingEntries != 0:
 		return fmt.Errorf("%d entries are pending", v.Gate.PendingEntries)
 	}
 	return nil
+}
+
+// wishFits says whether a lower quota is about to be granted.
+func (v campaignView) wishFits() bool {
+	return v.WantedQuota != 0 && v.Gate.Count-v.Gate.Free <= v.WantedQuota
 }
 
 // nothingFails asks the database for fail events that are being worked on, and revocations that Redis was not told of.

@@ -28,9 +28,10 @@ type event struct {
 
 // facts are what the stores hold once everything is at rest.
 type facts struct {
-	quota  int64
-	rows   []row
-	events []event
+	// quota is how many coupons there may be, highestSlot the highest slot that one may have: more where the quota was lowered.
+	quota, highestSlot int64
+	rows               []row
+	events             []event
 	// count is the highest slot that Redis handed out, free are those given back, holders the slots by Redis's users.
 	count   int64
 	free    []domain.Slot
@@ -112,8 +113,8 @@ func (j *judgement) checkAllSold() {
 }
 
 func (j *judgement) hold(slot domain.Slot, user domain.UserID) {
-	if slot < 1 || int64(slot) > j.facts.quota {
-		j.report("user %d holds slot %d, and the quota is %d", user, slot, j.facts.quota)
+	if slot < 1 || int64(slot) > max(j.facts.quota, j.facts.highestSlot) {
+		j.report("user %d holds slot %d, and the quota is %d, the highest slot %d", user, slot, j.facts.quota, j.facts.highestSlot)
 	}
 	if other, taken := j.slots[slot]; taken && other != user {
 		j.report("slot %d is held by user %d and by user %d", slot, other, user)

@@ -175,6 +175,9 @@ func TestWhatIsNotPromisedIsExcused(t *testing.T) {
 			f.holders[5] = 4
 			f.quota, f.count = 4, 4
 		},
+		"a slot above a lowered quota": func(_ *record, f *facts) {
+			f.rows[2].slot, f.holders[3], f.count, f.free, f.highestSlot = 4, 4, 4, []domain.Slot{3}, 4
+		},
 		"nobody had to sell everything": func(_ *record, f *facts) { f.quota, f.soldOut = 4, false },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -44,6 +44,8 @@ type GateReport struct {
 	Quota            int64
 	StartsAt, EndsAt time.Time
 	State            CampaignState
+	// SettingsVersion is that of the campaign row from which quota, window and state are.
+	SettingsVersion int64
 	// Count is the highest slot handed out, Free how many of 1..Count were given back.
 	Count, Free int64
 	// Winners counts the users who hold or are owed a slot, Owed those of them who are owed one; Revoked those who never

@@ -33,7 +33,7 @@ const (
 const (
 	// AuditSlotDuplicated: two coupons have the slot.
 	AuditSlotDuplicated AuditKind = "slot-duplicated"
-	// AuditSlotOverQuota: a coupon's slot is above the quota.
+	// AuditSlotOverQuota: a coupon's slot is above Campaign.HighestSlot: the quota, or what it was when it was lowered.
 	AuditSlotOverQuota AuditKind = "slot-over-quota"
 	// AuditSlotHeldTwice: the gate says of two users that they hold the slot.
 	AuditSlotHeldTwice AuditKind = "slot-held-twice"

@@ -39,9 +39,44 @@ type Campaign struct {
 	Epoch int64
 	// Fencing counts the rebuilders; the one with the highest number is the only one that may finish.
 	Fencing int64
-	// WantedQuota is a lower quota that waits for the rebuild that makes it so; 0 when none does.
-	WantedQuota          int64
+	// WantedQuota is a lower quota that an operator wishes; 0 when there is none. As long as there are more holders than
+	// that, nobody is given a slot; as soon as they fit, it becomes the quota.
+	WantedQuota int64
+	// SlotLimit is the highest slot that somebody may hold when that is more than the quota, else 0: when a quota is
+	// lowered, whoever holds a slot above it keeps it.
+	SlotLimit int64
+	// SettingsVersion is raised by each change, so that nobody brings older settings to the gate than it has.
+	SettingsVersion      int64
 	CreatedAt, UpdatedAt time.Time
+}
+
+// EffectiveQuota is how many holders there may be before nobody gets another slot. No slot above it is given any more.
+func (c Campaign) EffectiveQuota() int64 {
+	if c.WantedQuota != 0 {
+		return c.WantedQuota
+	}
+	return c.Quota
+}
+
+// HighestSlot is the highest slot that somebody may hold.
+func (c Campaign) HighestSlot() int64 { return max(c.Quota, c.SlotLimit) }
+
+// SlotUse is how many slots of a campaign have a holder, and which is the highest that was given to anybody.
+type SlotUse struct{ Holders, Highest int64 }
+
+// Lowered is the campaign after its wish for a lower quota was granted, if the holders fit; else it is as it was. The
+// use must be that of a gate which gives slots by the wish already, so that neither number grows above it any more.
+func (c Campaign) Lowered(use SlotUse) Campaign {
+	if c.WantedQuota == 0 || use.Holders > c.WantedQuota {
+		return c
+	}
+	limit := min(use.Highest, c.HighestSlot())
+	c.Quota, c.WantedQuota, c.SlotLimit = c.WantedQuota, 0, 0
+	if limit > c.Quota {
+		c.SlotLimit = limit
+	}
+	c.SettingsVersion++
+	return c
 }
 
 // Check refuses a campaign that can't be run, naming the field.
@@ -77,8 +112,8 @@ type CampaignChange struct {
 }
 
 // Apply gives the campaign after the change, or refuses it: ended is final, and the result must pass Check.
-// A lower quota becomes WantedQuota, because nobody may be admitted meanwhile to a slot that is going: the next
-// rebuild makes it the quota, or drops it when a slot above it is in use.
+// A lower quota becomes WantedQuota, a wish: it is granted once the holders fit (Lowered). To set the quota itself, or a
+// higher one, takes the wish back.
 func (c Campaign) Apply(change CampaignChange) (Campaign, error) {
 	after := c
 	if c.State == CampaignEnded && change.State != nil && *change.State != CampaignEnded {
@@ -98,6 +133,7 @@ func (c Campaign) Apply(change CampaignChange) (Campaign, error) {
 			after.Quota, after.WantedQuota = c.Quota, *change.Quota
 		}
 	}
+	after.SettingsVersion++
 	return after, nil
 }
 

@@ -28,7 +28,7 @@ const (
 	HasOtherSlot
 	// SlotTaken: another user has a row with this slot.
 	SlotTaken
-	// OverQuota: the slot is not within 1..quota of the campaign row.
+	// OverQuota: the slot is not within 1..Campaign.HighestSlot of the campaign row.
 	OverQuota
 	// OtherEpoch: the winner is of another epoch than the campaign row and has no row: ask the gate first.
 	OtherEpoch

@@ -92,9 +92,10 @@ type GateMender interface {
 	// Dispute closes the gate when it says, under this epoch or an older one, that the winner holds the winner's slot:
 	// the ledger knows better. It does nothing when the gate says otherwise.
 	Dispute(ctx context.Context, winner Winner) error
-	// ApplySettings brings quota (raised only), window and state in line with the campaign row, under the same epoch. Who
-	// is let in by them and was refused before is let in two seconds later: other processes may refuse from memory.
-	// CodeEpochChanged: the gate is at another epoch. CodeConflict: the quota is lower than the gate's; rebuild.
+	// ApplySettings brings quota (Campaign.EffectiveQuota), window and state in line with the campaign row, under the same
+	// epoch. Who is let in by them and was refused before is let in two seconds later: other processes may refuse from
+	// memory. CodeEpochChanged: the gate is at another epoch. CodeOvertaken: the gate has settings of a newer version;
+	// nothing is changed.
 	ApplySettings(ctx context.Context, campaign Campaign) error
 	// Release marks a user revoked and frees the slot, if the gate still says that the user holds it; else it only
 	// marks the user. Doing it twice is harmless. CodeGateClosed.

@@ -112,9 +112,13 @@ type LedgerRebuild interface {
 	// VisitHolders calls visit for every coupon and every unresolved fail event of the campaign whose user has no coupon,
 	// all as of one moment, coupons first. A user may come more than once. An error of visit ends it and is returned.
 	VisitHolders(ctx context.Context, campaign string, visit func(Holder) error) error
-	// FinishRebuild makes quota the campaign's quota and clears WantedQuota, if campaign.Fencing is still the newest and
-	// no operator has changed the quota since BeginRebuild. CodeOvertaken otherwise: rebuild again.
-	FinishRebuild(ctx context.Context, campaign Campaign, quota int64) (Campaign, error)
+	// FinishRebuild grants the wish for a lower quota where the use allows it (Campaign.Lowered), if campaign.Fencing is
+	// still the newest and no operator has changed the quota since BeginRebuild. It gives the row as it then is.
+	// CodeOvertaken otherwise: rebuild again.
+	FinishRebuild(ctx context.Context, campaign Campaign, use SlotUse) (Campaign, error)
+	// LowerQuota does the same without a rebuild, while a gate of campaign's epoch and settings version has that use.
+	// CodeOvertaken: the epoch or the settings were changed since.
+	LowerQuota(ctx context.Context, campaign Campaign, use SlotUse) (Campaign, error)
 }
 
 // RevocationLedger lists revocations that the gate was not told of yet.

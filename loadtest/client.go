@@ -54,8 +54,10 @@ func (c *client) createCampaign(ctx context.Context, code string, quota int64) e
 
 // campaignStatus is what everybody may know about a campaign.
 type campaignStatus struct {
-	Quota   int64 `json:"quota"`
-	Settled bool  `json:"settled"`
+	Quota int64 `json:"quota"`
+	// HighestSlot is the highest slot that somebody may hold, where that is above the quota; else 0.
+	HighestSlot int64 `json:"highest_slot"`
+	Settled     bool  `json:"settled"`
 	// Gate is "open" while the campaign's gate admits.
 	Gate string `json:"gate"`
 }

@@ -58,6 +58,8 @@ func (d Difference) String() string { return string(d.Kind) + ": " + d.Detail }
 // Facts is what was promised and what became of it, once the campaign is settled.
 type Facts struct {
 	Quota int64
+	// HighestSlot is the highest slot that somebody may hold where the quota was lowered below it; else 0.
+	HighestSlot int64
 	// Exclusive is true when nobody but the users of this run applied, and no operator touched the campaign.
 	Exclusive bool
 	// Answers has at most one answer for each user.
@@ -137,7 +139,7 @@ func (c *comparer) indexCoupons() {
 }
 
 func (c *comparer) takeSlot(coupon domain.Coupon) {
-	if coupon.Slot < 1 || int64(coupon.Slot) > c.facts.Quota {
+	if coupon.Slot < 1 || int64(coupon.Slot) > c.highestSlot() {
 		c.report(SlotOutOfRange, coupon.UserID, coupon.Slot, "user %d has slot %d, the quota is %d",
 			coupon.UserID, coupon.Slot, c.facts.Quota)
 	}
@@ -242,11 +244,13 @@ func (c *comparer) checkGaps() {
 	}
 }
 
+func (c *comparer) highestSlot() int64 { return max(c.facts.Quota, c.facts.HighestSlot) }
+
 // usedSlots gives every slot within the quota that is accounted for, in order.
 func (c *comparer) usedSlots() []domain.Slot {
 	var used []domain.Slot
 	add := func(slot domain.Slot) {
-		if slot >= 1 && int64(slot) <= c.facts.Quota {
+		if slot >= 1 && int64(slot) <= c.highestSlot() {
 			used = append(used, slot)
 		}
 	}

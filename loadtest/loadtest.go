@@ -144,7 +144,7 @@ func (r *run) compare(ctx context.Context) error {
 	what := "campaign " + code + " is settled"
 	err := poll(ctx, r.cfg.SettleTimeout, what, func(ctx context.Context) (bool, error) {
 		status, err := r.client.campaign(ctx, code)
-		facts.Quota = r.quota(status)
+		facts.Quota, facts.HighestSlot = r.quota(status), status.HighestSlot
 		return status.Settled, err
 	})
 	if err != nil {

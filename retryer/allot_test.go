@@ -19,7 +19,7 @@ func allotted(quota int64, taken []domain.Slot, promises ...domain.Winner) map[d
 		used.take(slot)
 	}
 	slots := map[domain.UserID]domain.Slot{}
-	for _, winner := range allot(u.claims, used, quota) {
+	for _, winner := range allot(u.claims, used, domain.Campaign{Quota: quota}) {
 		slots[winner.UserID] = winner.Slot
 	}
 	return slots

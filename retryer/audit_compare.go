@@ -167,10 +167,10 @@ func (c *comparison) note(list *[]domain.AuditDifference, difference domain.Audi
 
 func (c *comparison) addRow(holder domain.Holder) {
 	switch {
-	case int64(holder.Slot) > c.campaign.Quota || holder.Slot < 1:
+	case int64(holder.Slot) > c.campaign.HighestSlot() || holder.Slot < 1:
 		c.note(&c.overQuota, domain.AuditDifference{
 			Kind: domain.AuditSlotOverQuota, UserID: holder.UserID, Slot: holder.Slot, Found: []string{domain.PlaceCoupon},
-			Detail: fmt.Sprintf("slot %d is not within the quota of %d", holder.Slot, c.campaign.Quota),
+			Detail: fmt.Sprintf("slot %d is above %d, the highest that somebody may hold", holder.Slot, c.campaign.HighestSlot()),
 		})
 	case !c.rows.take(holder.Slot):
 		c.duplicated[holder.Slot] = true

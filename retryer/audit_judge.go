@@ -190,10 +190,10 @@ func judgeGate(campaign domain.Campaign, report domain.GateReport) []domain.Audi
 			Detail: fmt.Sprintf("the gate is at epoch %d, the ledger at %d", report.Epoch, campaign.Epoch),
 		})
 	}
-	if report.Closed == "" && report.Quota != campaign.Quota {
+	if report.Closed == "" && report.Quota != campaign.EffectiveQuota() {
 		found = append(found, domain.AuditDifference{
 			Kind:   domain.AuditQuotaMismatch,
-			Detail: fmt.Sprintf("the gate's quota is %d, the ledger's %d", report.Quota, campaign.Quota),
+			Detail: fmt.Sprintf("the gate's quota is %d, the ledger's %d", report.Quota, campaign.EffectiveQuota()),
 		})
 	}
 	return found

@@ -322,7 +322,7 @@ func (a *audit) rowsOverQuota() []domain.AuditDifference {
 		})
 	}
 	for _, row := range a.seen.overQuota {
-		if int64(row.Slot) > a.campaign.Quota || row.Slot < 1 {
+		if int64(row.Slot) > a.campaign.HighestSlot() || row.Slot < 1 {
 			found = append(found, row)
 		}
 	}

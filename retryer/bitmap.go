@@ -6,6 +6,8 @@ import "firstcome/domain"
 type slotSet struct {
 	words   []uint64
 	highest domain.Slot
+	// count is how many have a holder.
+	count int64
 	// from is where the search for the lowest unused slot goes on; no unused one is below it.
 	from domain.Slot
 }
@@ -21,6 +23,7 @@ func (s *slotSet) take(slot domain.Slot) bool {
 	}
 	s.words[slot/64] |= 1 << (slot % 64)
 	s.highest = max(s.highest, slot)
+	s.count++
 	return true
 }
 

@@ -62,6 +62,7 @@ type gate struct {
 	open     bool
 	epoch    int64
 	quota    int64
+	version  int64
 	state    domain.CampaignState
 	startsAt time.Time
 	endsAt   time.Time
@@ -279,7 +280,7 @@ func (l *ledger) outcome(winner domain.Winner) domain.StoreOutcome {
 		return domain.HasOtherSlot
 	case winner.Epoch != l.Epoch:
 		return domain.OtherEpoch
-	case winner.Slot < 1 || int64(winner.Slot) > l.Quota:
+	case winner.Slot < 1 || int64(winner.Slot) > l.HighestSlot():
 		return domain.OverQuota
 	}
 	for _, coupon := range l.coupons {
@@ -383,13 +384,24 @@ func (w ledgerRebuild) VisitHolders(_ context.Context, code string, visit func(d
 	return nil
 }
 
-func (w ledgerRebuild) FinishRebuild(_ context.Context, campaign domain.Campaign, quota int64) (domain.Campaign, error) {
+func (w ledgerRebuild) FinishRebuild(_ context.Context, campaign domain.Campaign, use domain.SlotUse) (domain.Campaign, error) {
 	return call(w.world, "finish", campaign.Code, func() (domain.Campaign, error) {
 		l := w.ledger[campaign.Code]
 		if l.Fencing != campaign.Fencing {
 			return domain.Campaign{}, domain.Errorf(domain.CodeOvertaken, "overtaken")
 		}
-		l.Quota, l.WantedQuota = quota, 0
+		l.Campaign = l.Lowered(use)
+		return l.Campaign, nil
+	})
+}
+
+func (w ledgerRebuild) LowerQuota(_ context.Context, campaign domain.Campaign, use domain.SlotUse) (domain.Campaign, error) {
+	return call(w.world, "lower", campaign.Code, func() (domain.Campaign, error) {
+		l := w.ledger[campaign.Code]
+		if l.Epoch != campaign.Epoch || l.SettingsVersion != campaign.SettingsVersion {
+			return domain.Campaign{}, domain.Errorf(domain.CodeOvertaken, "overtaken")
+		}
+		l.Campaign = l.Lowered(use)
 		return l.Campaign, nil
 	})
 }
@@ -435,9 +447,15 @@ func (g *gate) honour(code string, user domain.UserID) (domain.Admission, error)
 }
 
 func (g *gate) lowestFree() (domain.Slot, bool) {
-	taken := map[domain.Slot]bool{}
+	taken, holders := map[domain.Slot]bool{}, int64(0)
 	for _, user := range g.users {
 		taken[user.Slot] = true
+		if user.Slot >= 1 {
+			holders++
+		}
+	}
+	if holders >= g.quota {
+		return 0, false
 	}
 	for slot := domain.Slot(1); int64(slot) <= g.quota; slot++ {
 		if !taken[slot] {
@@ -456,7 +474,7 @@ func (w *world) Inspect(_ context.Context, code string) (domain.GateReport, erro
 		g := w.gates[code]
 		report := domain.GateReport{
 			Epoch: g.epoch, Quota: g.quota, State: g.state, StartsAt: g.startsAt, EndsAt: g.endsAt,
-			PendingEntries: int64(len(g.pending)),
+			PendingEntries: int64(len(g.pending)), SettingsVersion: g.version,
 		}
 		if len(g.pending) > 0 {
 			report.OldestPendingAge = g.pending[0].Age
@@ -495,8 +513,8 @@ func (w *world) ApplySettings(_ context.Context, campaign domain.Campaign) error
 		switch {
 		case g.epoch != campaign.Epoch:
 			return domain.Errorf(domain.CodeEpochChanged, "epoch")
-		case g.quota > campaign.Quota:
-			return domain.Errorf(domain.CodeConflict, "lower")
+		case g.version > campaign.SettingsVersion:
+			return domain.Errorf(domain.CodeOvertaken, "older settings")
 		}
 		g.take(campaign)
 		return nil
@@ -504,7 +522,8 @@ func (w *world) ApplySettings(_ context.Context, campaign domain.Campaign) error
 }
 
 func (g *gate) take(campaign domain.Campaign) {
-	g.quota, g.state, g.startsAt, g.endsAt = campaign.Quota, campaign.State, campaign.StartsAt, campaign.EndsAt
+	g.quota, g.version, g.state = campaign.EffectiveQuota(), campaign.SettingsVersion, campaign.State
+	g.startsAt, g.endsAt = campaign.StartsAt, campaign.EndsAt
 }
 
 func (w *world) Release(_ context.Context, code string, user domain.UserID, _ domain.Slot) error {

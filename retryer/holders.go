@@ -95,13 +95,13 @@ func (b *builder) hasRow(user domain.UserID) bool {
 	return found
 }
 
-// keepsSlot takes the slot of an event, unless it can't be kept: it is somebody else's or above the quota, or the gate
+// keepsSlot takes the slot of an event, unless it can't be kept: it is somebody else's or too high, or the gate
 // gave the user another one since the event was written.
 func (b *builder) keepsSlot(event domain.Holder) bool {
 	if claim, claims := b.upstream.claims[event.UserID]; claims && claim.slot >= 1 && claim.epoch > event.Epoch {
 		return false
 	}
-	return event.Slot >= 1 && int64(event.Slot) <= b.campaign.Quota && b.used.take(event.Slot)
+	return event.Slot >= 1 && int64(event.Slot) <= b.campaign.HighestSlot() && b.used.take(event.Slot)
 }
 
 // recallForgotten takes in what the closed gate says of the users to whom neither the ledger nor upstream gives a slot,
@@ -124,7 +124,7 @@ func (b *builder) recallForgotten(ctx context.Context) (int, error) {
 // upstream named them; without those for whom a fail event stands already.
 func (b *builder) writeUpstream(ctx context.Context) ([]domain.Winner, error) {
 	var owed []domain.Winner
-	for _, winner := range allot(b.upstream.claims, b.used, b.campaign.Quota) {
+	for _, winner := range allot(b.upstream.claims, b.used, b.campaign) {
 		if _, hasEvent := b.byEvent[winner.UserID]; winner.Slot == domain.SlotOwed && !hasEvent {
 			owed = append(owed, b.claimed(winner))
 		}

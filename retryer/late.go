@@ -57,7 +57,7 @@ func (b *builder) readLate(ctx context.Context, tail domain.TailReader) (map[dom
 // writeLate writes users whom the rebuild knows from now on. Those for whom no slot is left are not sent to the topic:
 // it is from there that they come, and no consumer can have stored them.
 func (b *builder) writeLate(ctx context.Context, late map[domain.UserID]claim) error {
-	for _, winner := range allot(late, b.used, b.campaign.Quota) {
+	for _, winner := range allot(late, b.used, b.campaign) {
 		b.upstream.claims[winner.UserID] = late[winner.UserID]
 		if err := b.write(ctx, winner); err != nil {
 			return err

@@ -69,8 +69,8 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 //     consumer meets twice.
 //  8. Read the tail on from where step 4 stopped, and write who came meanwhile as in step 7: the api publishes what it
 //     admitted before step 2, and Kafka may acknowledge it at any time. A crash leaves keys that nobody reads.
-//  9. Settle a quota that was to be lowered, if this rebuilder is still the newest. A crash leaves the lower quota in
-//     the ledger and a closed gate.
+//  9. Grant the wish for a lower quota if the holders fit, and if this rebuilder is still the newest. A crash leaves the
+//     lower quota in the ledger and a closed gate.
 //  10. Read on once more, as in step 8, so that next to nothing lies between the last reading and the opening. A crash
 //     leaves what step 9 left.
 //  11. Swap the keys in and open the gate, if it is still closed, on the same server, and waits for this epoch.
@@ -115,7 +115,7 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 		return campaign, err
 	}
 	crashpoint.Reach(crashpoint.RebuildLateWritten)
-	if campaign, err = r.settleQuota(ctx, campaign, b.used.highest); err != nil {
+	if campaign, err = r.lowerRebuilt(ctx, b); err != nil {
 		return campaign, err
 	}
 	crashpoint.Reach(crashpoint.RebuildSettled)
@@ -192,13 +192,7 @@ func (r *Retryer) writeUpstream(ctx context.Context, b *builder) error {
 	return nil
 }
 
-func (r *Retryer) settleQuota(
-	ctx context.Context, campaign domain.Campaign, highest domain.Slot,
-) (domain.Campaign, error) {
-	quota := settledQuota(campaign, highest)
-	if campaign.WantedQuota != 0 && quota != campaign.WantedQuota {
-		r.logger.Warn("quota not lowered: a slot above it is in use", "campaign", campaign.Code,
-			"wanted", campaign.WantedQuota, "quota", quota, "highest_slot", highest)
-	}
-	return r.ports.LedgerRebuild.FinishRebuild(ctx, campaign, quota)
+func (r *Retryer) lowerRebuilt(ctx context.Context, b *builder) (domain.Campaign, error) {
+	use := domain.SlotUse{Holders: b.used.count, Highest: int64(b.used.highest)}
+	return r.ports.LedgerRebuild.FinishRebuild(ctx, b.campaign, use)
 }

@@ -18,6 +18,7 @@ type action int
 const (
 	leaveAlone action = iota
 	applySettings
+	lowerQuota
 	rebuild
 )
 
@@ -30,19 +31,19 @@ func decideSweep(campaign domain.Campaign, report domain.GateReport) (action, st
 		return rebuild, "the gate is closed: " + report.Closed
 	case report.Epoch != campaign.Epoch:
 		return rebuild, fmt.Sprintf("the gate is at epoch %d, the ledger at %d", report.Epoch, campaign.Epoch)
-	case campaign.WantedQuota != 0:
-		return rebuild, fmt.Sprintf("the quota is to become %d", campaign.WantedQuota)
-	case report.Quota > campaign.Quota:
-		return rebuild, fmt.Sprintf("the gate's quota is %d, the ledger's %d", report.Quota, campaign.Quota)
-	case !sameSettings(campaign, report):
+	case report.SettingsVersion > campaign.SettingsVersion:
+		return rebuild, "the gate has settings that the ledger does not know" // unless the row was read too early
+	case report.SettingsVersion < campaign.SettingsVersion || !sameSettings(campaign, report):
 		return applySettings, "the settings were changed"
+	case campaign.WantedQuota != 0 && report.Holders() <= campaign.WantedQuota:
+		return lowerQuota, fmt.Sprintf("the quota becomes %d", campaign.WantedQuota)
 	}
 	return leaveAlone, ""
 }
 
 // sameSettings compares to the millisecond, which is what a gate keeps.
 func sameSettings(campaign domain.Campaign, report domain.GateReport) bool {
-	return campaign.Quota == report.Quota && campaign.State == report.State &&
+	return campaign.EffectiveQuota() == report.Quota && campaign.State == report.State &&
 		campaign.StartsAt.UnixMilli() == report.StartsAt.UnixMilli() &&
 		campaign.EndsAt.UnixMilli() == report.EndsAt.UnixMilli()
 }
@@ -160,29 +161,44 @@ func (r *Retryer) sweepCampaign(ctx context.Context, campaign domain.Campaign, s
 	}
 	r.metrics.gate(campaign.Code, report)
 	todo, why := decideSweep(campaign, report)
-	if todo == leaveAlone && report.Owed == 0 {
+	if todo == leaveAlone && report.Owed == 0 && campaign.WantedQuota == 0 {
 		r.sweeps.settle(campaign)
 	} else {
 		r.sweeps.unsettle(campaign.Code)
 	}
-	if todo == applySettings {
-		err := r.ports.Mender.ApplySettings(ctx, campaign)
-		switch domain.CodeOf(err) {
-		case "":
-			crashpoint.Reach(crashpoint.SweepApplied)
-		case domain.CodeConflict:
-			todo, why = rebuild, err.Error()
-		case domain.CodeEpochChanged:
-			return nil // The row and the gate were read at two moments; the next sweep compares anew.
-		default:
-			return err
-		}
-	}
-	if todo == rebuild {
+	switch todo {
+	case rebuild:
 		return r.checkedRebuild(ctx, campaign, why, start)
+	case applySettings:
+		err = r.ports.Mender.ApplySettings(ctx, campaign)
+	case lowerQuota:
+		err = r.lowerQuota(ctx, campaign, report)
+	}
+	switch domain.CodeOf(err) {
+	case "":
+	case domain.CodeEpochChanged, domain.CodeOvertaken:
+		return nil // The row and the gate were read at two moments; the next sweep compares anew.
+	default:
+		return err
+	}
+	if todo == applySettings {
+		crashpoint.Reach(crashpoint.SweepApplied)
 	}
 	r.watch.open(campaign.Code, campaign.Epoch)
 	return r.wakeWaiting(ctx, campaign.Code, report)
+}
+
+// lowerQuota makes the wish for a lower quota the quota, as the holders fit. The gate gives slots by the wish already, so
+// neither the holders nor the highest slot grow above it after the report. A crash before it leaves the wish, which the next
+// sweep grants.
+func (r *Retryer) lowerQuota(ctx context.Context, campaign domain.Campaign, report domain.GateReport) error {
+	use := domain.SlotUse{Holders: report.Holders(), Highest: report.Count}
+	lowered, err := r.ports.LedgerRebuild.LowerQuota(ctx, campaign, use)
+	if err == nil {
+		r.logger.Info("the quota was lowered, as the holders fit", "campaign", campaign.Code, "quota", lowered.Quota,
+			"was", campaign.Quota, "highest_slot", report.Count)
+	}
+	return err
 }
 
 // checkedRebuild starts a rebuild unless another process has begun one since the campaigns were read.
@@ -196,7 +212,7 @@ func (r *Retryer) checkedRebuild(
 	if !r.watch.mayRebuild(campaign.Code, now.Epoch, time.Now()) {
 		return nil
 	}
-	if now.Epoch != campaign.Epoch {
+	if now.Epoch != campaign.Epoch || now.SettingsVersion != campaign.SettingsVersion {
 		return nil // What was read is of two moments; the next sweep compares anew.
 	}
 	start(campaign, why)

@@ -32,12 +32,21 @@ func TestWhatAGateNeedsIsDecidedByComparingItWithItsRow(t *testing.T) {
 		"closed":                 {func(_ *domain.Campaign, r *domain.GateReport) { r.Closed = "run-id" }, rebuild},
 		"gate behind":            {func(_ *domain.Campaign, r *domain.GateReport) { r.Epoch = 2 }, rebuild},
 		"gate ahead":             {func(_ *domain.Campaign, r *domain.GateReport) { r.Epoch = 4 }, rebuild},
-		"quota lowered":          {func(c *domain.Campaign, _ *domain.GateReport) { c.WantedQuota = 50 }, rebuild},
-		"gate's quota is higher": {func(_ *domain.Campaign, r *domain.GateReport) { r.Quota = 101 }, rebuild},
-		"quota raised":           {func(c *domain.Campaign, _ *domain.GateReport) { c.Quota = 101 }, applySettings},
-		"paused":                 {func(c *domain.Campaign, _ *domain.GateReport) { c.State = domain.CampaignPaused }, applySettings},
-		"starts later":           {func(c *domain.Campaign, _ *domain.GateReport) { c.StartsAt = start.Add(time.Hour) }, applySettings},
-		"ends earlier":           {func(c *domain.Campaign, _ *domain.GateReport) { c.EndsAt = start.Add(time.Hour) }, applySettings},
+		"quota lowered":          {func(c *domain.Campaign, _ *domain.GateReport) { c.WantedQuota = 50 }, applySettings},
+		"gate's quota is higher": {func(_ *domain.Campaign, r *domain.GateReport) { r.Quota = 101 }, applySettings},
+		"the holders fit":        {func(c *domain.Campaign, r *domain.GateReport) { c.WantedQuota, r.Quota, r.Count = 50, 50, 50 }, lowerQuota},
+		"they fit by their number": {func(c *domain.Campaign, r *domain.GateReport) {
+			c.WantedQuota, r.Quota, r.Count, r.Free = 50, 50, 60, 10
+		}, lowerQuota},
+		"one holder too many": {func(c *domain.Campaign, r *domain.GateReport) {
+			c.WantedQuota, r.Quota, r.Count = 50, 50, 51
+		}, leaveAlone},
+		"an older version":                     {func(c *domain.Campaign, _ *domain.GateReport) { c.SettingsVersion = 1 }, applySettings},
+		"a version that nobody knows any more": {func(_ *domain.Campaign, r *domain.GateReport) { r.SettingsVersion = 1 }, rebuild},
+		"quota raised":                         {func(c *domain.Campaign, _ *domain.GateReport) { c.Quota = 101 }, applySettings},
+		"paused":                               {func(c *domain.Campaign, _ *domain.GateReport) { c.State = domain.CampaignPaused }, applySettings},
+		"starts later":                         {func(c *domain.Campaign, _ *domain.GateReport) { c.StartsAt = start.Add(time.Hour) }, applySettings},
+		"ends earlier":                         {func(c *domain.Campaign, _ *domain.GateReport) { c.EndsAt = start.Add(time.Hour) }, applySettings},
 		"less than a millisecond": {func(c *domain.Campaign, _ *domain.GateReport) {
 			c.StartsAt = start.Add(500 * time.Microsecond)
 		}, leaveAlone},
@@ -74,20 +83,6 @@ func TestTheSweepBringsSettingsToTheGate(t *testing.T) {
 	assert.Equal(t, int64(200), w.gates[sale].quota)
 	assert.Equal(t, int64(1), w.gates[sale].epoch, "without a rebuild")
 	assert.InDelta(t, 1, testutil.ToFloat64(r.metrics.gateOpen.WithLabelValues(sale)), 0)
-}
-
-func TestASettingThatTheGateRefusesLeadsToARebuild(t *testing.T) {
-	w, r := opened(t, sale)
-	w.ledger[sale].State = domain.CampaignPaused
-	w.before = func(call, _ string) error {
-		if call == "apply" {
-			return domain.Errorf(domain.CodeConflict, "lower")
-		}
-		return nil
-	}
-	require.NoError(t, r.SweepOnce(t.Context()))
-	assert.Equal(t, int64(2), w.gates[sale].epoch)
-	assert.Equal(t, domain.CampaignPaused, w.gates[sale].state)
 }
 
 func TestAClosedGateIsRebuiltByTheNextSweep(t *testing.T) {

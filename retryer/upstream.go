@@ -42,7 +42,7 @@ type upstream struct {
 
 func newUpstream(campaign domain.Campaign, now time.Time) *upstream {
 	return &upstream{
-		campaign: campaign.Code, limit: int(campaign.Quota) + spareClaims,
+		campaign: campaign.Code, limit: int(campaign.HighestSlot()) + spareClaims,
 		claims: map[domain.UserID]claim{}, now: now,
 	}
 }

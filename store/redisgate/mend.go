@@ -20,15 +20,16 @@ func (g *Gate) Dispute(ctx context.Context, winner domain.Winner) error {
 // ApplySettings implements domain.GateMender.
 func (g *Gate) ApplySettings(ctx context.Context, campaign domain.Campaign) error {
 	answer, err := g.askOpen(ctx, settingsScript, campaign.Code,
-		campaign.Epoch, campaign.Quota, milliseconds(campaign.StartsAt), milliseconds(campaign.EndsAt), string(campaign.State))
+		campaign.Epoch, campaign.EffectiveQuota(), milliseconds(campaign.StartsAt), milliseconds(campaign.EndsAt),
+		string(campaign.State), campaign.SettingsVersion)
 	if err != nil {
 		return err
 	}
 	switch answer.text(0) {
 	case "EPOCH":
 		return errEpochChanged
-	case "LOWER":
-		return domain.Errorf(domain.CodeConflict, "the quota %d is lower than the gate's; a rebuild lowers it", campaign.Quota)
+	case "OLD":
+		return domain.Errorf(domain.CodeOvertaken, "the gate of campaign %s has newer settings", campaign.Code)
 	}
 	return nil
 }

@@ -227,8 +227,8 @@ func (g *Gate) OpenRebuilt(ctx context.Context, target domain.RebuildTarget, cam
 	}
 	crashpoint.Reach(crashpoint.RebuildGapsWritten)
 	return g.askRebuild(ctx, openRebuiltScript, r, []any{
-		target.Epoch, target.RunID, campaign.Quota, milliseconds(campaign.StartsAt), milliseconds(campaign.EndsAt),
+		target.Epoch, target.RunID, campaign.EffectiveQuota(), milliseconds(campaign.StartsAt), milliseconds(campaign.EndsAt),
 		string(campaign.State), highest, r.users, r.revoked, r.owed, r.entries,
-		r.lateMS, r.lateFromMS,
+		r.lateMS, r.lateFromMS, campaign.SettingsVersion,
 	})
 }

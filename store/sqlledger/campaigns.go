@@ -70,7 +70,7 @@ func (l *Ledger) CreateCampaign(ctx context.Context, campaign domain.Campaign, a
 		return domain.Campaign{}, err
 	}
 	row := campaignRowOf(campaign)
-	row.ID, row.Epoch, row.Fencing, row.WantedQuota = 0, 0, 0, 0
+	row.ID, row.Epoch, row.Fencing, row.WantedQuota, row.SlotLimit, row.SettingsVersion = 0, 0, 0, 0, 0, 1
 	row.CreatedAt = l.now()
 	row.UpdatedAt = row.CreatedAt
 	var stored domain.Campaign
@@ -149,23 +149,52 @@ func (l *Ledger) BeginRebuild(ctx context.Context, code string) (domain.Campaign
 	return campaign, err
 }
 
-// FinishRebuild makes quota the campaign's quota and clears WantedQuota. CodeOvertaken: a newer rebuild has begun, or
-// an operator has changed the quota since this one began, and another rebuild must look at the new wish.
-func (l *Ledger) FinishRebuild(ctx context.Context, campaign domain.Campaign, quota int64) (domain.Campaign, error) {
-	var after domain.Campaign
-	err := l.write(ctx, "finish_rebuild", func(tx *gorm.DB) error {
-		row, err := lockCampaign(tx, campaign.Code, lockExclusive)
-		if err != nil {
-			return err
-		}
+// FinishRebuild grants the wish for a lower quota where the use allows it. CodeOvertaken: a newer rebuild has begun, or an
+// operator has changed the quota since this one began, and another rebuild must look at the new wish.
+func (l *Ledger) FinishRebuild(
+	ctx context.Context, campaign domain.Campaign, use domain.SlotUse,
+) (domain.Campaign, error) {
+	return l.lower(ctx, "finish_rebuild", campaign.Code, use, func(row campaignRow) error {
 		if row.Fencing != campaign.Fencing {
 			return domain.Errorf(domain.CodeOvertaken, "a newer rebuild of campaign %s has begun", campaign.Code)
 		}
 		if row.Quota != campaign.Quota || row.WantedQuota != campaign.WantedQuota {
 			return domain.Errorf(domain.CodeOvertaken, "the quota of campaign %s was changed meanwhile", campaign.Code)
 		}
-		after = row.campaign()
-		after.Quota, after.WantedQuota, after.UpdatedAt = quota, 0, l.now()
+		return nil
+	})
+}
+
+// LowerQuota grants the wish for a lower quota without a rebuild. CodeOvertaken: the epoch or the settings were changed
+// since the use was read.
+func (l *Ledger) LowerQuota(ctx context.Context, campaign domain.Campaign, use domain.SlotUse) (domain.Campaign, error) {
+	return l.lower(ctx, "lower_quota", campaign.Code, use, func(row campaignRow) error {
+		if row.Epoch != campaign.Epoch || row.SettingsVersion != campaign.SettingsVersion {
+			return domain.Errorf(domain.CodeOvertaken, "campaign %s was changed or rebuilt meanwhile", campaign.Code)
+		}
+		return nil
+	})
+}
+
+// lower locks a campaign's row, and grants its wish for a lower quota unless check refuses.
+func (l *Ledger) lower(
+	ctx context.Context, name, code string, use domain.SlotUse, check func(campaignRow) error,
+) (domain.Campaign, error) {
+	var after domain.Campaign
+	err := l.write(ctx, name, func(tx *gorm.DB) error {
+		row, err := lockCampaign(tx, code, lockExclusive)
+		if err != nil {
+			return err
+		}
+		if err := check(row); err != nil {
+			return err
+		}
+		before := row.campaign()
+		after = before.Lowered(use)
+		if after == before {
+			return nil
+		}
+		after.UpdatedAt = l.now()
 		return saveCampaign(tx, after)
 	})
 	return after, err

@@ -48,7 +48,7 @@ func settleOne(campaign campaignRow, winner domain.Winner, known knownRows) doma
 		return domain.StoreResult{Outcome: domain.HasOtherSlot, Slot: slot}
 	case winner.Epoch != campaign.Epoch:
 		return domain.StoreResult{Outcome: domain.OtherEpoch}
-	case winner.Slot < 1 || int64(winner.Slot) > campaign.Quota:
+	case winner.Slot < 1 || int64(winner.Slot) > max(campaign.Quota, campaign.SlotLimit):
 		return domain.StoreResult{Outcome: domain.OverQuota}
 	case known.taken[winner.Slot]:
 		return domain.StoreResult{Outcome: domain.SlotTaken}

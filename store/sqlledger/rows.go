@@ -16,6 +16,8 @@ type campaignRow struct {
 	StartsAt, EndsAt     time.Time
 	State                string
 	Epoch, Fencing       int64
+	SlotLimit            int64
+	SettingsVersion      int64
 	CreatedAt, UpdatedAt time.Time `gorm:"autoCreateTime:false;autoUpdateTime:false"`
 }
 
@@ -26,7 +28,8 @@ func (r campaignRow) campaign() domain.Campaign {
 	return domain.Campaign{
 		ID: r.ID, Code: r.Code, Name: r.Name, Quota: r.Quota, WantedQuota: r.WantedQuota,
 		StartsAt: r.StartsAt.UTC(), EndsAt: r.EndsAt.UTC(), State: domain.CampaignState(r.State),
-		Epoch: r.Epoch, Fencing: r.Fencing, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		Epoch: r.Epoch, Fencing: r.Fencing, SlotLimit: r.SlotLimit, SettingsVersion: r.SettingsVersion,
+		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 }
 
@@ -34,7 +37,8 @@ func campaignRowOf(c domain.Campaign) campaignRow {
 	return campaignRow{
 		ID: c.ID, Code: c.Code, Name: c.Name, Quota: c.Quota, WantedQuota: c.WantedQuota,
 		StartsAt: storedTime(c.StartsAt), EndsAt: storedTime(c.EndsAt), State: string(c.State),
-		Epoch: c.Epoch, Fencing: c.Fencing, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
+		Epoch: c.Epoch, Fencing: c.Fencing, SlotLimit: c.SlotLimit, SettingsVersion: c.SettingsVersion,
+		CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
 	}
 }
 

@@ -309,7 +309,7 @@ func (m *eventModel) rebuildOnce(t *rapid.T) {
 	ctx, ledger := context.Background(), m.ledger(t)
 	campaign, err := ledger.BeginRebuild(ctx, m.campaign.Code)
 	require.NoError(t, err)
-	m.campaign, err = ledger.FinishRebuild(ctx, campaign, campaign.Quota)
+	m.campaign, err = ledger.FinishRebuild(ctx, campaign, domain.SlotUse{})
 	require.NoError(t, err)
 }
 

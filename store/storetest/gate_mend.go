@@ -40,6 +40,7 @@ func testGateSettings(t *testing.T, s *sale) {
 	s.admit(t, 1)
 	stale := s.campaign
 	s.campaign.Quota, s.campaign.State = 4, domain.CampaignPaused
+	s.campaign.SettingsVersion++
 	s.campaign.StartsAt, s.campaign.EndsAt = time.UnixMilli(1_600_000_000_000).UTC(), time.UnixMilli(4_000_000_000_000).UTC()
 	other := s.campaign
 	other.Epoch++
@@ -53,7 +54,7 @@ func testGateSettings(t *testing.T, s *sale) {
 	assert.Equal(t, s.campaign.StartsAt, report.StartsAt)
 	assert.Equal(t, s.campaign.EndsAt, report.EndsAt)
 
-	requireCode(t, domain.CodeConflict, s.ApplySettings(t.Context(), stale))
+	requireCode(t, domain.CodeOvertaken, s.ApplySettings(t.Context(), stale))
 	assert.Equal(t, report.State, s.report(t).State, "refused as a whole")
 	assert.Equal(t, int64(4), s.report(t).Quota)
 

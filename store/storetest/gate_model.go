@@ -22,6 +22,8 @@ type gateModel struct {
 	free        []domain.Slot
 	count       domain.Slot
 	closed      bool
+	// mostHolders is how many there may be at the next look: the quota, or more where it was lowered below the holders.
+	mostHolders int64
 	// heldFrom is when a gate that refused everybody was last let go on, heldAs what is said until the lease is over.
 	heldFrom time.Time
 	heldAs   domain.Code
@@ -39,6 +41,7 @@ func testGateModel(t *testing.T, s *sale) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &gateModel{sale: newSale(t, func(*testing.T) Gate { return s.Gate }), slots: map[domain.UserID]domain.Slot{}}
 		m.campaign.Quota = rapid.Int64Range(1, modelQuota).Draw(rt, "quota")
+		m.campaign.SettingsVersion, m.mostHolders = 1, modelQuota
 		m.rebuild(rt)
 		rt.Repeat(map[string]func(*rapid.T){
 			"":           m.check,
@@ -290,12 +293,13 @@ func (m *gateModel) change(t *rapid.T) {
 	changed, was := m.drawSettings(t), m.campaign
 	changed.Quota = rapid.Int64Range(1, modelQuota).Draw(t, "quota")
 	soldOut := m.soldOut()
+	changed.SettingsVersion += rapid.Int64Range(-1, 1).Draw(t, "versions later")
 	err := m.ApplySettings(context.Background(), changed)
 	switch {
 	case m.closed:
 		requireCode(t, domain.CodeGateClosed, err)
-	case changed.Quota < m.campaign.Quota:
-		requireCode(t, domain.CodeConflict, err)
+	case changed.SettingsVersion < m.campaign.SettingsVersion:
+		requireCode(t, domain.CodeOvertaken, err)
 	default:
 		require.NoError(t, err)
 		m.campaign = changed
@@ -389,7 +393,9 @@ func (m *gateModel) check(t *rapid.T) {
 	require.Equal(t, int64(owed), report.Owed)
 	require.Equal(t, int64(revoked), report.Revoked)
 	require.Equal(t, int64(m.count), report.Count)
-	require.LessOrEqual(t, report.Count, report.Quota)
+	require.Equal(t, m.campaign.SettingsVersion, report.SettingsVersion)
+	require.LessOrEqual(t, report.Holders(), m.mostHolders, "nobody is given a slot beyond the quota")
+	m.mostHolders = max(report.Holders(), report.Quota)
 	require.Equal(t, int64(len(m.free)), report.Free)
 	require.Equal(t, int64(m.entries()), report.PendingEntries)
 	require.Equal(t, m.campaign.Quota, report.Quota)

@@ -83,7 +83,7 @@ func rebuild(t *testing.T, ledger Ledger, code string) domain.Campaign {
 	t.Helper()
 	campaign, err := ledger.BeginRebuild(t.Context(), code)
 	require.NoError(t, err)
-	campaign, err = ledger.FinishRebuild(t.Context(), campaign, campaign.Quota)
+	campaign, err = ledger.FinishRebuild(t.Context(), campaign, domain.SlotUse{})
 	require.NoError(t, err)
 	return campaign
 }

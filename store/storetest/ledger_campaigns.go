@@ -20,6 +20,7 @@ var ledgerCampaignTests = map[string]func(*testing.T, Ledger){
 	"AChangeThatIsRefusedChangesNothing":          testCampaignChangeRefused,
 	"ARebuildRaisesEpochAndFencing":               testRebuildBegin,
 	"ARebuildMakesAWaitingQuotaTheQuota":          testRebuildFinish,
+	"AWishBecomesTheQuotaOnceTheHoldersFit":       testLowerQuota,
 	"AnOvertakenRebuildFinishesNothing":           testRebuildOvertaken,
 	"ARebuildDoesNotUndoAnOperatorsNewerQuota":    testRebuildKeepsNewerQuota,
 	"ARebuildKeepsWhatAnOperatorChangedMeanwhile": testRebuildKeepsState,
@@ -28,17 +29,19 @@ var ledgerCampaignTests = map[string]func(*testing.T, Ledger){
 
 func testCampaignRoundTrip(t *testing.T, ledger Ledger) {
 	given := newCampaign("spring", 100)
-	given.Epoch, given.Fencing, given.WantedQuota, given.ID = 7, 7, 7, 7
+	given.Epoch, given.Fencing, given.WantedQuota, given.ID, given.SlotLimit, given.SettingsVersion = 7, 7, 7, 7, 7, 7
 	given.StartsAt = given.StartsAt.In(time.FixedZone("somewhere", 9*3600)).Add(999 * time.Nanosecond)
 	created, err := ledger.CreateCampaign(t.Context(), given, operatorName)
 	require.NoError(t, err)
 	assert.Zero(t, created.Epoch, "the gate was never opened")
 	assert.Zero(t, created.Fencing)
 	assert.Zero(t, created.WantedQuota)
+	assert.Zero(t, created.SlotLimit)
+	assert.EqualValues(t, 1, created.SettingsVersion)
 	assertRecent(t, created.CreatedAt)
 
 	want := newCampaign("spring", 100)
-	want.ID, want.CreatedAt, want.UpdatedAt = created.ID, created.CreatedAt, created.UpdatedAt
+	want.ID, want.CreatedAt, want.UpdatedAt, want.SettingsVersion = created.ID, created.CreatedAt, created.UpdatedAt, 1
 	assert.Equal(t, want, created, "times survive in UTC to the microsecond")
 	read, err := ledger.Campaign(t.Context(), "spring")
 	require.NoError(t, err)
@@ -109,7 +112,8 @@ func testCampaignChange(t *testing.T, ledger Ledger) {
 	require.NoError(t, err)
 	want := before
 	want.Name, want.WantedQuota, want.State, want.UpdatedAt = name, lower, paused, after.UpdatedAt
-	assert.Equal(t, want, after, "a lower quota waits for a rebuild")
+	want.SettingsVersion++
+	assert.Equal(t, want, after, "a lower quota is a wish")
 	read, err := ledger.Campaign(t.Context(), "spring")
 	require.NoError(t, err)
 	assert.Equal(t, want, read)
@@ -146,22 +150,72 @@ func testRebuildBegin(t *testing.T, ledger Ledger) {
 	}
 }
 
+// wishFor has an operator set a lower quota.
+func wishFor(t *testing.T, ledger Ledger, lower int64) domain.Campaign {
+	t.Helper()
+	wished, err := ledger.ChangeCampaign(t.Context(), "spring", domain.CampaignChange{Quota: &lower}, operatorName)
+	require.NoError(t, err)
+	return wished
+}
+
+// testRebuildFinish and testLowerQuota grant a wish as soon as the holders fit, and no sooner.
 func testRebuildFinish(t *testing.T, ledger Ledger) {
 	openCampaign(t, ledger, "spring", 100)
-	lower := int64(40)
-	_, err := ledger.ChangeCampaign(t.Context(), "spring", domain.CampaignChange{Quota: &lower}, operatorName)
-	require.NoError(t, err)
+	wishFor(t, ledger, 40)
 	begun, err := ledger.BeginRebuild(t.Context(), "spring")
 	require.NoError(t, err)
-	done, err := ledger.FinishRebuild(t.Context(), begun, lower)
+	kept, err := ledger.FinishRebuild(t.Context(), begun, domain.SlotUse{Holders: 41, Highest: 41})
 	require.NoError(t, err)
-	assert.Equal(t, lower, done.Quota)
+	assert.Equal(t, begun, kept, "the wish stays")
+	done, err := ledger.FinishRebuild(t.Context(), begun, domain.SlotUse{Holders: 40, Highest: 40})
+	require.NoError(t, err)
+	assert.EqualValues(t, 40, done.Quota)
 	assert.Zero(t, done.WantedQuota)
+	assert.Zero(t, done.SlotLimit)
+	assert.Greater(t, done.SettingsVersion, begun.SettingsVersion)
 	read, err := ledger.Campaign(t.Context(), "spring")
 	require.NoError(t, err)
 	assert.Equal(t, done, read)
-	_, err = ledger.FinishRebuild(t.Context(), done, lower)
+	_, err = ledger.FinishRebuild(t.Context(), done, domain.SlotUse{Holders: 40, Highest: 40})
 	require.NoError(t, err, "finishing twice is harmless")
+}
+
+func testLowerQuota(t *testing.T, ledger Ledger) {
+	opened := openCampaign(t, ledger, "spring", 5)
+	storeAll(t, ledger, opened, winner(opened, 11, 1), winner(opened, 12, 2))
+	wished := wishFor(t, ledger, 4)
+	assert.Equal(t, opened.SettingsVersion+1, wished.SettingsVersion)
+	kept, err := ledger.LowerQuota(t.Context(), wished, domain.SlotUse{Holders: 5, Highest: 5})
+	require.NoError(t, err)
+	assert.Equal(t, wished, kept, "one holder too many: the wish stays")
+	_, err = ledger.LowerQuota(t.Context(), opened, domain.SlotUse{Holders: 1, Highest: 1})
+	requireCode(t, domain.CodeOvertaken, err)
+
+	lowered, err := ledger.LowerQuota(t.Context(), wished, domain.SlotUse{Holders: 4, Highest: 5})
+	require.NoError(t, err)
+	assert.EqualValues(t, 4, lowered.Quota)
+	assert.Zero(t, lowered.WantedQuota)
+	assert.EqualValues(t, 5, lowered.HighestSlot())
+	assert.Equal(t, wished.SettingsVersion+1, lowered.SettingsVersion)
+	read, err := ledger.Campaign(t.Context(), "spring")
+	require.NoError(t, err)
+	assert.Equal(t, lowered, read)
+	storeAll(t, ledger, lowered, winner(lowered, 15, 5)) // who holds slot 5 keeps it, though it was stored only now
+	results, err := ledger.StoreCoupons(t.Context(), "spring", []domain.Winner{winner(lowered, 16, 6)})
+	require.NoError(t, err)
+	assert.Equal(t, domain.OverQuota, results[0].Outcome)
+
+	wished = wishFor(t, ledger, 3)
+	begun, err := ledger.BeginRebuild(t.Context(), "spring")
+	require.NoError(t, err)
+	_, err = ledger.LowerQuota(t.Context(), wished, domain.SlotUse{Holders: 3, Highest: 5})
+	requireCode(t, domain.CodeOvertaken, err)
+	taken := wishFor(t, ledger, 4)
+	assert.Zero(t, taken.WantedQuota, "the wish is taken back")
+	_, err = ledger.FinishRebuild(t.Context(), begun, domain.SlotUse{Holders: 3, Highest: 3})
+	requireCode(t, domain.CodeOvertaken, err)
+	_, err = ledger.LowerQuota(t.Context(), domain.Campaign{Code: "nowhere"}, domain.SlotUse{})
+	requireCode(t, domain.CodeUnknownCampaign, err)
 }
 
 func testRebuildOvertaken(t *testing.T, ledger Ledger) {
@@ -170,7 +224,7 @@ func testRebuildOvertaken(t *testing.T, ledger Ledger) {
 	require.NoError(t, err)
 	_, err = ledger.BeginRebuild(t.Context(), "spring")
 	require.NoError(t, err)
-	_, err = ledger.FinishRebuild(t.Context(), frozen, 50)
+	_, err = ledger.FinishRebuild(t.Context(), frozen, domain.SlotUse{})
 	requireCode(t, domain.CodeOvertaken, err)
 	read, err := ledger.Campaign(t.Context(), "spring")
 	require.NoError(t, err)
@@ -184,7 +238,7 @@ func testRebuildKeepsNewerQuota(t *testing.T, ledger Ledger) {
 	higher := int64(150)
 	_, err = ledger.ChangeCampaign(t.Context(), "spring", domain.CampaignChange{Quota: &higher}, operatorName)
 	require.NoError(t, err)
-	_, err = ledger.FinishRebuild(t.Context(), begun, begun.Quota)
+	_, err = ledger.FinishRebuild(t.Context(), begun, domain.SlotUse{})
 	requireCode(t, domain.CodeOvertaken, err)
 	read, err := ledger.Campaign(t.Context(), "spring")
 	require.NoError(t, err)
@@ -198,7 +252,7 @@ func testRebuildKeepsState(t *testing.T, ledger Ledger) {
 	paused := domain.CampaignPaused
 	_, err = ledger.ChangeCampaign(t.Context(), "spring", domain.CampaignChange{State: &paused}, operatorName)
 	require.NoError(t, err)
-	done, err := ledger.FinishRebuild(t.Context(), begun, begun.Quota)
+	done, err := ledger.FinishRebuild(t.Context(), begun, domain.SlotUse{})
 	require.NoError(t, err)
 	assert.Equal(t, paused, done.State)
 }

@@ -2,6 +2,7 @@
 --
 -- KEYS (all of one campaign, all in one hash slot)
 --   1 meta     hash    epoch, run_id, quota, starts_at_ms, ends_at_ms, state, revoked, owed, reopen_at_ms, reopen_says,
+--                      settings_version (of the campaign row from which quota, window and state are),
 --                      installation (the ID of the ledger to which the gate belongs); and, only while they matter,
 --                      put_back_at_ms, put_back_from_ms, unsure_at_ms, closed_at_ms, told_from_ms
 --   2 count    integer the highest slot handed out
@@ -130,13 +131,15 @@ end
 local function read_meta(gate)
   local meta = redis.call('HMGET', META, 'epoch', 'run_id', 'quota', 'starts_at_ms', 'ends_at_ms', 'state',
     'revoked', 'owed', 'reopen_at_ms', 'put_back_at_ms', 'put_back_from_ms', 'reopen_says', 'unsure_at_ms',
-    'told_from_ms', 'closed_at_ms')
+    'told_from_ms', 'closed_at_ms', 'settings_version')
   gate.epoch, gate.run_id, gate.quota = number_of(meta[1]), meta[2], number_of(meta[3])
   gate.starts_at_ms, gate.ends_at_ms, gate.state = number_of(meta[4]), number_of(meta[5]), meta[6]
   gate.revoked, gate.owed, gate.reopen_at_ms = number_of(meta[7]), number_of(meta[8]), number_of(meta[9])
   gate.put_back_at_ms, gate.put_back_from_ms = number_of(meta[10]), number_of(meta[11])
   gate.reopen_says, gate.unsure_at_ms = meta[12], number_of(meta[13])
   gate.told_from_ms, gate.closed_at_ms = number_of(meta[14]), number_of(meta[15])
+  -- A gate that an older program opened has none; each row's is higher.
+  gate.settings_version = number_of(meta[16]) or 0
 end
 
 -- What the other keys hold, each only if it is of its type. False: one of them is of a wrong type.

@@ -2,7 +2,8 @@
 --
 -- ARGV  1 epoch of the rebuild, 2 run_id it began under, 3 quota, 4 starts_at_ms, 5 ends_at_ms, 6 state, 7 highest slot,
 --       8 how many users were written, 9 revoked ones among them, 10 owed ones, 11 pending entries,
---       12 milliseconds of the last entry that holds somebody admitted before its ID, or 0, 13 the earliest such admission
+--       12 milliseconds of the last entry that holds somebody admitted before its ID, or 0, 13 the earliest such admission,
+--       14 version of the settings
 -- reply {'OK'}, {'OVERTAKEN'}, {'DIFFERENT'}: the keys don't hold what was written; nothing is changed
 -- Why atomic: nobody may be admitted by half of the old state and half of the new. Renaming and unlinking take the same
 -- short time however many winners there are.
@@ -35,7 +36,8 @@ if highest > holders then redis.call('RENAME', NEW_FREE, FREE) end
 redis.call('RENAME', NEW_PENDING, PENDING)
 redis.call('UNLINK', META)
 redis.call('HSET', META, 'epoch', ARGV[1], 'run_id', ARGV[2], 'quota', ARGV[3], 'starts_at_ms', ARGV[4],
-  'installation', INSTALLATION, 'ends_at_ms', ARGV[5], 'state', ARGV[6], 'revoked', ARGV[9], 'owed', ARGV[10],
+  'installation', INSTALLATION, 'ends_at_ms', ARGV[5], 'state', ARGV[6], 'settings_version', ARGV[14],
+  'revoked', ARGV[9], 'owed', ARGV[10],
   'reopen_at_ms', string.format('%d', reopen_at_ms), 'reopen_says', reopen_says)
 -- Whom the old gate did not know may be refused from memory until a lease after it was closed.
 if old.closed_at_ms then
