@@ -94,6 +94,9 @@ func (a *applications) admit(known *knownCampaign, batch []*application, space *
 		space.users[i] = asked.user
 	}
 	err := a.askGate(question{a.gate.AdmitAll, known.Code, a.admitTimeout}, space)
+	if err == nil && known.epoch.isAfter(space.decisions[0].Epoch) {
+		err = errOutdated // who was admitted is pending there: a rebuild reads it, or it was never promised
+	}
 	a.keeper.learn(known.refusals, space.decisions, err)
 	var made []winner
 	for i, asked := range batch {

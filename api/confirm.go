@@ -69,6 +69,9 @@ func (a *applications) confirm(known *knownCampaign, admission *domain.Admission
 	ctx, cancel := context.WithTimeout(context.Background(), a.admitTimeout)
 	defer cancel()
 	err := a.gate.Acknowledge(ctx, known.Code, admission.Epoch, entries)
+	if err == nil && known.epoch.isAfter(admission.Epoch) {
+		err = errOutdated
+	}
 	if err != nil {
 		a.warnOf("the gate did not confirm", err)
 	}
@@ -86,7 +89,11 @@ func (a *applications) honour(known *knownCampaign, winners []*winner) []*winner
 	ask := func(ctx context.Context, campaign string, users []domain.UserID, decisions []domain.Decision) error {
 		return domain.HonourAll(ctx, a.gate, campaign, users, decisions)
 	}
-	if err := a.askGate(question{ask, known.Code, a.admitTimeout + honourWait}, &space); err != nil {
+	err := a.askGate(question{ask, known.Code, a.admitTimeout + honourWait}, &space)
+	if err == nil && known.epoch.isAfter(space.decisions[0].Epoch) {
+		err = errOutdated
+	}
+	if err != nil {
 		a.warnOf("the rebuilt gate did not answer", err)
 		return winners
 	}

@@ -43,6 +43,7 @@ type directory struct {
 // knownCampaign is a campaign as it was read last, what is refused from memory, and where all others wait.
 type knownCampaign struct {
 	domain.Campaign
+	epoch    *ledgerEpoch
 	refusals *refusals
 	line     *line
 }
@@ -164,8 +165,13 @@ func (d *directory) learn(campaigns []domain.Campaign) {
 
 // know keeps the line and the refusals of a campaign that was known before: there is only one of each at a time.
 func (d *directory) know(campaign domain.Campaign, before map[string]*knownCampaign) *knownCampaign {
-	if known := before[campaign.Code]; known != nil {
-		return &knownCampaign{campaign, known.refusals, known.line}
+	known := &knownCampaign{Campaign: campaign}
+	if last := before[campaign.Code]; last != nil {
+		known.epoch, known.refusals, known.line = last.epoch, last.refusals, last.line
+	} else {
+		known.epoch, known.refusals, known.line = &ledgerEpoch{}, newRefusals(campaign.Code), newLine(d.limits)
+		known.refusals.epoch = known.epoch
 	}
-	return &knownCampaign{campaign, newRefusals(campaign.Code), newLine(d.limits)}
+	known.epoch.learn(campaign.Epoch)
+	return known
 }

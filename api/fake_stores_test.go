@@ -155,9 +155,10 @@ func (g *fakeGate) Lookup(ctx context.Context, _ string, user domain.UserID) (do
 	}
 	known, ok := g.users[user]
 	if !ok {
-		return domain.Admission{}, domain.Errorf(domain.CodeNotFound, "user 17 at redis:6379 unknown")
+		return domain.Admission{Winner: domain.Winner{Epoch: 1}}, domain.Errorf(domain.CodeNotFound, "user 17 at redis:6379 unknown")
 	}
 	known.New, known.InQueue, known.TellIn = false, !g.entries[user], time.Until(g.toldFrom)
+	known.Epoch = max(known.Epoch, 1)
 	return known, nil
 }
 

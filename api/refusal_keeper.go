@@ -188,7 +188,7 @@ func (k *refusalKeeper) renew(ctx context.Context, r *refusals) *domain.GateRepo
 	drops, sent := r.dropped(), time.Now()
 	report, err := k.look(ctx, r.campaign)
 	refusal := r.said.Load()
-	if err != nil || refusalOf(&report) != refusal.Code {
+	if err != nil || r.epoch.isAfter(report.Epoch) || refusalOf(&report) != refusal.Code {
 		r.drop()
 		return nil
 	}

@@ -45,6 +45,7 @@ const (
 // refusals is what one campaign's applicants are refused with from memory.
 type refusals struct {
 	campaign string
+	epoch    *ledgerEpoch
 	lease    atomic.Pointer[refusalGrant]
 	// said is the gate's own last refusal, so that memory says the same, word for word.
 	said atomic.Pointer[domain.Error]

@@ -23,7 +23,7 @@ func (s *Server) couponStatus(ctx context.Context, code, userText string) (winne
 	if view, known := s.ledgerStatus(timed, campaign.Code, user); known {
 		return view, nil
 	}
-	admission, err := s.lookUp(timed, campaign.Code, user)
+	admission, err := s.lookUp(timed, campaign, user)
 	if err != nil {
 		return winnerView{}, err
 	}
@@ -49,9 +49,13 @@ func (s *Server) ledgerStatus(ctx context.Context, campaign string, user domain.
 	return s.delayedWinner(ctx, campaign, user), true
 }
 
-func (s *Server) lookUp(ctx context.Context, campaign string, user domain.UserID) (domain.Admission, error) {
-	admission, err := s.ports.GateReader.Lookup(ctx, campaign, user)
-	if domain.CodeOf(err) == domain.CodeNotFound {
+func (s *Server) lookUp(ctx context.Context, known *knownCampaign, user domain.UserID) (domain.Admission, error) {
+	admission, err := s.ports.GateReader.Lookup(ctx, known.Code, user)
+	notFound := domain.CodeOf(err) == domain.CodeNotFound
+	switch {
+	case (err == nil || notFound) && known.epoch.isAfter(admission.Epoch):
+		return admission, errOutdated
+	case notFound:
 		return admission, domain.Errorf(domain.CodeNotFound, "this user has no coupon of this campaign")
 	}
 	return admission, err

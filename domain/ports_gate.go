@@ -81,7 +81,7 @@ func askForOne(
 // GateReader tells what the gate holds, changing nothing.
 type GateReader interface {
 	// Lookup gives a known user's admission, with slot NoSlot for a revoked one. CodeNotFound: the user is not
-	// known. CodeGateClosed.
+	// known; the admission then has nothing but the gate's epoch. CodeGateClosed.
 	Lookup(ctx context.Context, campaign string, user UserID) (Admission, error)
 	// Inspect reports on a campaign's gate, a closed one too (its numbers are then what was found, or 0).
 	Inspect(ctx context.Context, campaign string) (GateReport, error)

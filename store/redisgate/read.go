@@ -15,7 +15,7 @@ func (g *Gate) Lookup(ctx context.Context, campaign string, user domain.UserID) 
 	}
 	value := answer.text(3)
 	if value == "" {
-		return domain.Admission{}, errNotFound
+		return domain.Admission{Winner: domain.Winner{Epoch: answer.number(1)}}, errNotFound
 	}
 	winner, ok := readWinner(campaign, user, value, answer.number(1))
 	if !ok {

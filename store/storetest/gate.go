@@ -50,6 +50,7 @@ func RunGate(t *testing.T, newGate func(t *testing.T) Gate) {
 		"AnAcknowledgementOfAnotherEpochIsRefused":   testGateAcknowledge,
 		"ARebuiltGateGoesOnWhereItStopped":           testGateRebuild,
 		"FreshPendingEntriesKeepTheOrderOfAdmission": testGateRebuildPending,
+		"EachAnswerNamesTheEpoch":                    testGateAnswersNameTheEpoch,
 		"WhoBecomesKnownIsToldAfterALease":           testGateToldLater,
 		"WinnersWhoComeLateAreSentToo":               testGateRebuildLate,
 		"ARebuildCanReadTheUsersOfTheClosedGate":     testGateRebuildOldUsers,

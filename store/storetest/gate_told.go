@@ -40,6 +40,22 @@ func testGateToldLater(t *testing.T, s *sale) {
 	assert.Greater(t, s.honourToldIn(t, 6), memoryLease, "another process may say that it is paused")
 }
 
+// testGateAnswersNameTheEpoch has each answer of an open gate say of which epoch it is.
+func testGateAnswersNameTheEpoch(t *testing.T, s *sale) {
+	s.open(t)
+	s.openWith(t, 1, holder(1, 1), holder(2, domain.NoSlot))
+	decisions := make([]domain.Decision, 3)
+	require.NoError(t, s.AdmitAll(t.Context(), s.campaign.Code, []domain.UserID{1, 2, 3}, decisions))
+	for i, decision := range decisions {
+		assert.Equal(t, s.campaign.Epoch, decision.Epoch, "user %d", i+1)
+	}
+	for user := domain.UserID(1); user <= 3; user++ {
+		found, err := s.Lookup(t.Context(), s.campaign.Code, user)
+		assert.Equal(t, user == 3, domain.CodeOf(err) == domain.CodeNotFound)
+		assert.Equal(t, s.campaign.Epoch, found.Epoch, "user %d", user)
+	}
+}
+
 func (s *sale) honourToldIn(t *testing.T, user domain.UserID) time.Duration {
 	t.Helper()
 	decisions := make([]domain.Decision, 1)
