@@ -122,7 +122,7 @@ func (m *mending) putBack(ctx context.Context, lost domain.AuditDifference) {
 func (m *mending) release(ctx context.Context) {
 	if hasKind(m.outcome.differences, domain.AuditRevocationUnreleased) {
 		m.noteError(domain.AuditDifference{Kind: domain.AuditRevocationUnreleased},
-			"told the gate of revocations", m.releaseRevoked(ctx))
+			"told the gate of revocations", m.releaseRevoked(ctx, wholeTurn))
 	}
 }
 

@@ -3,7 +3,7 @@ package retryer
 import (
 	"context"
 	"errors"
-	"fmt"
+	"sync/atomic"
 	"time"
 
 	"firstcome/crashpoint"
@@ -15,6 +15,8 @@ const (
 	relayPage = 20
 	// maxRelayPages bounds what one run sends for one campaign.
 	maxRelayPages = 50
+	// relayTurn is after which time a run begins no further page of a campaign: the rest waits for the next run.
+	relayTurn = 5 * time.Second
 	// relayTimeout bounds the wait for the brokers, so that one campaign does not keep the others waiting.
 	relayTimeout = 15 * time.Second
 )
@@ -41,16 +43,13 @@ func (r *Retryer) relayOnce(ctx context.Context) (int, error) {
 }
 
 func (r *Retryer) relayThese(ctx context.Context, campaigns []domain.Campaign) (int, error) {
-	total := 0
-	var failures []error
-	for _, campaign := range campaigns {
+	var total atomic.Int64
+	err := eachCampaign(ctx, campaigns, func(ctx context.Context, campaign domain.Campaign) error {
 		sent, err := r.relayCampaign(ctx, campaign)
-		total += sent
-		if err != nil {
-			failures = append(failures, fmt.Errorf("campaign %s: %w", campaign.Code, err))
-		}
-	}
-	return total, errors.Join(failures...)
+		total.Add(int64(sent))
+		return err
+	})
+	return int(total.Load()), err
 }
 
 // relayCampaign leaves a closed gate alone: the rebuild takes over what is pending there, under another epoch.
@@ -72,7 +71,11 @@ func (r *Retryer) relayCampaign(ctx context.Context, campaign domain.Campaign) (
 
 func (r *Retryer) relayDue(ctx context.Context, code string) (int, error) {
 	sent, after := 0, ""
-	for range maxRelayPages {
+	turn := time.Now().Add(relayTurn)
+	for page := range maxRelayPages {
+		if page > 0 && time.Now().After(turn) {
+			break
+		}
 		entries, err := r.ports.Pending.Pending(ctx, code, after, relayPage)
 		if err != nil {
 			return sent, err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"firstcome/crashpoint"
@@ -49,6 +50,7 @@ func (r *Retryer) retryOnce(ctx context.Context) (retryCount, error) {
 		return count, err
 	}
 	var failures []error
+	slow := map[string]bool{}
 	for range maxClaims {
 		events, err := r.ports.Claimer.ClaimFailEvents(ctx, r.cfg.ClaimLimit, r.cfg.Lease)
 		if err != nil {
@@ -57,7 +59,7 @@ func (r *Retryer) retryOnce(ctx context.Context) (retryCount, error) {
 		if len(events) > 0 {
 			crashpoint.Reach(crashpoint.RetryClaimed)
 		}
-		failures = append(failures, r.attemptAll(ctx, events, count)...)
+		failures = append(failures, r.attemptAll(ctx, events, runNotes{count, slow})...)
 		if len(events) < r.cfg.ClaimLimit || len(failures) > 0 || ctx.Err() != nil {
 			break
 		}
@@ -65,9 +67,25 @@ func (r *Retryer) retryOnce(ctx context.Context) (retryCount, error) {
 	return count, errors.Join(failures...)
 }
 
+// runNotes is what one run of the job has seen so far.
+type runNotes struct {
+	count retryCount
+	// slow are the campaigns at which an attempt was slow: their events take no more of this run's time from the others.
+	slow map[string]bool
+}
+
+// slowAttempt is what an attempt may take; somebody who holds a lock of the campaign makes it take longer.
+const slowAttempt = time.Second
+
+// yields says whether the first event waits because its campaign is slow and one of another campaign waits behind it.
+func (n runNotes) yields(events []domain.FailEvent) bool {
+	return n.slow[events[0].Campaign] &&
+		slices.ContainsFunc(events, func(e domain.FailEvent) bool { return !n.slow[e.Campaign] })
+}
+
 // attemptAll works within the lease even while the process stops: what it has no time for, it gives back. When the
 // ledger goes away it keeps the rest in mind, to give it back as soon as the ledger is there.
-func (r *Retryer) attemptAll(ctx context.Context, events []domain.FailEvent, count retryCount) []error {
+func (r *Retryer) attemptAll(ctx context.Context, events []domain.FailEvent, notes runNotes) []error {
 	work, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.Lease)
 	defer cancel()
 	halftime := time.Now().Add(r.cfg.Lease / 2)
@@ -75,12 +93,14 @@ func (r *Retryer) attemptAll(ctx context.Context, events []domain.FailEvent, cou
 	for i, event := range events {
 		var end string
 		var err error
-		if ctx.Err() != nil || time.Now().After(halftime) {
+		if ctx.Err() != nil || time.Now().After(halftime) || notes.yields(events[i:]) {
 			end, err = r.giveBack(work, event, errNoTime)
 		} else {
+			began := time.Now()
 			end, err = r.attempt(work, event)
+			notes.slow[event.Campaign] = time.Since(began) > slowAttempt
 		}
-		count[end]++
+		notes.count[end]++
 		r.metrics.attempts.WithLabelValues(end).Inc()
 		if err != nil {
 			failures = append(failures, fmt.Errorf("fail event %d: %w", event.ID, err))

@@ -89,6 +89,7 @@ func (r *Retryer) jobs() []job {
 		{"purge", r.cfg.PurgeEvery, func(ctx context.Context) error { _, err := r.purgeOnce(ctx); return err }},
 		{"relay", r.cfg.RelayEvery, func(ctx context.Context) error { _, err := r.relayOnce(ctx); return err }},
 		{"sweep", r.cfg.SweepEvery, r.sweepInBackground},
+		{"release", r.cfg.SweepEvery, func(ctx context.Context) error { return r.releaseRevoked(ctx, fairTurn) }},
 	}
 	if r.ports.Audit.complete() {
 		jobs = append(jobs, job{jobAudit, r.cfg.AuditEvery, r.auditAll})

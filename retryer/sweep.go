@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -61,7 +62,7 @@ func (r *Retryer) SweepOnce(ctx context.Context) error {
 		r.logger.Info("gate needs a rebuild", "campaign", campaign.Code, "why", why)
 		group.Go(func() error { return r.Rebuild(ctx, campaign.Code) })
 	})
-	return errors.Join(err, group.Wait(), r.releaseRevoked(ctx))
+	return errors.Join(err, group.Wait(), r.releaseRevoked(ctx, wholeTurn))
 }
 
 // sweepShare is how many gates that were in line at the last look are looked at in one sweep, and relayShare in one run
@@ -75,17 +76,17 @@ func (r *Retryer) sweepInBackground(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	found := false
+	var found atomic.Bool
 	start := func(campaign domain.Campaign, why string) {
-		found = true
+		found.Store(true)
 		r.startRebuild(ctx, campaign, why)
 	}
 	now, others := r.sweeps.begin(campaigns)
 	err = r.sweepThese(ctx, now, start)
-	if found {
+	if found.Load() {
 		err = errors.Join(err, r.sweepThese(ctx, others, start))
 	}
-	return errors.Join(err, r.releaseRevoked(ctx))
+	return err
 }
 
 // startRebuild begins a rebuild if there is room, and goes on with the campaigns that wait for room meanwhile.
@@ -138,20 +139,16 @@ func (r *Retryer) logPanic(what, code string) {
 	}
 }
 
-// rebuildStarter starts a rebuild of a campaign's gate, or leaves it until later.
+// rebuildStarter starts a rebuild of a campaign's gate, or leaves it until later. Several may be called at a time.
 type rebuildStarter func(campaign domain.Campaign, why string)
 
 func (r *Retryer) sweepThese(ctx context.Context, campaigns []domain.Campaign, start rebuildStarter) error {
-	var failures []error
-	for _, campaign := range campaigns {
+	return eachCampaign(ctx, campaigns, func(ctx context.Context, campaign domain.Campaign) error {
 		if r.slots.isBusy(campaign.Code) {
-			continue
+			return nil
 		}
-		if err := r.sweepCampaign(ctx, campaign, start); err != nil {
-			failures = append(failures, fmt.Errorf("campaign %s: %w", campaign.Code, err))
-		}
-	}
-	return errors.Join(failures...)
+		return r.sweepCampaign(ctx, campaign, start)
+	})
 }
 
 func (r *Retryer) sweepCampaign(ctx context.Context, campaign domain.Campaign, start rebuildStarter) error {

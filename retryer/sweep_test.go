@@ -137,7 +137,7 @@ func TestAClosedGateKeepsNoOtherCampaignsCouponsFromBeingReleased(t *testing.T) 
 		}
 		return nil
 	}
-	require.Error(t, r.releaseRevoked(t.Context()))
+	require.Error(t, r.releaseRevoked(t.Context(), fairTurn))
 	assert.Empty(t, w.ledger["a"].released)
 	assert.Len(t, w.ledger["b"].released, 10)
 	assert.Equal(t, 11, w.calls["release"], "a closed gate is asked once")
@@ -148,7 +148,7 @@ func TestManyRevokedCouponsAreReleasedPageByPage(t *testing.T) {
 	for user := domain.UserID(1); user <= 2*releasePage+1; user++ {
 		w.revoke(sale, user, domain.Slot(user))
 	}
-	require.NoError(t, r.releaseRevoked(t.Context()))
+	require.NoError(t, r.releaseRevoked(t.Context(), wholeTurn))
 	assert.Len(t, w.ledger[sale].released, 2*releasePage+1)
 }
 
