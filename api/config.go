@@ -45,7 +45,8 @@ type Config struct {
 	RefusalMemoryBytes int64
 	// MaxBodyBytes bounds the body of an application (4 KiB), MaxAdminBodyBytes that of an operator's call (64 KiB).
 	MaxBodyBytes, MaxAdminBodyBytes int64
-	// MaxConnections is how many connections are open at once; further ones wait in the listener's queue (10000).
+	// MaxConnections is how many connections are open at once (10000). For a further one, that which has waited for a
+	// request the longest is closed; while there is none, it waits in the listener's queue (connections.go).
 	MaxConnections int
 	// ShutdownTimeout is how long Run waits for requests under way once its context has ended (15 s).
 	ShutdownTimeout time.Duration

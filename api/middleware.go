@@ -14,6 +14,15 @@ import (
 	"firstcome/domain"
 )
 
+var closeValue = []string{"close"}
+
+// keepOrClose has clients close their connections while there are nearly too many of them.
+func (s *Server) keepOrClose(c *gin.Context) {
+	if s.connections.crowded() {
+		c.Writer.Header()["Connection"] = closeValue
+	}
+}
+
 var noStoreValue = []string{"no-store"}
 
 // noStore keeps every answer out of caches: each of them may be different a moment later.

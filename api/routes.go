@@ -88,7 +88,7 @@ func (s *Server) newEngine() (*gin.Engine, error) {
 	if err := engine.SetTrustedProxies(s.cfg.TrustedProxies); err != nil {
 		return nil, err
 	}
-	engine.Use(s.metrics.observe, s.recoverPanic, noStore, s.allowOrigins())
+	engine.Use(s.metrics.observe, s.keepOrClose, s.recoverPanic, noStore, s.allowOrigins())
 	engine.NoRoute(func(c *gin.Context) {
 		s.refuse(c, domain.Errorf(domain.CodeNotFound, "there is nothing at this address"))
 	})

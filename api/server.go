@@ -38,6 +38,7 @@ type Server struct {
 	readiness    *cached[readiness]
 	metrics      *metrics
 	console      *console
+	connections  *connectionLimit
 	operators    *operators
 
 	// bulkPlaces and exports hold one entry for each bulk job, and each export, under way in this process.
@@ -69,6 +70,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		operators:  newOperators(cfg.AdminToken, cfg.Tokens),
 		bulkPlaces: make(chan struct{}, maxBulkAtOnce), exports: make(chan struct{}, maxExports), background: ctx,
 	}
+	s.connections = newConnectionLimit(cfg.MaxConnections)
 	s.readiness = newCached(ctx, s.checkReadiness)
 	s.directory = newDirectory(ctx, ports.CampaignReader, &s.applications.limits, logger)
 	s.console = newConsole(ctx, s)
@@ -107,11 +109,12 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		WriteTimeout:      readTimeout + max(s.applications.longest(), adminTimeout),
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnState:         s.connections.changed,
 		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 	}
 	server.RegisterOnShutdown(s.console.live.close)
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(limitConnections(listener, s.cfg.MaxConnections)) }()
+	go func() { served <- server.Serve(s.connections.listen(listener)) }()
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve HTTP: %w", err)

@@ -142,21 +142,70 @@ func TestRunSaysThatTheListenerFailed(t *testing.T) {
 	require.Error(t, b.server.Run(t.Context(), listener))
 }
 
-func TestOneConnectionMoreThanTheLimitWaitsForAPlace(t *testing.T) {
+func TestOneConnectionMoreThanTheLimitWaitsForTheRequestsUnderWay(t *testing.T) {
 	b := newFixture(t)
 	b.cfg.MaxConnections = 1
+	entered, leave := make(chan struct{}), make(chan struct{})
+	b.queue.publish = func(context.Context, domain.Winner) error { close(entered); <-leave; return nil }
 	r := b.start().run()
-	first, second := b.dial(r), b.dial(r)
-	first.ask("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-	require.Contains(t, first.answer(), "200 OK")
+	first := b.dial(r)
+	first.ask("POST /apply-coupon HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"user_id\":1}")
+	<-entered
+	second := b.dial(r)
 	second.ask("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
 	require.NoError(t, second.SetReadDeadline(time.Now().Add(100*time.Millisecond)))
 	_, err := second.reader.Peek(1)
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
-	first.Close()
-	require.NoError(t, second.SetReadDeadline(time.Time{}))
-	assert.Contains(t, second.answer(), "200 OK")
-	second.Close()
+	close(leave)
+	require.Contains(t, first.answer(), "202")
+	require.NoError(t, second.SetReadDeadline(time.Now().Add(10*time.Second)))
+	assert.Contains(t, second.answer(), "200 OK", "the first connection is kept by nobody")
+	r.stop()
+	require.NoError(t, <-r.done)
+}
+
+// Thousands of connections that ask now and then must keep nobody out.
+func TestIdleConnectionsKeepNeitherProbesNorApplicantsOut(t *testing.T) {
+	const most = 2000
+	b := newFixture(t)
+	b.cfg.MaxConnections = most
+	b.gate.quota = most
+	r := b.start().run()
+	idle := make([]*rawConn, most)
+	for i := range idle {
+		idle[i] = b.dial(r)
+		if i >= most*crowdedShare/100-1 {
+			continue // an answer would close it
+		}
+		idle[i].ask("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: keep-alive\r\n\r\n")
+		require.Contains(t, idle[i].answer(), "200 OK")
+		if i == 0 {
+			require.Eventually(t, func() bool { return b.server.connections.waitingNow() == 1 }, 10*time.Second, time.Millisecond)
+		}
+	}
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, path := range []string{"/healthz", "/readyz", "/v1/campaigns/spring"} {
+		response, err := client.Get(r.url + path)
+		require.NoError(t, err, path)
+		require.NoError(t, response.Body.Close())
+		assert.Equal(t, http.StatusOK, response.StatusCode, path)
+		assert.True(t, response.Close, "no connection is kept while there are nearly too many")
+	}
+	for range 50 {
+		response, err := client.Post(r.url+"/apply-coupon", "application/json", strings.NewReader(`{"user_id":42}`))
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Less(t, response.StatusCode, 300)
+	}
+	require.NoError(t, idle[0].SetReadDeadline(time.Now().Add(10*time.Second)))
+	_, err := idle[0].reader.ReadByte()
+	require.ErrorIs(t, err, io.EOF, "the one that was idle for the longest made room")
+	newest := idle[most-1]
+	newest.ask("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	assert.Contains(t, newest.answer(), "200 OK", "the newest did not have to go")
+	for _, conn := range idle {
+		_ = conn.Close()
+	}
 	r.stop()
 	require.NoError(t, <-r.done)
 }
@@ -215,4 +264,10 @@ func (c *rawConn) answer() string {
 	require.NoError(c.t, err)
 	require.NoError(c.t, response.Body.Close())
 	return response.Status
+}
+
+func (c *connectionLimit) waitingNow() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting.Len()
 }
