@@ -20,7 +20,7 @@ TEST_REAL = go test -race -tags realservers$(CHAOS_TAG) -count=1 -timeout 20m
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build run loadtest test test-real schemathesis schemathesis-real chaos bench microbench growth fuzz lint fmt fmt-check vet up down compose-check k6-check clean
+.PHONY: help build run loadtest test test-real model schemathesis schemathesis-real chaos bench microbench growth fuzz lint fmt fmt-check vet up down compose-check k6-check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,8 +34,13 @@ run: build ## run everything in one process on embedded servers; needs nothing b
 loadtest: build ## put load on a running `make run`
 	bin/firstcome loadtest
 
-test: ## all tests that need nothing but Go, with the race detector
+test: ## all tests that need nothing but Go, with the race detector; the model's long searches without it
 	go test -race -timeout 15m ./...
+	go test -timeout 10m ./test/model
+
+# A search holds every state of a case in 8 bytes, and at its edge in 400: up to 2 GB.
+model: ## search and walk the model of the protocol for about an hour (CI takes one minute of it), and print how far it came
+	GOGC=50 go test -timeout 3h -count=1 -v -run 'NoPromise' ./test/model -long
 
 # Two packages at a time, but those alone that freeze and stop the servers, or load the whole machine.
 test-real: ## all tests, on real Redis, Kafka, MySQL and MariaDB; starts what isn't running

@@ -32,6 +32,8 @@ var layers = map[string][]string{
 	"loadtest":         {"domain", "loadtest/chart"},
 	"loadtest/chart":   {},
 	"chaos":            {"domain"},
+	// The model is the protocol without any of its code.
+	"test/model": {},
 	// The benchmark puts the same parts together in another way, to compare.
 	"bench":        {"domain", "store/redisgate", "store/kafkaqueue", "store/sqlledger", "api", "loadtest", "loadtest/chart", "bench/gauge"},
 	"bench/gauge":  {},

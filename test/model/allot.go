@@ -1,0 +1,114 @@
+package model
+
+import (
+	"cmp"
+	"slices"
+)
+
+// made is what a rebuild writes.
+type made struct {
+	users       [maxUsers]uint8
+	count, free uint8
+	pending     [maxPending]Entry
+}
+
+// allot is retryer/holders.go and retryer/allot.go: who holds which slot, by what a rebuild has read. Rows come first, then
+// the events that hold a slot, then claims by their epoch; who is left gets the lowest slots, or is owed one.
+func (m *machine) allot(r *Rebuild) made {
+	var made made
+	var used, kept uint8
+	take := func(user int, slot uint8) bool {
+		if slot == nobody || slot > highestSlot || used>>slot&1 == 1 {
+			return false
+		}
+		used |= 1 << slot
+		made.users[user] = slot
+		return true
+	}
+	for i, row := range r.Rows {
+		switch {
+		case row&wasRevoked != 0 && m.has(RevokedMark):
+			made.users[i] = revoked
+		case row != nobody && row&wasRevoked == 0:
+			take(i, row)
+		}
+	}
+	for i, slot := range r.Events {
+		isOlder := r.Claims[i] != nobody && r.Claims[i] != owed && r.ClaimEpochs[i] > r.EventEpochs[i]
+		if r.Rows[i] == nobody && slot != nobody && slot <= r.Quota && !isOlder && take(i, slot) {
+			kept |= 1 << i
+		}
+	}
+	for _, late := range []bool{false, true} {
+		left := m.allotClaims(r, &made, late, take)
+		m.allotRest(r, &made, left, take)
+	}
+	for slot := uint8(1); slot <= highestSlot; slot++ {
+		if used>>slot&1 == 1 {
+			made.count = slot
+		}
+	}
+	for slot := uint8(1); slot < made.count; slot++ {
+		if used>>slot&1 == 0 {
+			made.free |= 1 << slot
+		}
+	}
+	m.addFreshPending(r, &made, kept)
+	return made
+}
+
+// allotClaims gives each claim its slot if it is left, and says whose is not.
+func (m *machine) allotClaims(r *Rebuild, made *made, late bool, take func(int, uint8) bool) []int {
+	var claimers, left []int
+	for i := range r.Claims {
+		isClaim := r.Claims[i] != nobody || r.Events[i] != nobody
+		if made.users[i] == nobody && isClaim && r.Rows[i] == nobody && (r.Late>>i&1 == 1) == late {
+			claimers = append(claimers, i)
+		}
+	}
+	if m.has(ClaimsByEpoch) {
+		slices.SortStableFunc(claimers, func(a, b int) int {
+			return cmp.Or(cmp.Compare(r.ClaimEpochs[b], r.ClaimEpochs[a]), cmp.Compare(r.Claims[a], r.Claims[b]))
+		})
+	}
+	for _, i := range claimers {
+		slot := r.Claims[i]
+		if r.Events[i] != nobody && !m.has(EventKeepsClaim) {
+			made.users[i] = owed
+			continue
+		}
+		if slot > r.Quota || !take(i, slot) {
+			left = append(left, i)
+		}
+	}
+	slices.Sort(left)
+	return left
+}
+
+func (m *machine) allotRest(r *Rebuild, made *made, left []int, take func(int, uint8) bool) {
+	for _, i := range left {
+		slot := uint8(1)
+		for slot <= r.Quota && !take(i, slot) {
+			slot++
+		}
+		if slot > r.Quota && m.has(OwedIsNoted) {
+			made.users[i] = owed
+		}
+	}
+}
+
+// addFreshPending notes whoever has a slot of which the ledger does not know: the record is sent again.
+func (m *machine) addFreshPending(r *Rebuild, made *made, kept uint8) {
+	durable, next := kept, 0
+	if !m.has(WaitingIsPending) {
+		durable |= r.Waiting
+	}
+	for i, held := range made.users {
+		hasNone := held == nobody || held == owed || held == revoked
+		if hasNone || r.Rows[i] != nobody || durable>>i&1 == 1 || !m.has(FreshPending) {
+			continue
+		}
+		made.pending[next] = Entry{Record: Record{uint8(i + 1), held, r.Epoch}}
+		next++
+	}
+}

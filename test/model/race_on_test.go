@@ -1,0 +1,6 @@
+//go:build race
+
+package model
+
+// raceDetector is true in a build with it.
+const raceDetector = true
