@@ -196,6 +196,9 @@ func printAudits(out io.Writer, results []domain.AuditResult) error {
 		return err
 	}
 	for _, r := range results {
+		if n := r.Counts.WithoutSlot; n > 0 {
+			_, _ = fmt.Fprintf(out, "%s: %d promised, no slot left: raise the quota by %d\n", r.Campaign, n, n)
+		}
 		printDifferences(out, r)
 	}
 	return nil

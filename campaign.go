@@ -74,7 +74,7 @@ func campaignListCommand() *cobra.Command {
 				if asJSON {
 					return json.NewEncoder(command.OutOrStdout()).Encode(campaigns)
 				}
-				return printCampaigns(command.OutOrStdout(), campaigns...)
+				return printCampaigns(ctx, command.OutOrStdout(), ledger, campaigns...)
 			})
 		}}
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
@@ -105,7 +105,7 @@ func campaignCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return printCampaigns(command.OutOrStdout(), created)
+			return printCampaigns(ctx, command.OutOrStdout(), ledger, created)
 		})
 	addChangeFlags(command)
 	return command
@@ -135,7 +135,7 @@ func changeCampaign(ctx context.Context, ledger *sqlledger.Ledger, command *cobr
 	if err != nil {
 		return err
 	}
-	return printCampaigns(command.OutOrStdout(), changed)
+	return printCampaigns(ctx, command.OutOrStdout(), ledger, changed)
 }
 
 // Flags of create and set.
@@ -187,16 +187,37 @@ func operatorName() string {
 	return "command line"
 }
 
-func printCampaigns(out io.Writer, campaigns ...domain.Campaign) error {
+func printCampaigns(
+	ctx context.Context, out io.Writer, ledger domain.LedgerCounter, campaigns ...domain.Campaign,
+) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "CODE\tSTATE\tQUOTA\tSTARTS\tENDS\tEPOCH\tNAME")
 	for _, c := range campaigns {
-		quota := fmt.Sprint(c.Quota)
-		if c.WantedQuota > 0 {
-			quota = fmt.Sprintf("%d (going down to %d)", c.Quota, c.WantedQuota)
+		quota, err := quotaText(ctx, ledger, c)
+		if err != nil {
+			return err
 		}
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", c.Code, c.State, quota,
 			c.StartsAt.Format(time.RFC3339), c.EndsAt.Format(time.RFC3339), c.Epoch, c.Name)
 	}
 	return table.Flush()
+}
+
+// quotaText says of a wish for a lower quota how many coupons are in its way, as far as the ledger knows.
+func quotaText(ctx context.Context, ledger domain.LedgerCounter, c domain.Campaign) (string, error) {
+	if c.WantedQuota == 0 {
+		return fmt.Sprint(c.Quota), nil
+	}
+	counts, err := ledger.Count(ctx, c.Code)
+	if err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf("%d, going down to %d", c.Quota, c.WantedQuota)
+	switch tooMany := counts.Issued - c.WantedQuota; {
+	case tooMany == 1:
+		text += ": 1 holder too many"
+	case tooMany > 1:
+		text += fmt.Sprintf(": %d holders too many", tooMany)
+	}
+	return text, nil
 }

@@ -19,7 +19,7 @@ type alert struct {
 
 // alertsOf says what an operator has to know, the worst first. It depends on nothing but the overview.
 func alertsOf(found overview) []alert {
-	alerts := slices.Concat(dependencyAlerts(found), gateAlerts(found), auditAlerts(found), pipelineAlerts(found),
+	alerts := slices.Concat(dependencyAlerts(found), gateAlerts(found), promiseAlerts(found), auditAlerts(found), pipelineAlerts(found),
 		warningAlerts(found), eventAlerts(found))
 	slices.SortStableFunc(alerts, func(a, b alert) int { return strings.Compare(a.Level, b.Level) })
 	return alerts
@@ -67,6 +67,23 @@ func gateAlerts(found overview) []alert {
 				Link: link, LinkText: "Look at the campaign",
 			})
 		}
+	}
+	return alerts
+}
+
+// promiseAlerts says for whom no slot is left, and what to do about it.
+func promiseAlerts(found overview) []alert {
+	var alerts []alert
+	for _, figures := range found.Campaigns {
+		if figures.WithoutSlot == 0 {
+			continue
+		}
+		alerts = append(alerts, alert{
+			Level:   "bad",
+			Subject: fmt.Sprintf("%s: %s promised, no slot left: raise the quota by %d.", figures.Code, grouped(fmt.Sprint(figures.WithoutSlot)), figures.WithoutSlot),
+			Text:    "They wait, come before all newcomers, and get their coupons by themselves as soon as there are slots. Or look at each, and discard what can't be kept.",
+			Link:    "/console/fail-events?campaign=" + figures.Code + "&reason=" + string(domain.ReasonNoSlotLeft), LinkText: "Look at them",
+		})
 	}
 	return alerts
 }

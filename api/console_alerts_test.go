@@ -50,6 +50,8 @@ func TestAlertsSayWhatIsWrongAndWhatToDo(t *testing.T) {
 		"a warning": {process(func(p *processView) {
 			p.Warnings = []domain.StoreWarning{{Store: "kafka", Text: "min.insync.replicas is 1"}}
 		}), "warn", "Kafka is not set up to keep every promise.", "min.insync.replicas is 1. Told to one.", ""},
+		"promises without a slot": {func(o *overview) { o.Campaigns[0].WithoutSlot = 1200 }, "bad",
+			"spring: 1,200 promised, no slot left: raise the quota by 1200.", "come before all newcomers", "/console/fail-events?campaign=spring&reason=NO_SLOT_LEFT"},
 		"a dead event": {func(o *overview) { o.Campaigns[0].Dead = 1 }, "warn", "1 winner without a coupon", "retry or discard", "/console/fail-events?status=DEAD"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -40,6 +40,9 @@ type campaignFigures struct {
 	// Issued counts coupons, Delayed the winners whose record is tried again, Dead those who wait for an operator.
 	Issued, Delayed, Dead int64
 	Remaining             int64
+	// WithoutSlot counts those who were promised a coupon and have no slot, TooMany the holders who have to leave before a
+	// wish for a lower quota becomes the quota; 0 while the gate is not known.
+	WithoutSlot, TooMany int64
 	// AppliedRate and IssuedRate are per second, over the last seconds; -1 while they are not known.
 	AppliedRate, IssuedRate float64
 	// GateClosed says why nobody is admitted; GateError that the gate could not be asked, CountsError the ledger.
@@ -171,6 +174,7 @@ func (k *console) askOne(ctx context.Context, campaign domain.Campaign, at time.
 		figures.GateClosed = found.report.Closed
 	default:
 		figures.Admitted, figures.Remaining = found.report.Winners, found.report.Remaining()
+		figures.WithoutSlot, figures.TooMany = withoutSlot(found.report), holdersTooMany(campaign, found.report)
 	}
 	return figures
 }

@@ -76,6 +76,8 @@ type AuditCounts struct {
 	Admitted int64 `json:"admitted"`
 	Revoked  int64 `json:"revoked"`
 	Owed     int64 `json:"owed"`
+	// WithoutSlot counts those of them for whom no slot is left: the quota has to be raised by so many.
+	WithoutSlot int64 `json:"without_slot"`
 	// Free counts the slots that were given back.
 	Free int64 `json:"free"`
 	// Pending counts the winners whose records are not yet known to be in Kafka, InTopic the records that are there and

@@ -301,6 +301,9 @@ func (a *audit) conclude(ctx context.Context, left suspects) (auditOutcome, erro
 	counts := a.seen.counts
 	counts.Fail, counts.Processing = events[domain.FailStatusFail], events[domain.FailStatusProcessing]
 	counts.Dead = events[domain.FailStatusDead]
+	counts.WithoutSlot = domain.GateReport{
+		Quota: a.campaign.EffectiveQuota(), Count: counts.Admitted - counts.Owed, Owed: counts.Owed,
+	}.WithoutSlot()
 	return auditOutcome{
 		differences: found,
 		result: domain.AuditResult{

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"firstcome/domain"
+)
+
+// issued is a ledger with so many coupons in each campaign.
+type issued int64
+
+func (i issued) Count(context.Context, string) (domain.LedgerCounts, error) {
+	return domain.LedgerCounts{Issued: int64(i)}, nil
+}
+
+func TestAWishForALowerQuotaIsListedAsOne(t *testing.T) {
+	for coupons, want := range map[issued]string{
+		5: "5, going down to 4: 1 holder too many", 6: "5, going down to 4: 2 holders too many", 4: "5, going down to 4 ",
+	} {
+		var out strings.Builder
+		require.NoError(t, printCampaigns(t.Context(), &out, coupons, domain.Campaign{Code: "spring", Quota: 5, WantedQuota: 4}))
+		assert.Contains(t, out.String(), want)
+	}
+}
