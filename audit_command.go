@@ -57,7 +57,7 @@ Exit code 0: no differences, or all repaired. 1: differences, or a campaign coul
 	}
 	command.Flags().BoolVar(&options.asJSON, "json", false, "print JSON")
 	command.Flags().BoolVar(&options.repair, "repair", false, "mend what can be mended without breaking a promise")
-	command.Flags().StringVar(&options.url, "url", "", "let a running firstcome do it (default http://"+devHTTPAddr+" when no store is configured)")
+	command.Flags().StringVar(&options.url, "url", "", "let a running firstcome do it (when no store is configured: at FIRSTCOME_HTTP_ADDR, or http://"+devHTTPAddr+")")
 	addFlags(command)
 	return command
 }
@@ -71,7 +71,7 @@ func runAudit(ctx context.Context, config Config, options auditOptions, campaign
 		return auditStores(ctx, config, config.configuredAddresses(), options, campaigns)
 	}
 	if options.url == "" {
-		options.url = "http://" + devHTTPAddr
+		options.url = localURL(config)
 	}
 	return auditRemotely(ctx, config, options, campaigns)
 }

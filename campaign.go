@@ -17,14 +17,12 @@ import (
 )
 
 func campaignCommand() *cobra.Command {
-	command := &cobra.Command{Use: "campaign", Short: "Create, list and change campaigns in the database"}
-	command.AddCommand(
+	return group("campaign", "Create, list and change campaigns in the database",
 		campaignListCommand(), campaignCreateCommand(), campaignSetCommand(),
 		campaignStateCommand("pause", "Refuse applications until resumed", domain.CampaignPaused),
 		campaignStateCommand("resume", "Admit applications again", domain.CampaignOpen),
 		campaignStateCommand("end", "End a campaign for good", domain.CampaignEnded),
 	)
-	return command
 }
 
 // onLedger makes a subcommand that works on the ledger with its one argument, the campaign's code.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"firstcome/loadtest"
 )
@@ -26,12 +28,19 @@ func loadtestCommand() *cobra.Command {
 	var output loadtestOutput
 	command := configured("loadtest", "Send many applications at once, and compare what was promised with what was issued",
 		func(ctx context.Context, config Config, command *cobra.Command) error {
+			if err := checkLoadtestNumbers(command.Flags()); err != nil {
+				return err
+			}
 			options.AdminToken = loadtestToken(config)
+			if options.BaseURL == "" {
+				options.BaseURL = localURL(config)
+			}
 			return runLoadtest(ctx, options, output, command.OutOrStdout())
 		})
 	flags := command.Flags()
-	flags.StringVar(&options.BaseURL, "url", "http://"+devHTTPAddr, "where firstcome listens")
+	flags.StringVar(&options.BaseURL, "url", "", "where firstcome listens (FIRSTCOME_HTTP_ADDR, or http://"+devHTTPAddr+")")
 	flags.StringVar(&options.Campaign, "campaign", "", "campaign to apply to; a new one for this run when empty")
+	flags.BoolVar(&options.Create, "create", false, "with --campaign: create it if there is none of that code")
 	flags.Int64Var(&options.Quota, "quota", 100, "quota of the new campaign")
 	flags.IntVar(&options.Users, "users", 1000, "how many users apply, once each")
 	flags.IntVar(&options.Concurrency, "concurrency", 0, "how many apply at the same time at the most (32, with --rate 1000)")
@@ -46,6 +55,17 @@ func loadtestCommand() *cobra.Command {
 	flags.BoolVar(&output.asJSON, "json", false, "print JSON, and the progress to standard error")
 	flags.StringVar(&output.html, "html", "", "write the report with curves to this file as well, one page that needs nothing else")
 	return command
+}
+
+// checkLoadtestNumbers refuses numbers below one where they are written out; left out, they have defaults.
+func checkLoadtestNumbers(flags *pflag.FlagSet) error {
+	for _, name := range []string{"quota", "users", "concurrency", "burst-users", "first-user-id"} {
+		given := flags.Lookup(name)
+		if number, err := strconv.ParseInt(given.Value.String(), 10, 64); given.Changed && (err != nil || number < 1) {
+			return usageError{fmt.Sprintf("--%s must be at least 1, not %s", name, given.Value)}
+		}
+	}
+	return nil
 }
 
 func runLoadtest(ctx context.Context, options loadtest.Config, output loadtestOutput, out io.Writer) error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -99,6 +100,37 @@ func commandConfig(command *cobra.Command) (Config, error) {
 		fmt.Fprintf(os.Stderr, "firstcome: warning: %s is no setting of ours and is ignored\n", name)
 	}
 	return config, err
+}
+
+// group makes a command that only holds others. By itself it shows its help; a word that is none of them is a mistake.
+func group(use, short string, commands ...*cobra.Command) *cobra.Command {
+	command := &cobra.Command{
+		Use: use, Short: short,
+		Args: func(_ *cobra.Command, arguments []string) error {
+			if len(arguments) > 0 {
+				return usageError{fmt.Sprintf("unknown command %q; see firstcome %s --help", arguments[0], use)}
+			}
+			return nil
+		},
+		RunE: func(command *cobra.Command, _ []string) error { return command.Help() },
+	}
+	command.AddCommand(commands...)
+	return command
+}
+
+// localURL is where a firstcome on this machine listens, as far as the configuration tells.
+func localURL(config Config) string {
+	if config.HTTPAddr == "" {
+		return "http://" + devHTTPAddr
+	}
+	host, port, err := net.SplitHostPort(config.HTTPAddr)
+	if err != nil {
+		return "http://" + config.HTTPAddr
+	}
+	if address := net.ParseIP(host); host == "" || address.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
 }
 
 func noArguments(_ *cobra.Command, arguments []string) error {

@@ -10,9 +10,7 @@ import (
 )
 
 func tokenCommand() *cobra.Command {
-	command := &cobra.Command{Use: "token", Short: "Make operators' tokens"}
-	command.AddCommand(tokenCreateCommand())
-	return command
+	return group("token", "Make operators' tokens", tokenCreateCommand())
 }
 
 // tokenCreateCommand makes up a token. It is printed once and kept nowhere; the configuration gets its hash.

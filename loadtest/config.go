@@ -31,9 +31,10 @@ type Config struct {
 	AllowRemote bool
 	// AdminToken is sent to the admin API only.
 	AdminToken string
-	// Campaign is the code of the campaign to apply for; it is created when it does not exist. Empty makes a new one
-	// for this run alone.
+	// Campaign is the code of the campaign to apply for; Create says to make it when it does not exist. Empty makes a new
+	// one for this run alone.
 	Campaign string
+	Create   bool
 	// Quota is the new campaign's; default 100. A campaign that exists keeps its own.
 	Quota int64
 	// Users is how many users apply, once each; default 1000.

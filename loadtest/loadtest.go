@@ -20,7 +20,7 @@ import (
 // Run is one load test:
 //
 //  1. check the configuration; nothing was sent yet;
-//  2. create the campaign, unless there is one of that code;
+//  2. create the campaign, or see that the one that is named exists;
 //  3. wait until its gate is open;
 //  4. send one application for each user, in random order, and keep each answer;
 //  5. print the answers, the latency and the throughput;
@@ -75,10 +75,8 @@ func (r *run) prepare(ctx context.Context) error {
 	r.report.Campaign, r.report.Seed = code, r.cfg.Seed
 	r.report.Users, r.report.Concurrency = r.cfg.Users, r.cfg.Concurrency
 	r.report.Rate, r.report.Ramp, r.report.BurstAt, r.report.BurstUsers = r.cfg.Rate, r.cfg.Ramp, r.cfg.BurstAt, r.cfg.BurstUsers
-	err := r.client.createCampaign(ctx, code, r.cfg.Quota)
-	exists := r.cfg.Campaign != "" && domain.CodeOf(err) == domain.CodeConflict
-	if err != nil && !exists {
-		return fmt.Errorf("creating campaign %s: %w", code, err)
+	if err := r.makeCampaign(ctx, code); err != nil {
+		return err
 	}
 	what := "the gate of campaign " + code + " is open"
 	return poll(ctx, r.cfg.OpenTimeout, what, func(ctx context.Context) (bool, error) {
@@ -86,6 +84,24 @@ func (r *run) prepare(ctx context.Context) error {
 		r.report.Quota = r.quota(status)
 		return status.Gate == "open", err
 	})
+}
+
+// makeCampaign makes the campaign of this run, or sees that the one that is named exists: a name that is mistyped makes
+// none.
+func (r *run) makeCampaign(ctx context.Context, code string) error {
+	if r.cfg.Campaign != "" && !r.cfg.Create {
+		_, err := r.client.campaign(ctx, code)
+		if domain.CodeOf(err) == domain.CodeUnknownCampaign {
+			return fmt.Errorf("there is no campaign %s at %s; --create makes it: %w", code, r.cfg.BaseURL, err)
+		}
+		return nil // whatever else it is, the wait for the open gate meets it too
+	}
+	err := r.client.createCampaign(ctx, code, r.cfg.Quota)
+	exists := r.cfg.Campaign != "" && domain.CodeOf(err) == domain.CodeConflict
+	if err != nil && !exists {
+		return fmt.Errorf("creating campaign %s at %s: %w", code, r.cfg.BaseURL, err)
+	}
+	return nil
 }
 
 // quota of a campaign that is this run's alone is what the run asked for, whatever the server makes of it.

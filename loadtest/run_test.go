@@ -164,3 +164,15 @@ func TestProgressIsShownInLinesWhereThereIsNoTerminal(t *testing.T) {
 	assert.Contains(t, out.String(), "300 of 300 users answered  ")
 	assert.NotContains(t, out.String(), "\r", "a bar would fill a log with control characters")
 }
+
+func TestACampaignThatIsMistypedIsNotMade(t *testing.T) {
+	t.Parallel()
+	server := newFake()
+	cfg := configFor(server.start(t))
+	cfg.Campaign = "nosuch"
+	_, err := Run(t.Context(), cfg, &bytes.Buffer{})
+	require.ErrorContains(t, err, "there is no campaign nosuch at "+cfg.BaseURL)
+	server.mutex.Lock()
+	defer server.mutex.Unlock()
+	require.NotContains(t, server.campaigns, "nosuch")
+}
