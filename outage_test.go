@@ -24,10 +24,15 @@ type applicants struct {
 
 // startApplicants sends one application after the other from a few clients.
 func startApplicants(s *system, campaign string, clients int64) *applicants {
+	return startApplicantsAfter(s, campaign, clients, 0)
+}
+
+// startApplicantsAfter is startApplicants with users whose IDs come after this one.
+func startApplicantsAfter(s *system, campaign string, clients, after int64) *applicants {
 	a := &applicants{answers: map[int64]answer{}, halt: make(chan struct{})}
 	for client := range clients {
 		a.done.Go(func() {
-			for user := client + 1; ; user += clients {
+			for user := after + client + 1; ; user += clients {
 				select {
 				case <-a.halt:
 					return

@@ -29,7 +29,7 @@ func (p *program) apiPorts() api.Ports {
 	}
 	ledger := p.stores.ledger
 	ports.Admitter, ports.GateReader, ports.GateLister = p.stores.gate, p.stores.gate, p.stores.gate
-	ports.Publisher = p.stores.publisher
+	ports.Epochs, ports.Publisher = p.stores.gate, p.stores.publisher
 	ports.CampaignReader, ports.CampaignWriter = ledger, ledger
 	ports.CouponReader, ports.LedgerCounter, ports.SettingStore = ledger, ledger, ledger
 	ports.FailEventReader, ports.FailEventOperator = ledger, ledger
@@ -97,7 +97,7 @@ func (p *program) retryerPorts() retryer.Ports {
 	ledger, gate := p.stores.ledger, p.stores.gate
 	return retryer.Ports{
 		Campaigns: ledger, Claimer: ledger, Settler: ledger, Events: ledger, LedgerRebuild: ledger, Revocations: ledger,
-		Gate: gate, GateReader: gate, Mender: gate, Pending: gate, GateRebuild: gate,
+		Gate: gate, GateReader: gate, Mender: gate, Pending: gate, GateRebuild: gate, Epochs: gate,
 		Publisher: p.stores.publisher, Tail: p.stores.tail,
 		Settings: ledger, Funnel: p.funnel,
 		Audit: retryer.AuditPorts{Gate: gate, Restorer: gate, Ledger: ledger, Store: ledger},

@@ -59,7 +59,7 @@ type Config struct {
 	OperationsOnly bool
 }
 
-// Ports are the stores and roles that the server reaches. All are required but Self, Checks, Warnings, Pipeline and
+// Ports are the stores and roles that the server reaches. All are required but Epochs, Self, Checks, Warnings, Pipeline and
 // Auditor.
 type Ports struct {
 	Admitter          domain.Admitter
@@ -82,6 +82,8 @@ type Ports struct {
 	ActionLog         domain.ActionLog
 	// Funnel counts what becomes of applications, in memory; it must be as cheap as that.
 	Funnel FunnelCounter
+	// Epochs may be nil: then a gate that was replaced may be taken for the one in use.
+	Epochs domain.EpochWitness
 	// Self says how this process does; nil leaves that to what it last told the ledger.
 	Self func() domain.Heartbeat
 	// Checks are what /readyz asks.

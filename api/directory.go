@@ -28,6 +28,8 @@ type directory struct {
 	reader domain.CampaignReader
 	logger *slog.Logger
 	warn   rate.Sometimes
+	// epochs is told what epochs the ledger shows; nil tells nobody.
+	epochs domain.EpochWitness
 	flight singleflight.Group
 	limits *lineLimits
 	// current is nil until the campaigns were read for the first time; the map in it is never changed.
@@ -159,6 +161,9 @@ func (d *directory) learn(campaigns []domain.Campaign) {
 	byCode := make(map[string]*knownCampaign, len(campaigns))
 	for _, campaign := range campaigns {
 		byCode[campaign.Code] = d.know(campaign, before)
+		if d.epochs != nil {
+			d.epochs.SawEpoch(campaign.Code, campaign.Epoch)
+		}
 	}
 	d.current.Store(&byCode)
 }

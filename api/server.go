@@ -73,6 +73,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 	s.connections = newConnectionLimit(cfg.MaxConnections)
 	s.readiness = newCached(ctx, s.checkReadiness)
 	s.directory = newDirectory(ctx, ports.CampaignReader, &s.applications.limits, logger)
+	s.directory.epochs = ports.Epochs
 	s.console = newConsole(ctx, s)
 	if s.engine, err = s.newEngine(); err != nil {
 		stop()

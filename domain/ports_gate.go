@@ -87,6 +87,13 @@ type GateReader interface {
 	Inspect(ctx context.Context, campaign string) (GateReport, error)
 }
 
+// EpochWitness is told what epoch the ledger shows.
+type EpochWitness interface {
+	// SawEpoch notes it: from then on a gate of this campaign that is at an older epoch is taken for closed. It may be that of
+	// a server which was replaced, and still answers on connections that are open.
+	SawEpoch(campaign string, epoch int64)
+}
+
 // GateMender is told of contradictions and of what operators changed.
 type GateMender interface {
 	// Dispute closes the gate when it says, under this epoch or an older one, that the winner holds the winner's slot:

@@ -125,6 +125,8 @@ type Ports struct {
 	Audit AuditPorts
 	// Topic may be empty: then nobody looks whether records were lost.
 	Topic TopicPorts
+	// Epochs may be nil: then a gate that was replaced may be taken for the one in use.
+	Epochs domain.EpochWitness
 	// Settings may be nil: then no operator can have the jobs run at once. Funnel may be nil as well.
 	Settings SettingReader
 	Funnel   FunnelCounter

@@ -152,6 +152,9 @@ func (r *Retryer) sweepThese(ctx context.Context, campaigns []domain.Campaign, s
 }
 
 func (r *Retryer) sweepCampaign(ctx context.Context, campaign domain.Campaign, start rebuildStarter) error {
+	if r.ports.Epochs != nil {
+		r.ports.Epochs.SawEpoch(campaign.Code, campaign.Epoch)
+	}
 	report, err := r.ports.GateReader.Inspect(ctx, campaign.Code)
 	if err != nil {
 		return err

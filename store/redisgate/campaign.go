@@ -39,6 +39,22 @@ func (c *campaign) saw(epoch, count int64) {
 	}
 }
 
+// SawEpoch implements domain.EpochWitness. Of a campaign that this process never asked for nothing is kept.
+func (g *Gate) SawEpoch(campaign string, epoch int64) { g.campaigns.sawEpoch(campaign, epoch) }
+
+func (cs *campaigns) sawEpoch(code string, epoch int64) {
+	found, ok := cs.known.Load(code)
+	if !ok {
+		return
+	}
+	c, _ := found.(*campaign)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if epoch > c.epoch {
+		c.epoch, c.count = epoch, 0
+	}
+}
+
 // closedBy gives why the gate is closed, as far as this process knows; empty while it is open.
 func (c *campaign) closedBy() string {
 	c.mu.Lock()

@@ -36,6 +36,7 @@ var (
 	_ domain.GateMender    = (*Gate)(nil)
 	_ domain.PendingReader = (*Gate)(nil)
 	_ domain.GateRebuilder = (*Gate)(nil)
+	_ domain.EpochWitness  = (*Gate)(nil)
 )
 
 // Open prepares a gate; Redis need not be up. A nil registerer keeps the metrics private. It fails when no address is
@@ -124,6 +125,8 @@ func (g *Gate) closed(c *campaign, why string) error {
 		}
 		return unusable[why]
 	case news:
+		// A connection that is left over from before a failover shows an old gate: the next call takes a new one.
+		g.link.renew()
 		g.logger.Warn("the gate is closed until it is rebuilt", "campaign", c.code, "reason", why)
 	}
 	return errGateClosed(why)

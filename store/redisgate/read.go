@@ -28,8 +28,17 @@ func (g *Gate) Lookup(ctx context.Context, campaign string, user domain.UserID) 
 	}, nil
 }
 
-// Inspect implements domain.GateReader.
+// Inspect implements domain.GateReader. A gate that seems closed is looked at again on a new connection: the one before may
+// lead to a server that was replaced, and a rebuild for its sake would close the gate that is in use.
 func (g *Gate) Inspect(ctx context.Context, campaign string) (domain.GateReport, error) {
+	report, err := g.inspect(ctx, campaign)
+	if err == nil && report.Closed != "" && g.link.renew() {
+		report, err = g.inspect(ctx, campaign)
+	}
+	return report, err
+}
+
+func (g *Gate) inspect(ctx context.Context, campaign string) (domain.GateReport, error) {
 	c, err := g.find(ctx, campaign)
 	if err != nil {
 		return domain.GateReport{}, err
