@@ -125,6 +125,9 @@ type RebuildTarget struct {
 	Epoch    int64
 	// RunID is of the Redis server under which the rebuild began; on another one it can't be finished.
 	RunID string
+	// Unsure is true when nobody knows what the gate said last: it was closed already, or is on another server than before.
+	// The one before may still answer somewhere.
+	Unsure bool
 }
 
 // GateWinner is one user as the rebuild writes it.

@@ -71,8 +71,8 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 //     admitted before step 2, and Kafka may acknowledge it at any time. A crash leaves keys that nobody reads.
 //  9. Grant the wish for a lower quota if the holders fit, and if this rebuilder is still the newest. A crash leaves the
 //     lower quota in the ledger and a closed gate.
-//  10. Read on once more, as in step 8, so that next to nothing lies between the last reading and the opening. A crash
-//     leaves what step 9 left.
+//  10. Read on once more, as in step 8, so that next to nothing lies between the last reading and the opening: on a gate of
+//     which nobody knows what it said last, only once every process knows of the new epoch. A crash leaves what step 9 left.
 //  11. Swap the keys in and open the gate, if it is still closed, on the same server, and waits for this epoch.
 //
 // A record that is acknowledged after step 10 is on the topic, and the new gate does not know its user. The api that got
@@ -85,6 +85,7 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 		return campaign, err
 	}
 	crashpoint.Reach(crashpoint.RebuildRaised)
+	raisedAt := time.Now()
 	r.watch.raised(code, campaign.Epoch)
 	target, err := r.ports.GateRebuild.BeginRebuild(ctx, code, campaign.Epoch)
 	if err != nil {
@@ -120,6 +121,11 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 	}
 	crashpoint.Reach(crashpoint.RebuildSettled)
 	b.campaign = campaign
+	if target.Unsure {
+		if err := wait(ctx, time.Until(raisedAt.Add(epochSpread))); err != nil {
+			return campaign, err
+		}
+	}
 	if err := r.writeLate(ctx, b); err != nil {
 		return campaign, err
 	}
@@ -129,6 +135,10 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 	crashpoint.Reach(crashpoint.RebuildOpened)
 	return campaign, nil
 }
+
+// epochSpread is how long after it was raised an epoch is known to every api: they read the campaigns each second. Until
+// then one of them may ask a server that was replaced, and tell its users the slots that this one gave.
+const epochSpread = 1200 * time.Millisecond
 
 // couponReaders bounds the rebuilds of this process that read coupons at the same time: each holds a connection to the
 // database and a page of winners until it has read all of them.
