@@ -34,7 +34,7 @@ run: build ## run everything in one process on embedded servers; needs nothing b
 loadtest: build ## put load on a running `make run`
 	bin/firstcome loadtest
 
-test: ## all tests that need nothing but Go, with the race detector; the model's long searches without it
+test: ## all tests that need nothing but Go, with the race detector
 	go test -race -timeout 15m ./...
 	go test -timeout 10m ./test/model
 
