@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/IBM/sarama"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"firstcome/store/storetest"
@@ -30,3 +32,31 @@ func TestTransactionMarkersDoNotHoldUpTheTailOnRealKafka(t *testing.T) {
 }
 
 func TestTopicIsMadeAsStatedOnRealKafka(t *testing.T) { testTopicIsMadeAsStated(t, realBrokers(t)...) }
+
+// The topic takes 2 KB at a time, which the broker itself judges.
+func TestParcelsAreHalvedUntilTheyFitOnRealKafka(t *testing.T) {
+	cfg := newTopic(t, realBrokers(t)...)
+	admin := newAdmin(t, cfg)
+	defer admin.Close()
+	most := "2000"
+	require.NoError(t, admin.IncrementalAlterConfig(sarama.TopicResource, cfg.Topic,
+		map[string]sarama.IncrementalAlterConfigsEntry{settingMaxBytes: {Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &most}}, false))
+	publisher := openPublisher(t, cfg)
+	publishEventually(t, publisher, winner(1))
+	require.NoError(t, publisher.PublishAll(t.Context(), winners(1292)))
+	assert.Len(t, tailUsers(t, cfg), 1292)
+}
+
+func TestAddedPartitionsAreReadSoonOnRealKafka(t *testing.T) {
+	testAddedPartitions(t, realBrokers(t)...)
+}
+
+func TestRecordsOfTransactionsThatWereNotCommittedAreNobodysCouponsOnRealKafka(t *testing.T) {
+	testUndecidedTransactions(t, realBrokers(t)...)
+}
+
+func TestATopicThatWasMadeAnewIsReadFromItsOldestRecordOnRealKafka(t *testing.T) {
+	for name, whileReading := range map[string]bool{"before the consumer starts": false, "while it reads": true} {
+		t.Run(name, func(t *testing.T) { testTopicMadeAnew(t, whileReading, realBrokers(t)...) })
+	}
+}
