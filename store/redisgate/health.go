@@ -117,5 +117,19 @@ func warningsOf(ctx context.Context, node redis.Cmdable) []string {
 			warnings = append(warnings, fmt.Sprintf(setting.warning, values[setting.name]))
 		}
 	}
-	return warnings
+	return append(warnings, replicaWarnings(ctx, node)...)
+}
+
+// replicaWarnings: a primary that was cut off from its replicas goes on admitting, while one of them takes its place. What
+// Redis does not tell is not warned of: the embedded one has no replicas.
+func replicaWarnings(ctx context.Context, node redis.Cmdable) []string {
+	info, err := node.Info(ctx, "replication").Result()
+	if replicas := infoField(info, "connected_slaves"); err != nil || replicas == "" || replicas == "0" {
+		return nil
+	}
+	values, err := node.ConfigGet(ctx, "min-replicas-to-write").Result()
+	if err != nil || values["min-replicas-to-write"] != "0" {
+		return nil
+	}
+	return []string{"two masters may admit at once after a failover: Redis has replicas, and min-replicas-to-write is 0"}
 }

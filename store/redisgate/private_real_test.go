@@ -5,6 +5,7 @@ package redisgate
 import (
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,6 +107,15 @@ func TestUnsafeSettingsAreWarnedOf(t *testing.T) {
 	assert.Contains(t, warnings, "appendonly is no")
 	require.NoError(t, server.client.ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err())
 	require.NoError(t, server.client.ConfigSet(t.Context(), "appendonly", "yes").Err())
+	assert.Empty(t, gate.Warnings(t.Context()))
+
+	host, port, err := net.SplitHostPort(server.addr)
+	require.NoError(t, err)
+	startPrivateRedis(t, "--replicaof", host+" "+port, "--repl-diskless-sync-delay", "0")
+	require.Eventually(t, func() bool {
+		return strings.Contains(fmt.Sprint(gate.Warnings(t.Context())), "min-replicas-to-write is 0")
+	}, patience, 10*time.Millisecond)
+	require.NoError(t, server.client.ConfigSet(t.Context(), "min-replicas-to-write", "1").Err())
 	assert.Empty(t, gate.Warnings(t.Context()))
 }
 
