@@ -13,8 +13,9 @@ import (
 //
 // A user keeps the slot of the claim if it can have a holder and is nobody's; of two who claim one slot, the claim of
 // the higher epoch is kept. The others get the lowest slots left, in the order of their admission, and when there are as
-// many holders as the quota (or the wish for a lower one) says they are owed one. Whoever has a slot is pending: the record must be sent again under the new epoch, unless a fail
-// event is all that stands for the user.
+// many holders as the quota (or the wish for a lower one) says they are owed one. A user with a slot is pending: until a
+// record of the new epoch names the slot, nothing but the gate knows of it, and it must not be told. That holds for a user
+// of a fail event too, which names none.
 func allot(claims map[domain.UserID]claim, used *slotSet, campaign domain.Campaign) []domain.GateWinner {
 	users := slices.SortedFunc(maps.Keys(claims), func(a, b domain.UserID) int {
 		return cmp.Or(
@@ -42,7 +43,7 @@ func allot(claims map[domain.UserID]claim, used *slotSet, campaign domain.Campai
 		if winners[i].Slot == domain.SlotOwed && used.count < campaign.EffectiveQuota() {
 			winners[i].Slot, _ = used.takeLowest(domain.Slot(campaign.EffectiveQuota()))
 		}
-		winners[i].Pending = winners[i].Slot >= 1 && !claims[winners[i].UserID].waiting
+		winners[i].Pending = winners[i].Slot >= 1
 	}
 	return winners
 }

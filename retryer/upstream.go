@@ -19,9 +19,7 @@ const (
 // claim is what a pending entry or a record says of one user, or a fail event that holds no slot; about 60 bytes with its
 // place in the map.
 type claim struct {
-	slot int32 // domain.NoSlot when it says none that can exist
-	// waiting is true when only a fail event stands for the user: it is tried again, so no record need be sent.
-	waiting    bool
+	slot       int32 // domain.NoSlot when it says none that can exist
 	epoch      int64
 	admittedAt int64 // microseconds since 1970
 }
@@ -114,7 +112,7 @@ func (u *upstream) addWaiting(event domain.Holder) {
 	}
 	u.limit++
 	u.claims[event.UserID] = claim{
-		slot: int32(domain.NoSlot), waiting: true, epoch: event.Epoch, admittedAt: u.believed(event.AdmittedAt),
+		slot: int32(domain.NoSlot), epoch: event.Epoch, admittedAt: u.believed(event.AdmittedAt),
 	}
 }
 
