@@ -83,6 +83,8 @@ type Config struct {
 	AuditEvery  time.Duration `env:"AUDIT_EVERY" envDefault:"1h" help:"how often a retryer compares Redis, Kafka and the database"`
 	AuditWait   time.Duration `env:"AUDIT_WAIT" envDefault:"1s" help:"how long an audit waits before it looks again at what seems wrong"`
 
+	VerifyEvery time.Duration `env:"VERIFY_EVERY" envDefault:"2s" help:"how often a retryer looks whether the database server is another one or was restarted"`
+
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s" help:"how long finishing may take after SIGTERM"`
 
 	// tokens are AdminTokens, read.

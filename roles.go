@@ -90,6 +90,7 @@ func (p *program) retryerConfig() retryer.Config {
 	return retryer.Config{
 		MaxAttempts: p.config.MaxAttempts, BackoffMin: p.config.BackoffMin, BackoffMax: p.config.BackoffMax,
 		RelayAfter: p.config.RelayAfter, AuditEvery: p.config.AuditEvery, AuditWait: p.config.AuditWait,
+		VerifyEvery: p.config.VerifyEvery,
 	}
 }
 
@@ -98,9 +99,9 @@ func (p *program) retryerPorts() retryer.Ports {
 	return retryer.Ports{
 		Campaigns: ledger, Claimer: ledger, Settler: ledger, Events: ledger, LedgerRebuild: ledger, Revocations: ledger,
 		Gate: gate, GateReader: gate, Mender: gate, Pending: gate, GateRebuild: gate, Epochs: gate,
-		Publisher: p.stores.publisher, Tail: p.stores.tail,
+		Publisher: p.stores.publisher, Tail: p.stores.tail, Stored: p.stores.tail,
 		Settings: ledger, Funnel: p.funnel,
-		Audit: retryer.AuditPorts{Gate: gate, Restorer: gate, Ledger: ledger, Store: ledger},
+		Audit: retryer.AuditPorts{Gate: gate, Restorer: gate, Ledger: ledger, Verifier: ledger, Store: ledger},
 		Topic: retryer.TopicPorts{Watcher: p.stores.tail, Settings: ledger},
 	}
 }

@@ -130,6 +130,16 @@ type RevocationLedger interface {
 	MarkReleased(ctx context.Context, campaign string, user UserID) error
 }
 
+// LedgerVerifier knows under which run of the database server the ledger was last compared with the topic. A server that
+// was restarted, or another one in its place, may lack what was committed last.
+type LedgerVerifier interface {
+	// UnverifiedRun names the run of the server now, and is "" when the ledger was compared under it.
+	UnverifiedRun(ctx context.Context) (string, error)
+	// MarkVerified notes that a comparison which began under this run has come to its end. CodeConflict: the server runs
+	// under another one by now, and nothing is noted.
+	MarkVerified(ctx context.Context, run string) error
+}
+
 // LedgerCounter counts for the status of a campaign.
 type LedgerCounter interface {
 	// Count counts one campaign's rows. CodeUnknownCampaign.

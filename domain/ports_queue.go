@@ -44,6 +44,15 @@ type TailReader interface {
 	ReadTail(ctx context.Context, from TailEnds, visit func(Delivery) error) (TailEnds, error)
 }
 
+// StoredReader gives the rebuild what the consumer group has committed already: each of these records has left a coupon
+// or a fail event, unless the ledger has lost it.
+type StoredReader interface {
+	// ReadStored calls visit for each of the newest records before the committed offset, at most so many offsets of every
+	// partition, and says whether it gave all that the topic still has. An error of visit ends it and is returned.
+	// CodeUnavailable.
+	ReadStored(ctx context.Context, newest int64, visit func(Delivery) error) (whole bool, err error)
+}
+
 // TailEnds are the ends at which a reading of the tail stopped, by partition: the offset after the last record's. They
 // are never changed once they are given.
 type TailEnds map[int32]TailEnd

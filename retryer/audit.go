@@ -20,28 +20,40 @@ type auditOutcome struct {
 // Audit compares, for the campaigns named or for all, what the gate, the pending entries, the topic, the fail events
 // and the coupons hold, and with repair mends what can be mended without breaking a promise. It may run during a sale.
 // A campaign that can't be audited has a result that says why; the results are kept for LastAudits.
-// CodeUnknownCampaign. CodeConflict: an audit is under way in this process. CodeUnavailable: the ledger is away.
+// CodeUnknownCampaign. CodeConflict: somebody else has asked this process for one that is under way. CodeUnavailable: the ledger is away.
 func (r *Retryer) Audit(ctx context.Context, campaigns []string, repair bool) ([]domain.AuditResult, error) {
 	if !r.ports.Audit.complete() {
 		return nil, domain.Errorf(domain.CodeNotFound, "this process can't audit")
 	}
-	if !r.auditing.TryLock() {
+	if !r.askedToAudit.TryLock() {
 		return nil, domain.Errorf(domain.CodeConflict, "an audit is under way in this process; its result comes soon")
 	}
-	defer r.auditing.Unlock()
+	defer r.askedToAudit.Unlock()
+	return r.auditThese(ctx, campaigns, repair)
+}
+
+// auditThese audits one campaign after the other. Between two of them another audit of this process may have its turn, so
+// nobody who asks for one campaign waits for the audit of all.
+func (r *Retryer) auditThese(ctx context.Context, campaigns []string, repair bool) ([]domain.AuditResult, error) {
 	codes, err := r.auditedCampaigns(ctx, campaigns)
 	if err != nil {
 		return nil, err
 	}
 	results := make([]domain.AuditResult, 0, len(codes))
 	for _, code := range codes {
-		result := r.auditCampaign(ctx, code, repair)
+		result := r.auditInTurn(ctx, code, repair)
 		if err := r.ports.Audit.Store.SaveAudit(ctx, result); err != nil {
 			r.logger.Warn("the result of an audit could not be kept", "campaign", code, "error", err)
 		}
 		results = append(results, result)
 	}
 	return results, nil
+}
+
+func (r *Retryer) auditInTurn(ctx context.Context, code string, repair bool) domain.AuditResult {
+	r.auditing.Lock()
+	defer r.auditing.Unlock()
+	return r.auditCampaign(ctx, code, repair)
 }
 
 // LastAudits gives the last result of every campaign that was audited by any process, or of one. CodeUnavailable.
@@ -116,23 +128,4 @@ func (r *Retryer) auditUntilStill(ctx context.Context, code string) (auditOutcom
 		}
 	}
 	return outcome, err
-}
-
-// auditAll is the hourly audit. It changes nothing: whether to repair is for a person to say.
-func (r *Retryer) auditAll(ctx context.Context) error {
-	results, err := r.Audit(ctx, nil, false)
-	if domain.CodeOf(err) == domain.CodeConflict {
-		return nil // somebody has asked for one just now
-	}
-	var failures []error
-	for _, result := range results {
-		switch {
-		case result.Error != "":
-			failures = append(failures, domain.Errorf(domain.CodeUnavailable, "campaign %s: %s", result.Campaign, result.Error))
-		case !result.Clean():
-			r.logger.Error("THE AUDIT FOUND DIFFERENCES: run firstcome audit", "campaign", result.Campaign,
-				"differences", result.DifferencesTotal, "first", result.Differences[:min(len(result.Differences), 1)])
-		}
-	}
-	return errors.Join(append(failures, err)...)
 }

@@ -42,6 +42,8 @@ type Config struct {
 	// AuditEvery is how often all campaigns are audited; 1 h. AuditWait is how long an audit waits before it looks again
 	// at what seemed wrong; 1 s.
 	AuditEvery, AuditWait time.Duration
+	// VerifyEvery is how often a retryer looks whether the ledger has to be compared with the rest now; 2 s.
+	VerifyEvery time.Duration
 }
 
 const (
@@ -68,6 +70,7 @@ func (c Config) withDefaults() Config {
 	c.RebuildPatience = orDefault(c.RebuildPatience, 15*time.Second)
 	c.AuditEvery = orDefault(c.AuditEvery, time.Hour)
 	c.AuditWait = orDefault(c.AuditWait, time.Second)
+	c.VerifyEvery = orDefault(c.VerifyEvery, 2*time.Second)
 	return c
 }
 
@@ -82,7 +85,7 @@ func orDefault[T comparable](value, fallback T) T {
 func (c Config) check() error {
 	for _, d := range []time.Duration{
 		c.RetryEvery, c.SweepEvery, c.RelayEvery, c.RelayAfter, c.RescueEvery, c.PurgeEvery, c.KeepAttempts, c.TopicEvery,
-		c.Lease, c.BackoffMin, c.RebuildTimeout, c.RebuildPatience, c.AuditEvery, c.AuditWait,
+		c.Lease, c.BackoffMin, c.RebuildTimeout, c.RebuildPatience, c.AuditEvery, c.AuditWait, c.VerifyEvery,
 	} {
 		if d < 0 {
 			return fmt.Errorf("no interval, lease or time limit may be negative: %v", d)
@@ -121,6 +124,7 @@ type Ports struct {
 	// The topic.
 	Publisher domain.Publisher
 	Tail      domain.TailReader
+	Stored    domain.StoredReader
 	// Audit is what an audit needs besides.
 	Audit AuditPorts
 	// Topic may be empty: then nobody looks whether records were lost.
@@ -152,6 +156,7 @@ type AuditPorts struct {
 	Gate     domain.GateLister
 	Restorer domain.PendingRestorer
 	Ledger   domain.AuditLedger
+	Verifier domain.LedgerVerifier
 	Store    domain.AuditStore
 }
 
@@ -164,13 +169,13 @@ type TopicPorts struct {
 func (p TopicPorts) complete() bool { return p.Watcher != nil && p.Settings != nil }
 
 func (p AuditPorts) complete() bool {
-	return p.Gate != nil && p.Restorer != nil && p.Ledger != nil && p.Store != nil
+	return p.Gate != nil && p.Restorer != nil && p.Ledger != nil && p.Verifier != nil && p.Store != nil
 }
 
 func (p Ports) check() error {
 	for _, port := range []any{
 		p.Campaigns, p.Claimer, p.Settler, p.Events, p.LedgerRebuild, p.Revocations, p.Gate, p.GateReader, p.Mender,
-		p.Pending, p.GateRebuild, p.Publisher, p.Tail,
+		p.Pending, p.GateRebuild, p.Publisher, p.Tail, p.Stored,
 	} {
 		if port == nil {
 			return errors.New("every port is needed")

@@ -40,6 +40,7 @@ type world struct {
 	ledger    map[string]*ledger
 	gates     map[string]*gate
 	topic     []domain.Delivery
+	stored    []domain.Delivery // the records before the committed offset
 	published []domain.Winner
 	events    map[int64]*domain.FailEvent
 	attempts  map[int64]int
@@ -103,7 +104,7 @@ func opened(t require.TestingT, codes ...string) (*world, *Retryer) {
 func (w *world) ports() Ports {
 	return Ports{
 		Campaigns: w, Claimer: w, Settler: w, Events: w, LedgerRebuild: ledgerRebuild{w}, Revocations: w,
-		Gate: w, GateReader: w, Mender: w, Pending: w, GateRebuild: gateRebuild{w}, Publisher: w, Tail: w,
+		Gate: w, GateReader: w, Mender: w, Pending: w, GateRebuild: gateRebuild{w}, Publisher: w, Tail: w, Stored: w,
 	}
 }
 
@@ -682,6 +683,20 @@ func (w *world) ReadTail(
 		}
 	}
 	return domain.TailEnds{0: {Offset: int64(len(topic))}}, nil
+}
+
+func (w *world) ReadStored(_ context.Context, newest int64, visit func(domain.Delivery) error) (bool, error) {
+	stored, err := call(w, "stored", "", func() ([]domain.Delivery, error) { return slices.Clone(w.stored), nil })
+	if err != nil {
+		return false, err
+	}
+	from := max(0, int64(len(stored))-newest)
+	for _, delivery := range stored[from:] {
+		if err := visit(delivery); err != nil {
+			return false, err
+		}
+	}
+	return from == 0, nil
 }
 
 func (w *world) slotOf(code string, user domain.UserID) domain.Slot {

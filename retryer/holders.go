@@ -104,6 +104,23 @@ func (b *builder) keepsSlot(event domain.Holder) bool {
 	return event.Slot >= 1 && int64(event.Slot) <= b.campaign.HighestSlot() && b.used.take(event.Slot)
 }
 
+// recallStored takes in the winners of committed records to whom the ledger gives nothing, and says how many of them
+// nobody else names either.
+func (b *builder) recallStored(winners []domain.Winner) int {
+	lost := 0
+	for _, winner := range winners {
+		_, hasEvent := b.byEvent[winner.UserID]
+		if hasEvent || b.hasRow(winner.UserID) {
+			continue
+		}
+		if _, claims := b.upstream.claims[winner.UserID]; !claims {
+			lost++
+		}
+		b.upstream.addBounded(winner)
+	}
+	return lost
+}
+
 // recallForgotten takes in what the closed gate says of the users to whom neither the ledger nor upstream gives a slot,
 // and says how many it alone knows. It comes after the ledger was read: who moved on meanwhile is known by now.
 func (b *builder) recallForgotten(ctx context.Context) (int, error) {

@@ -18,6 +18,7 @@ type metrics struct {
 	rescued        prometheus.Counter
 	relayed        prometheus.Counter
 	released       prometheus.Counter
+	recalled       *prometheus.CounterVec
 	rebuilds       *prometheus.CounterVec
 	rebuildSeconds prometheus.Histogram
 	gateOpen       *prometheus.GaugeVec
@@ -39,6 +40,8 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		rescued:  counter("rescued_total", "Fail events whose lease had run out."),
 		relayed:  counter("relayed_total", "Winners sent because nobody had confirmed them in time."),
 		released: counter("released_total", "Revoked coupons of which the gate was told."),
+		recalled: counters("winners_recalled_total",
+			"Winners of whom a store had lost what it held, by the place that still knew them.", "from"),
 		rebuilds: counters("rebuilds_total", "Rebuilds of gates, by how they ended.", "result"),
 		rebuildSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: prefix + "rebuild_seconds", Help: "How long a rebuild took.",
@@ -54,7 +57,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		labelled:    map[string]bool{},
 	}
 	for _, collector := range []prometheus.Collector{
-		m.jobs, m.attempts, m.rescued, m.relayed, m.released, m.rebuilds, m.rebuildSeconds,
+		m.jobs, m.attempts, m.rescued, m.relayed, m.released, m.recalled, m.rebuilds, m.rebuildSeconds,
 		m.gateOpen, m.gateEpoch, m.pendingAge, m.withoutSlot, m.audits, m.differences, m.auditedAt,
 	} {
 		if err := registerer.Register(collector); err != nil {

@@ -57,9 +57,11 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 //     leaves an open gate of the old epoch, whose winners become rows only after the next rebuild.
 //  2. Close the gate, and claim the rebuild's own keys for this epoch. A crash leaves those keys empty and unused.
 //  3. Read the pending entries that are left.
-//  4. Read the topic's tail; nothing can be on it before the first epoch.
+//  4. Read the topic's tail, and the newest records before it, which are stored; nothing can be on it before the first
+//     epoch.
 //  5. Read the ledger as of one moment, and write everybody to whom it gives a slot to the rebuild's own keys. A crash from
-//     here to step 8 leaves keys that nobody reads; the next rebuild empties them.
+//     here to step 8 leaves keys that nobody reads; the next rebuild empties them. Of whom a stored record tells and the
+//     ledger has nothing, the ledger has lost the coupon: the record counts as one of the tail.
 //  6. Read the users whom the closed gate held. Whom neither upstream nor the ledger knows, Kafka has lost (retention
 //     passed the committed offset): the gate's word is all that is left of the promise, and counts as the oldest claim.
 //  7. Write the users of upstream, of the old gate and of fail events that hold no slot, each with a fresh pending entry
@@ -105,6 +107,9 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 		return campaign, err
 	}
 	crashpoint.Reach(crashpoint.RebuildHoldersWritten)
+	if err := r.recallUnstored(ctx, b); err != nil {
+		return campaign, err
+	}
 	if err := r.recallForgotten(ctx, b); err != nil {
 		return campaign, err
 	}
@@ -164,10 +169,14 @@ func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign) (*
 	if campaign.Epoch == firstEpoch {
 		return upstream, nil
 	}
-	if err := upstream.readTail(ctx, r.ports.Tail); err != nil {
+	err := upstream.readTail(ctx, r.ports.Tail)
+	if err != nil {
 		return nil, err
 	}
 	crashpoint.Reach(crashpoint.RebuildTailRead)
+	if upstream.stored, err = r.stored.newest(ctx, campaign.Code); err != nil {
+		return nil, err
+	}
 	if upstream.dropped > 0 {
 		r.logger.Error("the topic names far more winners than the campaign has coupons; the rest is left to the consumer",
 			"campaign", campaign.Code, "records_left", upstream.dropped)
@@ -175,9 +184,31 @@ func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign) (*
 	return upstream, nil
 }
 
+// recallUnstored looks for the users whose records the consumers have committed, and of whom the ledger has nothing: it
+// went back, as after a fail-over without the last commits, or a restored backup. If one is found among the newest
+// records, all that the topic still has are read.
+func (r *Retryer) recallUnstored(ctx context.Context, b *builder) error {
+	lost := b.recallStored(b.upstream.stored.winners)
+	if lost > 0 && !b.upstream.stored.whole {
+		err := r.stored.all(ctx, b.campaign.Code, func(winner domain.Winner) {
+			lost += b.recallStored([]domain.Winner{winner})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if lost > 0 {
+		r.metrics.recalled.WithLabelValues("topic").Add(float64(lost))
+		r.logger.Error("THE DATABASE LOST COUPONS: it has nothing of users whose records were stored; the topic still has "+
+			"these records, and the users keep their slots", "campaign", b.campaign.Code, "winners", lost)
+	}
+	return nil
+}
+
 func (r *Retryer) recallForgotten(ctx context.Context, b *builder) error {
 	forgotten, err := b.recallForgotten(ctx)
 	if forgotten > 0 {
+		r.metrics.recalled.WithLabelValues("gate").Add(float64(forgotten))
 		r.logger.Error("RECORDS WERE LOST: winners of the gate stand neither on the topic nor in the ledger; they are sent again",
 			"campaign", b.campaign.Code, "winners", forgotten)
 	}

@@ -22,6 +22,7 @@ type Retryer struct {
 	logger  *slog.Logger
 	watch   *watch
 	slots   *rebuildSlots
+	stored  *storedRecords
 	// couponReaders is held by the rebuilds that read coupons.
 	couponReaders chan struct{}
 	// sweeps and relays say at which campaigns a run of these jobs looks.
@@ -38,8 +39,13 @@ type Retryer struct {
 	relayed  relayed
 	// topic is what the topic job remembers.
 	topic topicWatch
-	// auditing is held by the one audit that this process may run at a time.
-	auditing sync.Mutex
+	// auditing is held while this process audits a campaign, askedToAudit by the one audit that was asked for.
+	auditing, askedToAudit sync.Mutex
+	// verified says that everything was compared since this process started; only the verify job touches it.
+	verified bool
+	// verifyAt is when the verify job may try again after a failure, verifyWait how long that was put off last.
+	verifyAt   time.Time
+	verifyWait time.Duration
 }
 
 // New checks the configuration, fills in the defaults and registers the metrics. It starts nothing.
@@ -64,6 +70,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		logger:  logger,
 		watch:   newWatch(cfg.RebuildPatience),
 		slots:   newRebuildSlots(cfg.ConcurrentRebuilds),
+		stored:  newStoredRecords(ports.Stored),
 
 		couponReaders: make(chan struct{}, couponReaders),
 		states:        map[string]jobNote{},
@@ -72,8 +79,8 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 	}, nil
 }
 
-// jobAudit is the one job that takes as long as there is to read.
-const jobAudit = "audit"
+// jobAudit and jobVerify are the jobs that may take as long as there is to read.
+const jobAudit, jobVerify = "audit", "verify"
 
 // job is one of the things that a retryer does again and again.
 type job struct {
@@ -92,7 +99,7 @@ func (r *Retryer) jobs() []job {
 		{"release", r.cfg.SweepEvery, func(ctx context.Context) error { return r.releaseRevoked(ctx, fairTurn) }},
 	}
 	if r.ports.Audit.complete() {
-		jobs = append(jobs, job{jobAudit, r.cfg.AuditEvery, r.auditAll})
+		jobs = append(jobs, job{jobAudit, r.cfg.AuditEvery, r.auditAll}, job{jobVerify, r.cfg.VerifyEvery, r.verifyOnce})
 	}
 	if r.ports.Audit.complete() && r.ports.Topic.complete() {
 		jobs = append(jobs, job{"topic", r.cfg.TopicEvery, r.topicOnce})
@@ -107,7 +114,7 @@ func (r *Retryer) Run(ctx context.Context) error {
 	for _, j := range r.jobs() {
 		r.noteNext(j, time.Now())
 		entry := times.add(j.every, r.runner(ctx, j))
-		if j.name != jobAudit { // takes long, and has a call of its own
+		if j.name != jobAudit && j.name != jobVerify { // takes long, and has a call of its own
 			wanted = append(wanted, entry.job)
 		}
 	}

@@ -36,6 +36,8 @@ type upstream struct {
 	ends domain.TailEnds
 	// now bounds the admission times that are believed: a time in the future would stand in a stream for ever.
 	now time.Time
+	// stored are the newest records that consumers have committed, as they were before the ledger was read.
+	stored newestStored
 }
 
 func newUpstream(campaign domain.Campaign, now time.Time) *upstream {

@@ -70,9 +70,25 @@ func testTransactionMarkers(t *testing.T, brokers ...string) {
 	require.NoError(t, err)
 	assert.Equal(t, int64(7), positions[0].End, "five records and two markers")
 
+	requireStored := func(newest int64, whole bool, wanted ...domain.UserID) {
+		t.Helper()
+		var users []domain.UserID
+		all, err := tail.ReadStored(ctx, newest, func(delivery domain.Delivery) error {
+			users = append(users, delivery.Winner.UserID)
+			return delivery.Problem
+		})
+		require.NoError(t, err)
+		assert.Equal(t, whole, all)
+		assert.Equal(t, wanted, users)
+	}
+	requireStored(100, true)
 	source := openedSource(t, cfg)
 	batch := pollAll(t, source, 5)
 	require.NoError(t, source.Commit(t.Context(), batch))
+	requireStored(100, true, 1, 2, 3, 4, 5)
+	requireStored(2, false, 4, 5)
+	_, err = tail.ReadStored(ctx, 100, func(domain.Delivery) error { return context.Canceled })
+	require.ErrorIs(t, err, context.Canceled, "what the visitor says is said")
 	_, err = tail.ReadTail(ctx, nil, func(domain.Delivery) error { t.Error("all is committed"); return nil })
 	require.NoError(t, err)
 }

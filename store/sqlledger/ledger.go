@@ -82,7 +82,9 @@ type backend struct {
 	// openForMigration is open without a limit on how long a statement may take.
 	openForMigration func() (*sql.DB, error)
 	dialector        func(*sql.DB) gorm.Dialector
-	migrations       fs.FS
+	// run names the run of the server that a transaction is on.
+	run        func(tx *gorm.DB) (serverRun, error)
+	migrations fs.FS
 	// byIndex names a table such that it is read by this index, or by primaryKey: the optimizers of MySQL and MariaDB
 	// otherwise read everything before the page, or every row of another campaign.
 	byIndex func(table, index string) string
@@ -120,6 +122,7 @@ var (
 	_ domain.HeartbeatStore    = (*Ledger)(nil)
 	_ domain.ActionLog         = (*Ledger)(nil)
 	_ domain.InstallationNamer = (*Ledger)(nil)
+	_ domain.LedgerVerifier    = (*Ledger)(nil)
 )
 
 // Open prepares a ledger; a MySQL server need not be up for it. The error says what is wrong with the configuration.

@@ -37,6 +37,7 @@ func mysqlBackend(config Config, logger *slog.Logger) (backend, error) {
 		open:             func() (*sql.DB, error) { return openMySQL(settings) },
 		openForMigration: func() (*sql.DB, error) { return openMySQL(patient) },
 		dialector:        mysqlDialector,
+		run:              mysqlRun,
 		migrations:       migrations,
 		inserted:         func(column string) string { return "VALUES(" + column + ")" },
 		passOver:         " ON DUPLICATE KEY UPDATE id = id",

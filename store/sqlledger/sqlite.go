@@ -34,6 +34,7 @@ func sqliteBackend(config Config) (backend, error) {
 	return backend{
 		open: open, openForMigration: open, migrations: migrations, oneWriter: true,
 		inserted:  func(column string) string { return "excluded." + column },
+		run:       sqliteRun,
 		passOver:  " ON CONFLICT DO NOTHING",
 		byIndex:   sqliteByIndex,
 		dialector: func(pool *sql.DB) gorm.Dialector { return sqlite.Dialector{Conn: pool} },

@@ -36,6 +36,7 @@ type Ledger interface {
 	domain.HeartbeatStore
 	domain.ActionLog
 	domain.InstallationNamer
+	domain.LedgerVerifier
 }
 
 // RefusedUser is a user whose coupon the database must refuse by a trigger of its own, as a corrupt row would be.

@@ -25,6 +25,7 @@ var ledgerOperationTests = map[string]func(*testing.T, Ledger){
 	"ABulkJobGoesOnWhereItStopped":               testBulkSteps,
 	"ABulkJobHasOneWorker":                       testBulkLease,
 	"AHeartbeatReplacesTheLast":                  testHeartbeats,
+	"ALedgerIsVerifiedUnderOneRun":               testVerified,
 	"TheOperatorsHistoryIsFiltered":              testActions,
 }
 
@@ -396,4 +397,18 @@ func testActions(t *testing.T, ledger Ledger) {
 	requireCode(t, domain.CodeInvalidRequest, err)
 	_, err = ledger.OperatorActions(t.Context(), domain.ActionFilter{Limit: 1, Actor: "\xff"})
 	requireCode(t, domain.CodeInvalidRequest, err)
+}
+
+func testVerified(t *testing.T, ledger Ledger) {
+	run, err := ledger.UnverifiedRun(t.Context())
+	require.NoError(t, err)
+	require.NotEmpty(t, run, "nothing was compared yet")
+	require.Equal(t, domain.CodeConflict, domain.CodeOf(ledger.MarkVerified(t.Context(), "another server @1000")))
+	again, err := ledger.UnverifiedRun(t.Context())
+	require.NoError(t, err)
+	require.NotEmpty(t, again)
+	require.NoError(t, ledger.MarkVerified(t.Context(), run))
+	run, err = ledger.UnverifiedRun(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, run)
 }

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// loseCoupons takes what a database lacks that went back: every second coupon of the campaign, and the note that it was
+// compared with the topic under this run of its server.
+func (env *environment) loseCoupons(t *testing.T, campaign string) {
+	t.Helper()
+	env.execSQL(t, "DELETE FROM coupon WHERE slot % 2 = 0 AND campaign_id = (SELECT id FROM campaign WHERE code = ?)", campaign)
+	env.execSQL(t, "UPDATE installation SET verified_run = ?", "the server before")
+}
+
+// wonBy lets the users from 1 on apply, and gives the slots that they were told, by user, once all are coupons.
+func wonBy(s *system, campaign string, users int) map[string]int64 {
+	s.t.Helper()
+	told := map[string]int64{}
+	for user := range users {
+		got := s.apply(campaign, int64(user+1))
+		require.Equal(s.t, http.StatusAccepted, got.status, "%v", got.body)
+		told[fmt.Sprint(user+1)] = got.number("slot")
+	}
+	s.settle(campaign)
+	require.Equal(s.t, told, s.coupons(campaign))
+	return told
+}
+
+// TestCouponsThatTheDatabaseLostComeBackByThemselves: a fail-over without the last commits, after their offsets were
+// committed. Nobody runs a command.
+func TestCouponsThatTheDatabaseLostComeBackByThemselves(t *testing.T) {
+	env := newEnvironment(t)
+	env.config.AuditWait = 50 * time.Millisecond
+	s := env.start(t)
+	campaign := s.newCampaign(newCode("lost"), 60)
+	told := wonBy(s, campaign, 50)
+	env.loseCoupons(t, campaign)
+	s.eventually("the lost coupons are back", func() bool { return len(s.coupons(campaign)) == 50 })
+	assert.Equal(t, told, s.coupons(campaign))
+	assert.True(t, s.auditWhenStored(campaign, 50).Clean())
+}
+
+// TestToldSlotsHoldWhenTheDatabaseAndRedisLoseAtOnce: only the records that are still on the topic, and committed long
+// ago, know who was told which slot. Those who come next get none of them.
+func TestToldSlotsHoldWhenTheDatabaseAndRedisLoseAtOnce(t *testing.T) {
+	env := newEnvironment(t)
+	env.config.AuditWait = 50 * time.Millisecond
+	env.config.VerifyEvery = time.Hour // the rebuild alone has to know
+	s := env.start(t)
+	campaign := s.newCampaign(newCode("both"), 60)
+	told := wonBy(s, campaign, 50)
+	s.stop()
+	env.loseCoupons(t, campaign)
+	env.emptyRedis()
+	s = env.start(t)
+	s.eventually("the gate is open again, and lets the next in", func() bool {
+		return s.apply(campaign, 1000).status == http.StatusAccepted
+	})
+	s.eventually("the lost coupons are back", func() bool { return len(s.coupons(campaign)) == 51 })
+	now := s.coupons(campaign)
+	delete(now, "1000")
+	assert.Equal(t, told, now)
+	assert.True(t, s.auditWhenStored(campaign, 51).Clean())
+}
