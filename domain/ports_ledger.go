@@ -111,7 +111,10 @@ type LedgerRebuild interface {
 	BeginRebuild(ctx context.Context, code string) (Campaign, error)
 	// VisitHolders calls visit for every coupon and every unresolved fail event of the campaign whose user has no coupon,
 	// all as of one moment, coupons first. A user may come more than once. An error of visit ends it and is returned.
-	VisitHolders(ctx context.Context, campaign string, visit func(Holder) error) error
+	// The moment is one at which the campaign had this epoch and fencing number, so what was read decides together with
+	// what is written. CodeOvertaken: it has others, as a newer rebuild or a replica that lags behind shows.
+	// CodeUnknownCampaign.
+	VisitHolders(ctx context.Context, campaign Campaign, visit func(Holder) error) error
 	// FinishRebuild grants the wish for a lower quota where the use allows it (Campaign.Lowered), if campaign.Fencing is
 	// still the newest and no operator has changed the quota since BeginRebuild. It gives the row as it then is.
 	// CodeOvertaken otherwise: rebuild again.

@@ -135,7 +135,10 @@ func (a *audit) readAll(ctx context.Context) error {
 	if _, err := visitTail(ctx, a.ports.Tail, tailPart{campaign: code}, a.seen.addRecord); err != nil {
 		return err
 	}
-	err := a.ports.LedgerRebuild.VisitHolders(ctx, code, func(holder domain.Holder) error { a.seen.addHolder(holder); return nil })
+	err := a.ports.LedgerRebuild.VisitHolders(ctx, a.campaign, func(holder domain.Holder) error { a.seen.addHolder(holder); return nil })
+	if domain.CodeOf(err) == domain.CodeOvertaken {
+		return errGateMoved
+	}
 	if err != nil {
 		return err
 	}

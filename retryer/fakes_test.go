@@ -355,8 +355,12 @@ func (w ledgerRebuild) BeginRebuild(_ context.Context, code string) (domain.Camp
 	})
 }
 
-func (w ledgerRebuild) VisitHolders(_ context.Context, code string, visit func(domain.Holder) error) error {
+func (w ledgerRebuild) VisitHolders(_ context.Context, campaign domain.Campaign, visit func(domain.Holder) error) error {
+	code := campaign.Code
 	holders, err := call(w.world, "visit", code, func() ([]domain.Holder, error) {
+		if at := w.ledger[code]; at.Epoch != campaign.Epoch || at.Fencing != campaign.Fencing {
+			return nil, domain.Errorf(domain.CodeOvertaken, "a newer rebuild has begun")
+		}
 		var holders []domain.Holder
 		for user, coupon := range w.ledger[code].coupons {
 			holders = append(holders, domain.Holder{UserID: user, Slot: coupon.Slot, AdmittedAt: coupon.AdmittedAt})

@@ -33,7 +33,7 @@ type builder struct {
 // writeHolders writes everybody to whom the ledger gives a slot, or none for ever, and takes them out of upstream. The
 // users of its fail events who have no slot are left in upstream.
 func (b *builder) writeHolders(ctx context.Context, ledger domain.LedgerRebuild) error {
-	err := ledger.VisitHolders(ctx, b.campaign.Code, func(holder domain.Holder) error {
+	err := ledger.VisitHolders(ctx, b.campaign, func(holder domain.Holder) error {
 		if holder.ByFailEvent {
 			b.events = append(b.events, holder)
 			return nil

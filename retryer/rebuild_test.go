@@ -501,8 +501,8 @@ type watchedHolders struct {
 	read    int
 }
 
-func (l *watchedHolders) VisitHolders(ctx context.Context, code string, visit func(domain.Holder) error) error {
-	return l.LedgerRebuild.VisitHolders(ctx, code, func(holder domain.Holder) error {
+func (l *watchedHolders) VisitHolders(ctx context.Context, campaign domain.Campaign, visit func(domain.Holder) error) error {
+	return l.LedgerRebuild.VisitHolders(ctx, campaign, func(holder domain.Holder) error {
 		l.read++
 		if l.read == writeChunk+100 {
 			close(l.reading)

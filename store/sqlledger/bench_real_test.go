@@ -62,7 +62,7 @@ func BenchmarkMillionHolders(b *testing.B) {
 		b.Run(name+"/visit", func(b *testing.B) {
 			for b.Loop() {
 				visited, most := 0, uint64(0)
-				require.NoError(b, ledger.VisitHolders(context.Background(), "spring", func(domain.Holder) error {
+				require.NoError(b, ledger.VisitHolders(context.Background(), campaignOf(b, ledger), func(domain.Holder) error {
 					visited++
 					if visited%100_000 == 0 {
 						runtime.GC()

@@ -43,10 +43,11 @@ func (l *Ledger) read(ctx context.Context, operation string, query func(*gorm.DB
 	return l.observe(ctx, operation, func(ctx context.Context) error { return query(l.db.WithContext(ctx)) })
 }
 
-// snapshot gives queries of one moment. The transaction lasts as long as the caller's context; the caller bounds
+// snapshot gives queries of one moment. What they say decides, so the transaction does not call itself read-only where
+// that would have a proxy send it to a replica: it goes where writes go. The transaction lasts as long as the caller's context; the caller bounds
 // each query.
 func (l *Ledger) snapshot(ctx context.Context, query func(tx *gorm.DB) error) error {
-	tx := l.db.WithContext(ctx).Begin(&sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	tx := l.db.WithContext(ctx).Begin(&sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: l.backend.oneWriter})
 	if tx.Error != nil {
 		return tx.Error
 	}

@@ -59,6 +59,14 @@ func campaignFor(tb testing.TB, ledger *Ledger) domain.Winner {
 	return domain.Winner{Campaign: "spring", UserID: 7, Slot: 1, AdmittedAt: time.Now()}
 }
 
+// campaignOf is the campaign that campaignFor made, as it is now.
+func campaignOf(tb testing.TB, ledger *Ledger) domain.Campaign {
+	tb.Helper()
+	campaign, err := ledger.Campaign(tb.Context(), "spring")
+	require.NoError(tb, err)
+	return campaign
+}
+
 func TestADatabaseThatRefusesEachRowBlamesNoneOnSQLite(t *testing.T) {
 	testEachRowRefused(t, openSQLiteLedger(t),
 		"CREATE TRIGGER refuse_all BEFORE INSERT ON coupon BEGIN SELECT RAISE(ABORT, 'nobody is let in'); END",

@@ -14,14 +14,20 @@ const holdersPage = 5000
 
 // VisitHolders calls visit for every coupon, and then for every unresolved fail event whose user has none, as of one
 // moment: all pages are read in one transaction that sees nothing of what commits after its first query. It holds one
-// page in memory. CallTimeout bounds each page, the context the whole. CodeUnknownCampaign.
-func (l *Ledger) VisitHolders(ctx context.Context, campaign string, visit func(domain.Holder) error) error {
+// page in memory. CallTimeout bounds each page, the context the whole. The campaign's row is read in the same transaction:
+// a server that has this epoch has all rows of the epochs before. CodeOvertaken: it is another epoch or fencing number.
+// CodeUnknownCampaign.
+func (l *Ledger) VisitHolders(ctx context.Context, campaign domain.Campaign, visit func(domain.Holder) error) error {
 	var visited error
 	err := l.count("visit_holders", func() error {
 		return l.snapshot(ctx, func(tx *gorm.DB) error {
-			row, err := findCampaign(tx, campaign)
+			row, err := findCampaign(tx, campaign.Code)
 			if err != nil {
 				return err
+			}
+			if row.Epoch != campaign.Epoch || row.Fencing != campaign.Fencing {
+				return domain.Errorf(domain.CodeOvertaken, "campaign %s is at epoch %d and fencing number %d, not at %d and %d",
+					row.Code, row.Epoch, row.Fencing, campaign.Epoch, campaign.Fencing)
 			}
 			walk := &holderWalk{ledger: l, tx: tx, campaign: row, visit: func(holder domain.Holder) error {
 				visited = visit(holder)

@@ -76,7 +76,7 @@ func dropIndex(ledger *Ledger, index string) string {
 func requireHolders(t *testing.T, ledger *Ledger, want map[domain.UserID]domain.Slot) {
 	t.Helper()
 	seen := map[domain.UserID]domain.Slot{}
-	require.NoError(t, ledger.VisitHolders(t.Context(), "spring", func(holder domain.Holder) error {
+	require.NoError(t, ledger.VisitHolders(t.Context(), campaignOf(t, ledger), func(holder domain.Holder) error {
 		assert.NotContains(t, seen, holder.UserID)
 		seen[holder.UserID] = holder.Slot
 		return nil

@@ -46,7 +46,7 @@ func TestOpenNeedsNoDatabase(t *testing.T) {
 		"migrate": func() error { return ledger.Migrate(t.Context()) },
 		"read":    func() error { _, err := ledger.Campaigns(t.Context()); return err },
 		"write":   func() error { _, err := ledger.BeginRebuild(t.Context(), "spring"); return err },
-		"visit":   func() error { return ledger.VisitHolders(t.Context(), "spring", nil) },
+		"visit":   func() error { return ledger.VisitHolders(t.Context(), domain.Campaign{Code: "spring"}, nil) },
 	} {
 		assert.Equal(t, domain.CodeUnavailable, domain.CodeOf(call()), name)
 	}

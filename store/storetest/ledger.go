@@ -126,7 +126,9 @@ func allCoupons(t *testing.T, ledger Ledger, code string) []domain.Coupon {
 func holders(t *testing.T, ledger Ledger, code string) []domain.Holder {
 	t.Helper()
 	var all []domain.Holder
-	require.NoError(t, ledger.VisitHolders(t.Context(), code, func(holder domain.Holder) error {
+	campaign, err := ledger.Campaign(t.Context(), code)
+	require.NoError(t, err)
+	require.NoError(t, ledger.VisitHolders(t.Context(), campaign, func(holder domain.Holder) error {
 		all = append(all, holder)
 		return nil
 	}))

@@ -18,6 +18,7 @@ var ledgerReaderTests = map[string]func(*testing.T, Ledger){
 	"HoldersAreCouponsThenUnresolvedEvents":        testHolders,
 	"HoldersAreOfOneMoment":                        testHoldersSnapshot,
 	"AVisitorsErrorEndsTheVisit":                   testHoldersError,
+	"HoldersOfAnotherEpochAreRefused":              testHoldersOvertaken,
 	"HoldersOfManyPagesComeOnce":                   testHoldersPages,
 	"CountsTellWhoWaits":                           testCounts,
 	"AListWithAnImpossibleLimitIsRefused":          testListLimits,
@@ -123,7 +124,7 @@ func testHoldersSnapshot(t *testing.T, ledger Ledger) {
 	record(t, ledger, failEvent(winner(campaign, 13, 3), 1))
 	claimed := claim(t, ledger)
 	var seen []domain.UserID
-	require.NoError(t, ledger.VisitHolders(t.Context(), "spring", func(holder domain.Holder) error {
+	require.NoError(t, ledger.VisitHolders(t.Context(), campaign, func(holder domain.Holder) error {
 		if len(seen) == 0 {
 			storeAll(t, ledger, campaign, winner(campaign, 14, 4))
 			_, err := ledger.StoreClaimed(t.Context(), claimed, claimed.Winner)
@@ -142,13 +143,27 @@ func testHoldersError(t *testing.T, ledger Ledger) {
 	storeAll(t, ledger, campaign, winner(campaign, 11, 1), winner(campaign, 12, 2))
 	enough := errors.New("enough")
 	calls := 0
-	err := ledger.VisitHolders(t.Context(), "spring", func(domain.Holder) error {
+	err := ledger.VisitHolders(t.Context(), campaign, func(domain.Holder) error {
 		calls++
 		return enough
 	})
 	require.ErrorIs(t, err, enough)
 	assert.Equal(t, 1, calls)
-	requireCode(t, domain.CodeUnknownCampaign, ledger.VisitHolders(t.Context(), "ghost", func(domain.Holder) error { return nil }))
+	requireCode(t, domain.CodeUnknownCampaign, ledger.VisitHolders(t.Context(), domain.Campaign{Code: "ghost"}, func(domain.Holder) error { return nil }))
+}
+
+// testHoldersOvertaken: what an overtaken rebuilder, or one whose question went to a replica that lags behind, would read
+// is of another moment than what it writes.
+func testHoldersOvertaken(t *testing.T, ledger Ledger) {
+	campaign := openCampaign(t, ledger, "spring", 10)
+	storeAll(t, ledger, campaign, winner(campaign, 11, 1))
+	newer := campaign
+	newer.Epoch, newer.Fencing = campaign.Epoch+1, campaign.Fencing+1
+	visited := func(domain.Holder) error { t.Error("nothing is to be read"); return nil }
+	requireCode(t, domain.CodeOvertaken, ledger.VisitHolders(t.Context(), newer, visited))
+	_, err := ledger.BeginRebuild(t.Context(), "spring")
+	require.NoError(t, err)
+	requireCode(t, domain.CodeOvertaken, ledger.VisitHolders(t.Context(), campaign, visited))
 }
 
 func testHoldersPages(t *testing.T, ledger Ledger) {
