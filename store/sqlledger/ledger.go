@@ -14,7 +14,6 @@
 package sqlledger
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"io/fs"
@@ -82,6 +81,9 @@ type backend struct {
 	// openForMigration is open without a limit on how long a statement may take.
 	openForMigration func() (*sql.DB, error)
 	dialector        func(*sql.DB) gorm.Dialector
+	// warnings tells of the server's settings, uniqueIndexes of a table's unique indexes.
+	warnings      func(tx *gorm.DB) ([]string, error)
+	uniqueIndexes func(tx *gorm.DB, table string) (map[string]bool, error)
 	// run names the run of the server that a transaction is on.
 	run        func(tx *gorm.DB) (serverRun, error)
 	migrations fs.FS
@@ -213,6 +215,3 @@ func (l *Ledger) now() time.Time { return storedTime(l.config.Now()) }
 
 // storedTime is a moment as the database keeps it: UTC, to the microsecond.
 func storedTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
-
-// Warnings names the settings of the database under which promises would depend on luck. None is known so far.
-func (l *Ledger) Warnings(context.Context) []string { return nil }

@@ -44,7 +44,10 @@ func (l *Ledger) Migrate(ctx context.Context) error {
 		if err != nil {
 			return domain.Wrap(domain.CodeUnavailable, err, "the database could not be migrated")
 		}
-		return l.nameInstallation(ctx, pool)
+		if err := l.nameInstallation(ctx, pool); err != nil {
+			return err
+		}
+		return l.restoreKeys(ctx, pool)
 	})
 }
 

@@ -38,6 +38,8 @@ func mysqlBackend(config Config, logger *slog.Logger) (backend, error) {
 		openForMigration: func() (*sql.DB, error) { return openMySQL(patient) },
 		dialector:        mysqlDialector,
 		run:              mysqlRun,
+		warnings:         mysqlWarnings,
+		uniqueIndexes:    mysqlUniqueIndexes,
 		migrations:       migrations,
 		inserted:         func(column string) string { return "VALUES(" + column + ")" },
 		passOver:         " ON DUPLICATE KEY UPDATE id = id",

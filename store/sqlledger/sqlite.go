@@ -33,8 +33,12 @@ func sqliteBackend(config Config) (backend, error) {
 	open := func() (*sql.DB, error) { return sql.Open(sqlite.DriverName, dsn) }
 	return backend{
 		open: open, openForMigration: open, migrations: migrations, oneWriter: true,
-		inserted:  func(column string) string { return "excluded." + column },
-		run:       sqliteRun,
+		inserted: func(column string) string { return "excluded." + column },
+		run:      sqliteRun,
+		warnings: func(*gorm.DB) ([]string, error) { return nil, nil },
+
+		uniqueIndexes: sqliteUniqueIndexes,
+
 		passOver:  " ON CONFLICT DO NOTHING",
 		byIndex:   sqliteByIndex,
 		dialector: func(pool *sql.DB) gorm.Dialector { return sqlite.Dialector{Conn: pool} },
