@@ -5,14 +5,11 @@ package main
 import (
 	"database/sql"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,69 +19,6 @@ import (
 
 	"firstcome/domain"
 )
-
-// movingAddress leads to one of several servers, and new connections to another one once it has moved. Those that are
-// there stay, as with DNS or a virtual address.
-type movingAddress struct {
-	listener net.Listener
-	mutex    sync.Mutex
-	server   string
-	open     map[net.Conn]bool
-	group    sync.WaitGroup
-}
-
-func newMovingAddress(t *testing.T, server string) *movingAddress {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	m := &movingAddress{listener: listener, server: server, open: map[net.Conn]bool{}}
-	m.group.Go(m.accept)
-	t.Cleanup(func() {
-		_ = listener.Close()
-		m.mutex.Lock()
-		for connection := range m.open {
-			_ = connection.Close()
-		}
-		m.mutex.Unlock()
-		m.group.Wait()
-	})
-	return m
-}
-
-func (m *movingAddress) moveTo(server string) {
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	m.server = server
-}
-
-func (m *movingAddress) accept() {
-	for {
-		client, err := m.listener.Accept()
-		if err != nil {
-			return
-		}
-		m.mutex.Lock()
-		server, err := net.Dial("tcp", m.server)
-		if err != nil {
-			m.mutex.Unlock()
-			_ = client.Close()
-			continue
-		}
-		m.open[client], m.open[server] = true, true
-		m.mutex.Unlock()
-		m.group.Go(func() { m.carry(client, server) })
-		m.group.Go(func() { m.carry(server, client) })
-	}
-}
-
-func (m *movingAddress) carry(to, from net.Conn) {
-	_, _ = io.Copy(to, from)
-	_, _ = to.Close(), from.Close()
-	m.mutex.Lock()
-	defer m.mutex.Unlock()
-	delete(m.open, to)
-	delete(m.open, from)
-}
 
 // pair is a MySQL primary and its replica behind an address.
 type pair struct {
@@ -105,7 +39,7 @@ func newPair(t *testing.T) *pair {
 	require.NoError(t, err, string(output))
 	servers(t, "up", "pair")
 	t.Cleanup(func() { servers(t, "down", "pair") })
-	return &pair{t, addresses, newMovingAddress(t, addresses[0])}
+	return &pair{t, addresses, startMovingAddress(t, addresses[0])}
 }
 
 // environment puts the pair's address in the place of the one database.
@@ -114,7 +48,7 @@ func (p *pair) environment() *environment {
 	env := newEnvironment(p.t)
 	settings, err := mysql.ParseDSN(env.at.dsn)
 	require.NoError(p.t, err)
-	settings.Addr = p.address.listener.Addr().String()
+	settings.Addr = p.address.addr()
 	p.execute(0, "CREATE DATABASE "+settings.DBName)
 	env.at.dsn = settings.FormatDSN()
 	env.config.MySQLDSN = env.at.dsn
