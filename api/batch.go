@@ -93,7 +93,7 @@ func (a *applications) admit(known *knownCampaign, batch []*application, space *
 	for i, asked := range batch {
 		space.users[i] = asked.user
 	}
-	err := a.askGate(question{a.gate.AdmitAll, known.Code, a.admitTimeout}, space)
+	err := a.askGate(a.gate.AdmitAll, known.Code, a.admitTimeout, space)
 	if err == nil && known.epoch.isAfter(space.decisions[0].Epoch) {
 		err = errOutdated // who was admitted is pending there: a rebuild reads it, or it was never promised
 	}
@@ -122,19 +122,16 @@ func (a *applications) admit(known *knownCampaign, batch []*application, space *
 	return winners
 }
 
-// question is one of the gate's, about users of a campaign, and how long the answer may take.
-type question struct {
-	ask      func(context.Context, string, []domain.UserID, []domain.Decision) error
-	campaign string
-	within   time.Duration
-}
-
-// askGate asks the gate. A panic of a store is an error to those who wait.
-func (a *applications) askGate(q question, space *decisionSpace) (err error) {
+// askGate asks one of the gate's questions, with so much time for the answer. A panic of a store is an error to those who
+// wait.
+func (a *applications) askGate(
+	question func(context.Context, string, []domain.UserID, []domain.Decision) error, campaign string,
+	within time.Duration, space *decisionSpace,
+) (err error) {
 	defer func() { err = a.recovered(recover(), err) }()
-	ctx, cancel := context.WithTimeout(context.Background(), q.within)
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	return q.ask(ctx, q.campaign, space.users, space.decisions)
+	return question(ctx, campaign, space.users, space.decisions)
 }
 
 func (a *applications) recovered(reason any, err error) error {

@@ -89,7 +89,7 @@ func (a *applications) honour(known *knownCampaign, winners []*winner) []*winner
 	ask := func(ctx context.Context, campaign string, users []domain.UserID, decisions []domain.Decision) error {
 		return domain.HonourAll(ctx, a.gate, campaign, users, decisions)
 	}
-	err := a.askGate(question{ask, known.Code, a.admitTimeout + honourWait}, &space)
+	err := a.askGate(ask, known.Code, a.admitTimeout+honourWait, &space)
 	if err == nil && known.epoch.isAfter(space.decisions[0].Epoch) {
 		err = errOutdated
 	}
