@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 
@@ -48,6 +49,9 @@ func (s *Server) decide(ctx context.Context, code string, user domain.UserID) an
 		return given
 	}
 	given := s.applications.apply(ctx, known, user)
+	if errors.Is(given.err, context.Canceled) {
+		return given // the client left before it was decided; nobody was answered
+	}
 	outcome := given.outcome()
 	s.metrics.applications.count(outcome)
 	s.ports.Funnel.Count(known.Code, outcome, 1)

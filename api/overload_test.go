@@ -280,3 +280,28 @@ func TestABatchOfWhichKafkaTakesAPartAnswersEachForThemselves(t *testing.T) {
 		assert.NotEmpty(t, b.gate.entries, "the entry stays for the relay until all of it is in Kafka")
 	})
 }
+
+func TestClientsThatHangUpAreNotCountedAsFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newFixture(t)
+		open := closedDoor(b)
+		b.start()
+		defer b.server.Close()
+		waiting := b.crowd(1) // it is with the gate, and the next one waits
+		synctest.Wait()
+		ctx, leave := context.WithCancel(t.Context())
+		left := make(chan reply)
+		go func() {
+			left <- b.do(newRequest(http.MethodPost, "/v1/campaigns/spring/apply", `{"user_id":1001}`).WithContext(ctx))
+		}()
+		synctest.Wait()
+		leave()
+		open()
+		waiting()
+		assert.Equal(t, statusClientClosed, (<-left).Code)
+		figures := b.get("/metrics").Body.String()
+		assert.Contains(t, figures, `status="499"`)
+		assert.NotContains(t, figures, `status="503"`)
+		assert.Contains(t, figures, `firstcome_applications_total{outcome="overloaded"} 0`)
+	})
+}

@@ -18,6 +18,10 @@ import (
 // wherever the server stands, while an address would have to be kept alive by whoever runs it.
 const problemPrefix = "urn:firstcome:problem:"
 
+// statusClientClosed is counted for a client that has gone before it was answered. It is no status of HTTP, and nobody
+// reads it: a failure of ours would be counted otherwise for each client that hangs up.
+const statusClientClosed = 499
+
 // maxRetryAfter bounds what a client is told to wait, so that one who came a day too early looks again.
 const maxRetryAfter = time.Hour
 
@@ -96,6 +100,10 @@ func (s *Server) refuse(c *gin.Context, err error) {
 	refusal, kind := asProblem(err)
 	if kind.status == http.StatusInternalServerError {
 		s.logger.Error("request failed", "method", c.Request.Method, "route", c.FullPath(), "error", err)
+	}
+	if kind.status >= http.StatusInternalServerError && errors.Is(c.Request.Context().Err(), context.Canceled) {
+		c.AbortWithStatus(statusClientClosed)
+		return
 	}
 	header := c.Writer.Header()
 	header["Content-Type"] = problemType
