@@ -106,6 +106,10 @@ func TestALowerQuotaIsShownAsAWishUntilTheHoldersFit(t *testing.T) {
 	shown := b.admin(http.MethodGet, "/campaigns/spring", "")
 	assert.EqualValues(t, 4, shown.body["wanted_quota"])
 	assert.EqualValues(t, 1, shown.body["holders_too_many"])
+	for _, page := range []string{"/console/", "/console/campaigns/spring"} {
+		body := strings.Join(strings.Fields(b.logIn(testToken).get(page).Body.String()), " ")
+		assert.Contains(t, body, "going down to 4: 1 holder too many", page)
+	}
 	taken := b.admin(http.MethodPatch, "/campaigns/spring", `{"quota":5}`)
 	assert.NotContains(t, taken.body, "wanted_quota", "an operator can take the wish back")
 }
