@@ -14,5 +14,6 @@
 // moment when the last of them is over, which is the earliest moment that the code allows.
 //
 // What is left out: batches (each call carries one user), throttling, the window's two edges, and the audit's comparison,
-// of which only the put-back is here. The epoch stands for the fencing number too, because both are raised together.
+// of which only the put-back is here; and a wish for a lower quota that stays because the holders
+// do not fit: here it is granted or dropped. What two masters let applicants hear is allowed, what they store is not. The epoch stands for the fencing number too, because both are raised together.
 package model
