@@ -31,7 +31,7 @@ var layers = map[string][]string{
 	"funnel":           {"domain"},
 	"loadtest":         {"domain", "loadtest/chart"},
 	"loadtest/chart":   {},
-	"chaos":            {"domain"},
+	"chaos":            {"clockshift", "domain"},
 	// The model is the protocol without any of its code.
 	"test/model": {},
 	// The benchmark puts the same parts together in another way, to compare.
