@@ -13,7 +13,8 @@ import (
 // Auditor compares the gate, the topic and the ledger.
 type Auditor interface {
 	// Audit audits the campaigns named, or all, and with repair mends what can be mended without breaking a promise.
-	// CodeUnknownCampaign. CodeConflict: an audit is under way in this process.
+	// CodeUnknownCampaign. CodeConflict: the same audit, or too many others, are under way in
+	// this process.
 	Audit(ctx context.Context, campaigns []string, repair bool) ([]domain.AuditResult, error)
 	// LastAudits gives the last result of every campaign that was audited, or of one.
 	LastAudits(ctx context.Context, campaign string) ([]domain.AuditResult, error)

@@ -3,13 +3,12 @@ package retryer
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"firstcome/domain"
 )
-
-// auditTimeout bounds the audit of one campaign, its repair included.
-const auditTimeout = 30 * time.Minute
 
 // auditOutcome is a result before its differences are cut to what is listed.
 type auditOutcome struct {
@@ -20,40 +19,43 @@ type auditOutcome struct {
 // Audit compares, for the campaigns named or for all, what the gate, the pending entries, the topic, the fail events
 // and the coupons hold, and with repair mends what can be mended without breaking a promise. It may run during a sale.
 // A campaign that can't be audited has a result that says why; the results are kept for LastAudits.
-// CodeUnknownCampaign. CodeConflict: somebody else has asked this process for one that is under way. CodeUnavailable: the ledger is away.
+// CodeUnknownCampaign. CodeConflict: somebody else has asked this process for the same one, or for maxAsked others, and
+// that is under way. CodeUnavailable: the ledger is away.
 func (r *Retryer) Audit(ctx context.Context, campaigns []string, repair bool) ([]domain.AuditResult, error) {
 	if !r.ports.Audit.complete() {
 		return nil, domain.Errorf(domain.CodeNotFound, "this process can't audit")
 	}
-	if !r.askedToAudit.TryLock() {
+	asked := strings.Join(campaigns, " ")
+	if !r.audits.ask(asked) {
 		return nil, domain.Errorf(domain.CodeConflict, "an audit is under way in this process; its result comes soon")
 	}
-	defer r.askedToAudit.Unlock()
+	defer r.audits.answered(asked)
 	return r.auditThese(ctx, campaigns, repair)
 }
 
-// auditThese audits one campaign after the other. Between two of them another audit of this process may have its turn, so
-// nobody who asks for one campaign waits for the audit of all.
+// auditThese audits a few campaigns side by side, each with a time of its own: one that hangs delays no other, as long as
+// fewer hang than have a place (auditPlaces).
 func (r *Retryer) auditThese(ctx context.Context, campaigns []string, repair bool) ([]domain.AuditResult, error) {
-	codes, err := r.auditedCampaigns(ctx, campaigns)
+	audited, err := r.auditedCampaigns(ctx, campaigns)
 	if err != nil {
 		return nil, err
 	}
-	results := make([]domain.AuditResult, 0, len(codes))
-	for _, code := range codes {
-		result := r.auditInTurn(ctx, code, repair)
-		if err := r.ports.Audit.Store.SaveAudit(ctx, result); err != nil {
-			r.logger.Warn("the result of an audit could not be kept", "campaign", code, "error", err)
-		}
-		results = append(results, result)
+	results := make([]domain.AuditResult, len(audited))
+	places := map[string]int{}
+	for i, campaign := range audited {
+		places[campaign.Code] = i
 	}
+	_ = eachCampaign(ctx, audited, func(ctx context.Context, campaign domain.Campaign) error {
+		result := r.auditCampaign(ctx, campaign, repair)
+		results[places[campaign.Code]] = result
+		ctx, cancel := context.WithTimeout(ctx, saveTimeout)
+		defer cancel()
+		if err := r.ports.Audit.Store.SaveAudit(ctx, result); err != nil {
+			r.logger.Warn("the result of an audit could not be kept", "campaign", campaign.Code, "error", err)
+		}
+		return nil
+	})
 	return results, nil
-}
-
-func (r *Retryer) auditInTurn(ctx context.Context, code string, repair bool) domain.AuditResult {
-	r.auditing.Lock()
-	defer r.auditing.Unlock()
-	return r.auditCampaign(ctx, code, repair)
 }
 
 // LastAudits gives the last result of every campaign that was audited by any process, or of one. CodeUnavailable.
@@ -64,38 +66,37 @@ func (r *Retryer) LastAudits(ctx context.Context, campaign string) ([]domain.Aud
 	return r.ports.Audit.Store.LastAudits(ctx, campaign)
 }
 
-func (r *Retryer) auditedCampaigns(ctx context.Context, named []string) ([]string, error) {
-	if len(named) > 0 {
-		for _, code := range named {
-			if _, err := r.ports.Campaigns.Campaign(ctx, code); err != nil {
-				return nil, err
-			}
+// auditedCampaigns gives the campaigns named, each once, or all.
+func (r *Retryer) auditedCampaigns(ctx context.Context, named []string) ([]domain.Campaign, error) {
+	if len(named) == 0 {
+		return r.ports.Campaigns.Campaigns(ctx)
+	}
+	var campaigns []domain.Campaign
+	for i, code := range named {
+		if slices.Contains(named[:i], code) {
+			continue
 		}
-		return named, nil
+		campaign, err := r.ports.Campaigns.Campaign(ctx, code)
+		if err != nil {
+			return nil, err
+		}
+		campaigns = append(campaigns, campaign)
 	}
-	campaigns, err := r.ports.Campaigns.Campaigns(ctx)
-	codes := make([]string, len(campaigns))
-	for i, campaign := range campaigns {
-		codes[i] = campaign.Code
-	}
-	return codes, err
+	return campaigns, nil
 }
 
 // auditCampaign never fails: what keeps it from auditing stands in the result.
-func (r *Retryer) auditCampaign(ctx context.Context, code string, repair bool) domain.AuditResult {
-	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
-	defer cancel()
+func (r *Retryer) auditCampaign(ctx context.Context, campaign domain.Campaign, repair bool) domain.AuditResult {
 	started := time.Now().UTC()
-	outcome, err := r.auditUntilStill(ctx, code)
-	if err == nil && repair && len(outcome.differences) > 0 {
-		repairs := r.repair(ctx, outcome)
-		outcome, err = r.auditUntilStill(ctx, code)
-		outcome.result.Repairs = repairs
-	}
+	var outcome auditOutcome
+	err := r.audits.inPlace(ctx, campaign, func(ctx context.Context) (err error) {
+		outcome, err = r.auditAndMend(ctx, campaign.Code, repair)
+		return err
+	})
 	result := outcome.result
-	result.Campaign, result.StartedAt, result.FinishedAt = code, started, time.Now().UTC()
+	result.Campaign, result.StartedAt, result.FinishedAt = campaign.Code, started, time.Now().UTC()
 	if err != nil {
-		r.logger.Warn("a campaign could not be audited", "campaign", code, "error", err)
+		r.logger.Warn("a campaign could not be audited", "campaign", campaign.Code, "error", err)
 		result.Error = reasonOf(err)
 	}
 	if result.Differences == nil {
@@ -103,6 +104,17 @@ func (r *Retryer) auditCampaign(ctx context.Context, code string, repair bool) d
 	}
 	r.metrics.audited(result)
 	return result
+}
+
+func (r *Retryer) auditAndMend(ctx context.Context, code string, repair bool) (auditOutcome, error) {
+	outcome, err := r.auditUntilStill(ctx, code)
+	if err != nil || !repair || len(outcome.differences) == 0 {
+		return outcome, err
+	}
+	repairs := r.repair(ctx, outcome)
+	outcome, err = r.auditUntilStill(ctx, code)
+	outcome.result.Repairs = repairs
+	return outcome, err
 }
 
 // reasonOf is what an operator reads; what a driver said is in the log.

@@ -38,9 +38,8 @@ type Retryer struct {
 	states   map[string]jobNote
 	relayed  relayed
 	// topic is what the topic job remembers.
-	topic topicWatch
-	// auditing is held while this process audits a campaign, askedToAudit by the one audit that was asked for.
-	auditing, askedToAudit sync.Mutex
+	topic  topicWatch
+	audits *audits
 	// verified says that everything was compared since this process started; only the verify job touches it.
 	verified bool
 	// verifyAt is when the verify job may try again after a failure, verifyWait how long that was put off last.
@@ -76,6 +75,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		states:        map[string]jobNote{},
 		sweeps:        newRounds(sweepShare),
 		relays:        newRounds(relayShare),
+		audits:        newAudits(),
 	}, nil
 }
 

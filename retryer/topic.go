@@ -94,19 +94,16 @@ func (r *Retryer) putLostBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var failures []error
-	for _, campaign := range campaigns {
-		if err := r.putLostBackOf(ctx, campaign.Code); err != nil && !errors.Is(err, errGateMoved) {
-			failures = append(failures, err)
-		}
-	}
-	return errors.Join(failures...)
+	return eachCampaign(ctx, campaigns, func(ctx context.Context, campaign domain.Campaign) error {
+		return r.audits.inPlace(ctx, campaign, func(ctx context.Context) error { return r.putLostBackOf(ctx, campaign.Code) })
+	})
 }
 
 func (r *Retryer) putLostBackOf(ctx context.Context, code string) error {
-	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
-	defer cancel()
 	outcome, err := r.auditUntilStill(ctx, code)
+	if errors.Is(err, errGateMoved) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
