@@ -61,7 +61,8 @@ type devServers struct {
 //  7. Open HTTP and start the consumer and the retryer.
 //
 // SQLite and Kafka leave it to the operating system when the disk is written: a killed process loses nothing, a
-// power cut may lose the last moments.
+// power cut may lose the last moments. Redis keeps nothing at all, so who is known to Redis alone is promised nothing: in
+// place of "reserved" they are told to ask again, and nobody is admitted while the disk can't be written (disk.go).
 func runDev(ctx context.Context, config Config, out io.Writer) error {
 	config.Roles = []string{roleAPI, roleConsumer, roleRetryer}
 	token, err := prepareDataDir(&config)
@@ -135,7 +136,7 @@ func startDevServers(config Config) (*devServers, addresses, error) {
 	}
 	return servers, addresses{
 		redis: []string{servers.redis.Addr()}, kafka: []string{servers.kafka.Addr()},
-		dialect: dialectSQLite, dsn: sqliteFile(config.DataDir),
+		dialect: dialectSQLite, dsn: sqliteFile(config.DataDir), folder: config.DataDir,
 	}, nil
 }
 

@@ -39,6 +39,8 @@ type program struct {
 	heart  *heart
 	// warnings asks the stores what promises depend on.
 	warnings *warningWatch
+	// disk watches the folder of embedded servers; nil with real ones.
+	disk *diskWatch
 }
 
 // newRegistry gives a registry that also reports on the process and the Go runtime.
@@ -56,6 +58,9 @@ func newProgram(config Config, at addresses) (*program, error) {
 		return nil, err
 	}
 	p.heart = newHeart()
+	if at.folder != "" {
+		p.disk = newDiskWatch(at.folder, p.tools.logger)
+	}
 	p.funnel = funnel.New(p.stores.ledger, p.tools.logger)
 	if err = p.makeRoles(); err != nil {
 		return nil, errors.Join(err, p.stores.close())
@@ -108,6 +113,9 @@ func (p *program) Run(ctx context.Context, listener net.Listener) error {
 	roles.Go(func() error { p.funnel.Run(background); return nil })
 	roles.Go(func() error { p.beat(background); return nil })
 	roles.Go(func() error { p.warnings.run(background); return nil })
+	if p.disk != nil {
+		roles.Go(func() error { p.disk.run(background); return nil })
+	}
 	p.startRole(roles, roleConsumer, func() error { return p.consumer.Run(background) }, stopServing)
 	p.startRole(roles, roleRetryer, func() error { return p.retryer.Run(background) }, stopServing)
 	p.start(roles, "profiler", func() error { return serveProfiles(background, p.config.ProfileAddr) }, stopServing)

@@ -19,6 +19,7 @@ func (p *program) apiConfig() api.Config {
 		CORSOrigins: p.config.CORSOrigins, TrustedProxies: p.config.TrustedProxies,
 		ProduceTimeout: p.config.ProduceTimeout, AdmitTimeout: admitCalls * p.config.RedisTimeout, ShutdownTimeout: p.config.ShutdownTimeout, Version: version,
 		RefusalMemoryBytes: int64(p.config.RefusalMemory) << 20, OperationsOnly: !p.config.hasRole(roleAPI),
+		VolatileGate: p.disk != nil,
 	}
 }
 
@@ -29,6 +30,9 @@ func (p *program) apiPorts() api.Ports {
 	}
 	ledger := p.stores.ledger
 	ports.Admitter, ports.GateReader, ports.GateLister = p.stores.gate, p.stores.gate, p.stores.gate
+	if p.disk != nil {
+		ports.Admitter = diskGate{p.stores.gate, p.disk}
+	}
 	ports.Epochs, ports.Publisher = p.stores.gate, p.stores.publisher
 	ports.CampaignReader, ports.CampaignWriter = ledger, ledger
 	ports.CouponReader, ports.LedgerCounter, ports.SettingStore = ledger, ledger, ledger
@@ -49,6 +53,9 @@ func (p *program) checks() []api.Check {
 		{Name: "redis", Required: p.config.hasRole(roleAPI), Ping: p.stores.gate.Ping},
 		{Name: "kafka", Required: consumes, Ping: p.stores.tail.Ping},
 		{Name: "database", Required: consumes, Ping: p.stores.ledger.Ping},
+	}
+	if p.disk != nil {
+		checks = append(checks, api.Check{Name: "disk", Required: true, Ping: p.disk.Ping})
 	}
 	if p.stores.source != nil {
 		checks = append(checks, api.Check{Name: "consumer-group", Required: consumes, Ping: p.stores.source.Ready})

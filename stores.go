@@ -28,6 +28,8 @@ type addresses struct {
 	kafka   []string
 	dialect string
 	dsn     string
+	// folder is where embedded servers keep their data; empty with real ones.
+	folder string
 }
 
 // devHTTPAddr is where dev listens, and other commands look for it, unless told otherwise: this machine alone can reach it.

@@ -29,7 +29,8 @@ import (
 //     no answer, ask again, and are told about the same slots.
 //  4. The records of the new winners are published together (acks=all). Whose record is not acknowledged within
 //     ProduceTimeout: 202 "reserved", without a slot; the relay goes on. Such an answer does not survive the loss of Redis
-//     as well, because nothing else knows of it yet.
+//     as well, because nothing else knows of it yet. Where each end of the process loses it (Config.VolatileGate), the
+//     answer is 503 "outcome-unknown" in place of "reserved", here and in step 5.
 //     Crash: the records are perhaps on the topic; the relay publishes them again, the consumer knows the duplicates.
 //  5. The gate is told (Acknowledge), which removes the pending entry once all of its records are acknowledged, if the
 //     gate was not rebuilt since the admission. Who is acknowledged before the others is answered before them: the gate
@@ -57,6 +58,7 @@ type applications struct {
 	keeper         *refusalKeeper
 	produceTimeout time.Duration
 	admitTimeout   time.Duration
+	volatileGate   bool
 	limits         lineLimits
 	unconfirmed    atomic.Int64 // winners who wait for gates that do not confirm
 	pool           sync.Pool    // spares an application and its channel a request
@@ -67,7 +69,7 @@ type applications struct {
 func newApplications(cfg Config, ports Ports, logger *slog.Logger) *applications {
 	return &applications{
 		gate: ports.Admitter, publisher: ports.Publisher, keeper: newRefusalKeeper(cfg, ports, logger),
-		produceTimeout: cfg.ProduceTimeout, admitTimeout: cfg.AdmitTimeout,
+		produceTimeout: cfg.ProduceTimeout, admitTimeout: cfg.AdmitTimeout, volatileGate: cfg.VolatileGate,
 		limits: lineLimits{
 			maxBatch: cfg.MaxBatch, maxWaiting: cfg.MaxWaiting, workers: cfg.GateCalls, batches: cfg.BatchesUnderWay,
 			patience: holdPatience, kafkaCrowd: cfg.KafkaCrowd,
@@ -105,7 +107,7 @@ func (a *applications) apply(ctx context.Context, known *knownCampaign, user dom
 		go a.work(known)
 	}
 	<-asked.done
-	given := asked.answer
+	given := a.withoutVolatile(asked.answer)
 	asked.ctx, asked.answer = nil, answer{}
 	a.pool.Put(asked)
 	if given.err != nil {
@@ -116,6 +118,16 @@ func (a *applications) apply(ctx context.Context, known *knownCampaign, user dom
 	}
 	return given
 }
+
+// withoutVolatile leaves out an answer that stands on a gate which a kill empties.
+func (a *applications) withoutVolatile(given answer) answer {
+	if a.volatileGate && given.err == nil && given.view.Status == statusReserved {
+		return answer{err: errOnlyReserved}
+	}
+	return given
+}
+
+var errOnlyReserved = domain.Errorf(domain.CodeOutcomeUnknown, "Kafka did not acknowledge the record, and the gate is kept in memory alone")
 
 // warnOf logs now and then: while a store is away every application fails in the same way.
 func (a *applications) warnOf(message string, err error) {

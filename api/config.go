@@ -28,6 +28,9 @@ type Config struct {
 	CORSOrigins []string
 	// ProduceTimeout is how long an applicant waits for Kafka before the answer is "reserved" (3 s).
 	ProduceTimeout time.Duration
+	// VolatileGate says that the gate forgets everything when its process ends. Nobody is told "reserved" then, which
+	// stands on the gate alone: the answer is CodeOutcomeUnknown, as to somebody whom no answer reached.
+	VolatileGate bool
 	// AdmitTimeout bounds each call to the gate (1 s).
 	AdmitTimeout time.Duration
 	// MaxBatch is how many applications for one campaign are decided together at most (512), MaxWaiting how many of all

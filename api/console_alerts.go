@@ -30,6 +30,7 @@ var consequences = map[string]string{
 	"redis":    "Nobody is admitted until it answers. Start Redis; the gates then open by themselves.",
 	"kafka":    "Winners are kept in Redis and told \"reserved\". Start Kafka; they are sent then by themselves.",
 	"database": "Winners wait in Kafka and nothing is lost, but no coupon is issued, and figures here are old. Start the database; the rest follows by itself.",
+	"disk":     "Nobody is admitted, because nothing that was answered could be kept. Make room in the data folder; the rest follows by itself.",
 }
 
 func dependencyAlerts(found overview) []alert {

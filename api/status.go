@@ -8,7 +8,8 @@ import (
 
 // couponStatus says how far a user's application has come. The ledger is asked first, because a row is the last word;
 // while it is away the gate alone answers, and knows every winner. CodeNotFound: the user has not won.
-// CodeGateClosed: there is no row, and only the gate could tell whether the user was admitted.
+// CodeGateClosed: there is no row, and only the gate could tell whether the user was admitted. CodeOutcomeUnknown: only
+// a gate that forgets knows the user.
 func (s *Server) couponStatus(ctx context.Context, code, userText string) (winnerView, error) {
 	user, err := domain.ParseUserID(userText)
 	if err != nil {
@@ -27,7 +28,11 @@ func (s *Server) couponStatus(ctx context.Context, code, userText string) (winne
 	if err != nil {
 		return winnerView{}, err
 	}
-	return admittedWinner(admission), domain.WaitUntilTold(ctx, admission.TellIn)
+	view := admittedWinner(admission)
+	if s.cfg.VolatileGate && view.Status == statusReserved {
+		return winnerView{}, errOnlyReserved
+	}
+	return view, domain.WaitUntilTold(ctx, admission.TellIn)
 }
 
 // ledgerStatus says what the ledger knows of a user: a coupon, or a record that waits to be stored. A ledger that is
