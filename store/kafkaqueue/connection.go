@@ -35,7 +35,7 @@ var errRetired = errors.New("the connection is retired")
 
 // connect reaches Kafka and creates the topic if it is missing. Partitions without a leader are no hindrance.
 func connect(ctx context.Context, cfg Config) (*connection, error) {
-	client, err := sarama.NewClient(cfg.Brokers, cfg.producing())
+	client, err := newClient(cfg.Brokers, cfg.producing())
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ type offsets struct {
 const notCommitted = -1
 
 func openOffsets(cfg Config) (*offsets, error) {
-	client, err := sarama.NewClient(cfg.Brokers, cfg.base())
+	client, err := newClient(cfg.Brokers, cfg.base())
 	if err != nil {
 		return nil, err
 	}

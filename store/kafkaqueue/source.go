@@ -76,7 +76,7 @@ func (s *Source) openClients() (err error) {
 	if s.offsets, err = openOffsets(s.cfg); err != nil {
 		return err
 	}
-	if s.client, err = sarama.NewClient(s.cfg.Brokers, s.cfg.consuming()); err != nil {
+	if s.client, err = newClient(s.cfg.Brokers, s.cfg.consuming()); err != nil {
 		s.offsets.close()
 		return err
 	}

@@ -49,7 +49,7 @@ func ensureTopicOnce(ctx context.Context, cfg Config) (int, error) {
 	conf := cfg.base()
 	// An unknown topic is no reason to ask again.
 	conf.Metadata.Retry.Max = 0
-	client, err := sarama.NewClient(cfg.Brokers, conf)
+	client, err := newClient(cfg.Brokers, conf)
 	if err != nil {
 		return 0, err
 	}
