@@ -131,6 +131,7 @@ func named(differences []domain.AuditDifference) []string {
 
 func TestAnAuditIsCleanAtRestAndRaisesNoFalseAlarmDuringASale(t *testing.T) {
 	env := newAuditEnvironment(t)
+	env.config.AuditWait = 500 * time.Millisecond // five of these are longer than a lost gate stays closed
 	s := env.start(t)
 	campaign := s.newCampaign(newCode("audit-sale"), 50_000)
 	load := startApplicants(s, campaign, 16)

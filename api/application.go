@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -60,8 +59,7 @@ type applications struct {
 	admitTimeout   time.Duration
 	volatileGate   bool
 	limits         lineLimits
-	unconfirmed    atomic.Int64 // winners who wait for gates that do not confirm
-	pool           sync.Pool    // spares an application and its channel a request
+	pool           sync.Pool // spares an application and its channel a request
 	logger         *slog.Logger
 	warn           rate.Sometimes
 }
@@ -71,8 +69,9 @@ func newApplications(cfg Config, ports Ports, logger *slog.Logger) *applications
 		gate: ports.Admitter, publisher: ports.Publisher, keeper: newRefusalKeeper(cfg, ports, logger),
 		produceTimeout: cfg.ProduceTimeout, admitTimeout: cfg.AdmitTimeout, volatileGate: cfg.VolatileGate,
 		limits: lineLimits{
-			maxBatch: cfg.MaxBatch, maxWaiting: cfg.MaxWaiting, workers: cfg.GateCalls, batches: cfg.BatchesUnderWay,
-			patience: holdPatience, kafkaCrowd: cfg.KafkaCrowd,
+			maxBatch: cfg.MaxBatch, workers: cfg.GateCalls, batches: cfg.BatchesUnderWay, patience: holdPatience,
+			kafkaCrowd: cfg.KafkaCrowd, waiting: places{most: int64(cfg.MaxWaiting)},
+			unconfirmed: places{most: maxUnconfirmed},
 		},
 		pool: sync.Pool{New: newApplication}, logger: logger, warn: rate.Sometimes{Interval: 10 * time.Second},
 	}

@@ -256,7 +256,7 @@ func TestWhoWaitsForAClosedGateHoldsUpNobodyAndIsNotOneTooMany(t *testing.T) {
 		b.gate.confirming(errClosed())
 		b.start()
 		defer b.server.Close()
-		b.server.applications.unconfirmed.Store(maxUnconfirmed - 1)
+		b.server.applications.limits.unconfirmed.take(0, maxUnconfirmed-1)
 		var waiting sync.WaitGroup
 		waiting.Go(func() { assert.Equal(t, "reserved", b.apply("1").body["status"]) })
 		time.Sleep(time.Second)
@@ -264,7 +264,7 @@ func TestWhoWaitsForAClosedGateHoldsUpNobodyAndIsNotOneTooMany(t *testing.T) {
 		assert.Equal(t, "reserved", b.apply("2").body["status"], "there is room for one, and it is taken")
 		assert.Less(t, time.Since(began), confirmPause, "the crowd at the gate is none on the way to Kafka")
 		waiting.Wait()
-		assert.EqualValues(t, maxUnconfirmed-1, b.server.applications.unconfirmed.Load())
+		assert.EqualValues(t, maxUnconfirmed-1, b.server.applications.limits.unconfirmed.taken.Load())
 	})
 }
 

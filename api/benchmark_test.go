@@ -50,7 +50,9 @@ func benchmarkApply(b *testing.B, quota, users int64, status int) {
 
 // BenchmarkLine measures the line alone, as applicants meet it: they join, a worker takes them in batches and answers.
 func BenchmarkLine(b *testing.B) {
-	l := newLine(&lineLimits{maxBatch: 512, maxWaiting: 8192, workers: 1, batches: 4, patience: holdPatience, kafkaCrowd: 8192})
+	l := newLine(&lineLimits{maxBatch: 512, workers: 1, batches: 4, patience: holdPatience, kafkaCrowd: 8192,
+		waiting: places{most: 16384},
+	})
 	pool := sync.Pool{New: newApplication}
 	var taken, batches atomic.Int64
 	work := func() {

@@ -34,7 +34,7 @@ type Config struct {
 	// AdmitTimeout bounds each call to the gate (1 s).
 	AdmitTimeout time.Duration
 	// MaxBatch is how many applications for one campaign are decided together at most (512), MaxWaiting how many of all
-	// campaigns wait to be decided; further ones are refused (8192).
+	// campaigns wait to be decided (16384), half of them for one campaign at most (places); further ones are refused.
 	MaxBatch, MaxWaiting int
 	// GateCalls is how many batches of one campaign are at the gate at a time (1). While BatchesUnderWay of them are on
 	// their way to Kafka (4), the next one waits a moment to become larger.
@@ -132,7 +132,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.ProduceTimeout, 3*time.Second)
 	setDefault(&c.AdmitTimeout, time.Second)
 	setDefault(&c.MaxBatch, 512)
-	setDefault(&c.MaxWaiting, 8192)
+	setDefault(&c.MaxWaiting, 16384)
 	setDefault(&c.GateCalls, 1)
 	setDefault(&c.BatchesUnderWay, 4)
 	setDefault(&c.KafkaCrowd, 512)

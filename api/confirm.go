@@ -23,19 +23,19 @@ const (
 	// confirmPause is how long after the first try the gate is asked again, and longestConfirmPause how long at most: the
 	// pause doubles. All winners of a batch wait for one question.
 	confirmPause, longestConfirmPause = 50 * time.Millisecond, 400 * time.Millisecond
-	// maxUnconfirmed is how many winners of this process wait for gates; further ones hear "reserved" at once.
-	maxUnconfirmed = 4096
+	// maxUnconfirmed is how many winners of this process wait for gates, those of one campaign up to their share (places);
+	// further ones hear "reserved" at once.
+	maxUnconfirmed = 8192
 	// honourWait is how long domain.HonourAll may take beyond a call of the gate.
 	honourWait = 2 * refusalLease
 )
 
 // confirmLater answers winners as soon as the gate is open and knows them, or at the end of confirmPatience.
 func (a *applications) confirmLater(known *knownCampaign, left unconfirmed) {
-	n := int64(len(left.winners))
-	defer a.unconfirmed.Add(-n)
-	deadline := time.Now().Add(confirmPatience)
-	if a.unconfirmed.Add(n) > maxUnconfirmed {
-		deadline = time.Now()
+	deadline := time.Now()
+	if n := int64(len(left.winners)); known.line.awaitsGate(n) {
+		defer known.line.heardOfGate(n)
+		deadline = deadline.Add(confirmPatience)
 	}
 	for pause := confirmPause; ; pause = min(2*pause, longestConfirmPause) {
 		switch left.code {

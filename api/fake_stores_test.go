@@ -27,6 +27,8 @@ type fakeGate struct {
 	confirm   func(ctx context.Context, epoch int64) error
 	honour    func(ctx context.Context, user domain.UserID) (domain.Admission, error)
 	admitting func(ctx context.Context)
+	// closed are the campaigns whose winners are not confirmed.
+	closed []string
 	// toldFrom is when those who are known may be told.
 	toldFrom time.Time
 	// deciding is called with each batch before it is decided.
@@ -100,10 +102,26 @@ func (g *fakeGate) Honour(ctx context.Context, campaign string, user domain.User
 }
 
 // Acknowledge takes the entry of every user whom a batch admitted together: the entry names their number.
-func (g *fakeGate) Acknowledge(ctx context.Context, _ string, epoch int64, entries []string) error {
+// close leaves the winners of these campaigns unconfirmed, and confirms those of all others.
+func (g *fakeGate) close(campaigns ...string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = campaigns
+}
+
+func (g *fakeGate) isClosed(campaign string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Contains(g.closed, campaign)
+}
+
+func (g *fakeGate) Acknowledge(ctx context.Context, campaign string, epoch int64, entries []string) error {
 	g.note("confirm")
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if g.isClosed(campaign) {
+		return errClosed()
 	}
 	if g.confirm != nil {
 		if err := g.confirm(ctx, epoch); err != nil {

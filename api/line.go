@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"firstcome/domain"
@@ -72,6 +71,8 @@ type line struct {
 	working         int
 	underWay        []*trip
 	winnersUnderWay int
+	// unconfirmed is how many of the campaign's winners wait for its gate to confirm (confirm.go).
+	unconfirmed int64
 	// moved holds a token when a batch came back from Kafka, or a full one waits.
 	moved chan struct{}
 }
@@ -87,15 +88,16 @@ type trip struct {
 
 // lineLimits are the bounds of all lines of a process.
 type lineLimits struct {
-	// maxBatch is how many applications are decided together, maxWaiting how many wait in all lines.
-	maxBatch, maxWaiting int
+	// maxBatch is how many applications are decided together.
+	maxBatch int
 	// workers is how many batches of a line are at the gate at a time, batches how many are at Kafka before the next
 	// one waits for more applications, but no longer than patience.
 	workers, batches int
 	patience         time.Duration
 	// kafkaCrowd is how many winners on their way to Kafka may keep others from being admitted (overload.go).
 	kafkaCrowd int
-	waiting    atomic.Int64
+	// waiting are the places in all lines, unconfirmed those for winners who wait for a gate to confirm.
+	waiting, unconfirmed places
 }
 
 func newLine(limits *lineLimits) *line {
@@ -104,12 +106,11 @@ func newLine(limits *lineLimits) *line {
 
 // join puts an application into the line, and says whether a worker is to be started for it. CodeOverloaded.
 func (l *line) join(a *application) (startWorker bool, err error) {
-	if l.limits.waiting.Add(1) > int64(l.limits.maxWaiting) {
-		l.limits.waiting.Add(-1)
-		return false, errOverloaded
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if !l.limits.waiting.take(int64(len(l.waiting)), 1) {
+		return false, errOverloaded
+	}
 	if len(l.waiting) == 0 {
 		l.emptyAt = a.since
 	}
@@ -160,7 +161,7 @@ func (l *line) leave(to []*application, n int) []*application {
 	rest := copy(l.waiting, l.waiting[n:])
 	clear(l.waiting[rest:])
 	l.waiting = l.waiting[:rest]
-	l.limits.waiting.Add(int64(-n))
+	l.limits.waiting.give(int64(n))
 	return to
 }
 
@@ -210,4 +211,22 @@ func (l *line) cameBack(gone *trip) {
 	l.underWay = slices.Delete(l.underWay, place, place+1)
 	l.winnersUnderWay -= gone.winners
 	l.tell()
+}
+
+// awaitsGate notes winners who wait for the campaign's gate to confirm, unless too many do already.
+func (l *line) awaitsGate(winners int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.limits.unconfirmed.take(l.unconfirmed, winners) {
+		return false
+	}
+	l.unconfirmed += winners
+	return true
+}
+
+func (l *line) heardOfGate(winners int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unconfirmed -= winners
+	l.limits.unconfirmed.give(winners)
 }

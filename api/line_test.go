@@ -78,7 +78,7 @@ func TestWhoLeavesTheLineIsNotAdmitted(t *testing.T) {
 }
 
 func TestAFullLineRefusesAndDoesNotLook(t *testing.T) {
-	inLine(t, func(cfg *Config) { cfg.MaxWaiting, cfg.AdmitTimeout = 3, time.Minute }, func(t *testing.T, h *heldLine) {
+	inLine(t, func(cfg *Config) { cfg.MaxWaiting, cfg.AdmitTimeout = 6, time.Minute }, func(t *testing.T, h *heldLine) {
 		var given []<-chan answer
 		for user := domain.UserID(2); user <= 4; user++ {
 			given = append(given, h.ask(t.Context(), user))

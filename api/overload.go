@@ -18,7 +18,7 @@ import (
 //     until refusalAge: it costs the server half of what a winner does, and clients that ask again at once would leave no
 //     time for winners. A connection that waits for it costs nothing but the memory that it has anyway.
 //
-// So all queues are bounded: by MaxWaiting and these times the line, by MaxConnections those who are held back, and both
+// So all queues are bounded: by MaxWaiting and these times the line (a campaign has its share of it, places), by MaxConnections those who are held back, and both
 // by MaxConnections in memory.
 
 const (

@@ -68,16 +68,16 @@ func TestNoMoreWaitThanTheBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t)
 		open := closedDoor(b)
-		b.cfg.MaxWaiting, b.cfg.MaxBatch = 20, 8
+		b.cfg.MaxWaiting, b.cfg.MaxBatch = 40, 8
 		b.start()
 		defer b.server.Close()
 		answers := b.crowd(100)
 		synctest.Wait()
-		assert.EqualValues(t, 20, b.server.applications.limits.waiting.Load())
+		assert.EqualValues(t, 20, b.server.applications.limits.waiting.taken.Load())
 		open()
 		counts := b.count(t, answers())
 		assert.Equal(t, map[int]int{202: 21, 503: 79}, counts, "the one at the gate does not wait in line")
-		assert.Zero(t, b.server.applications.limits.waiting.Load())
+		assert.Zero(t, b.server.applications.limits.waiting.taken.Load())
 		assert.Equal(t, http.StatusAccepted, b.apply("1000").Code, "the next one is served as if nothing had been")
 	})
 }
