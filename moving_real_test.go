@@ -53,7 +53,7 @@ func (a *movingAddress) forward(from net.Conn) {
 	a.mu.Lock()
 	upstream := a.upstream
 	a.mu.Unlock()
-	to, err := net.Dial("tcp", upstream) //nolint:noctx // it ends with either side
+	to, err := net.Dial("tcp", upstream)
 	if err != nil {
 		return
 	}

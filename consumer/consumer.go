@@ -129,7 +129,7 @@ func (c *Consumer) runOnce(ctx context.Context) error {
 		c.logger.Info("the consumer stops; what it has in hand will be delivered again", "records", len(c.lanes.left))
 		return ctx.Err()
 	}
-	if err = errors.Join(tried, err); err != nil {
+	if err := errors.Join(tried, err); err != nil {
 		return err
 	}
 	c.brake.release()

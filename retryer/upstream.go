@@ -125,7 +125,7 @@ func (u *upstream) recall(winner domain.GateWinner) (forgotten bool) {
 	switch {
 	case !known:
 		u.addBounded(domain.Winner{UserID: winner.UserID, Slot: winner.Slot, AdmittedAt: winner.AdmittedAt})
-	case claimed.slot == int32(domain.NoSlot) && winner.Slot >= 1 && winner.Slot <= domain.MaxQuota:
+	case domain.Slot(claimed.slot) == domain.NoSlot && winner.Slot >= 1 && winner.Slot <= domain.MaxQuota:
 		claimed.slot = int32(winner.Slot)
 		u.claims[winner.UserID] = claimed
 	}

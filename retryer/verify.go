@@ -8,8 +8,8 @@ import (
 	"firstcome/domain"
 )
 
-// verifyWaitMin and verifyWaitMax bound the wait after a comparison that failed, which doubles each time.
-const verifyWaitMin, verifyWaitMax = 10 * time.Second, 10 * time.Minute
+// leastVerifyWait and longestVerifyWait bound the wait after a comparison that failed, which doubles each time.
+const leastVerifyWait, longestVerifyWait = 10 * time.Second, 10 * time.Minute
 
 // verifyOnce compares everything once after this process has started, and again whenever the database server is another
 // one or was restarted, since it may lack what was committed last: a winner whom the gate knows and the ledger does not is
@@ -32,7 +32,7 @@ func (r *Retryer) verifyOnce(ctx context.Context) error {
 			"the topic, and winners whom it lost are put back", "run", run)
 	}
 	if err := r.auditAll(ctx); err != nil {
-		r.verifyWait = min(max(2*r.verifyWait, verifyWaitMin), verifyWaitMax)
+		r.verifyWait = min(max(2*r.verifyWait, leastVerifyWait), longestVerifyWait)
 		r.verifyAt = time.Now().Add(r.verifyWait)
 		return err
 	}

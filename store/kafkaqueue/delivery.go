@@ -23,13 +23,14 @@ func (p *Publisher) PublishEach(ctx context.Context, winners []domain.Winner, se
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	records := encode(winners)
-	for first, size := 0, 0; first < len(records); first += size {
-		size = min(p.parcels.size(time.Now()), p.cfg.MaxInFlight, len(records)-first)
+	for first := 0; first < len(records); {
+		size := min(p.parcels.size(time.Now()), p.cfg.MaxInFlight, len(records)-first)
 		places := make([]int, size)
 		for i := range places {
 			places[i] = first + i
 		}
 		p.deliver(ctx, &delivery{publisher: p, records: records, settled: settled}, places)
+		first += size
 	}
 }
 

@@ -104,11 +104,11 @@ func TestACommitNamesTheRecordBeforeIt(t *testing.T) {
 		records[i].Digest[0] = byte(i)
 		book.add(taken{delivery: records[i], session: session})
 	}
-	print := func(i int) fingerprint { return fingerprintOf(records[i].Digest, 0) }
+	lastOf := func(i int) fingerprint { return fingerprintOf(records[i].Digest, 0) }
 	settlement := book.settle([]domain.Delivery{records[0], records[2]})
-	require.Equal(t, map[int32]commitPoint{0: {1, mark{last: print(0)}}}, settlement.points())
+	require.Equal(t, map[int32]commitPoint{0: {1, mark{last: lastOf(0)}}}, settlement.points())
 	book.apply(settlement)
-	require.Equal(t, map[int32]commitPoint{0: {3, mark{last: print(2)}}}, book.settle(records[1:2]).points())
+	require.Equal(t, map[int32]commitPoint{0: {3, mark{last: lastOf(2)}}}, book.settle(records[1:2]).points())
 }
 
 // After the topic was made anew, a consumer may still hand back what it got of the old one.

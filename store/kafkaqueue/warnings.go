@@ -62,13 +62,19 @@ func (o *offsets) settings(ctx context.Context) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		entries, err := admin.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: o.cfg.Topic})
+		topic := []*sarama.ConfigResource{{Type: sarama.TopicResource, Name: o.cfg.Topic}}
+		told, err := admin.DescribeConfigs(topic, sarama.DescribeConfigsOptions{})
 		if err != nil {
 			return nil, err
 		}
-		settings := make(map[string]string, len(entries))
-		for _, entry := range entries {
-			settings[entry.Name] = entry.Value
+		settings := map[string]string{}
+		for _, one := range told {
+			if one.ErrorCode != sarama.ErrNoError {
+				return nil, one.ErrorCode
+			}
+			for _, entry := range one.Configs {
+				settings[entry.Name] = entry.Value
+			}
 		}
 		return settings, nil
 	}))
@@ -87,38 +93,55 @@ func replicasOf(found layout) int {
 
 // judgeSettings says which settings of a topic make promises depend on luck. What is not told is not judged.
 func judgeSettings(topic string, replicas, brokers int, settings map[string]string) []string {
-	var warnings []string
-	warn := func(format string, args ...any) {
-		warnings = append(warnings, "the topic "+topic+" "+fmt.Sprintf(format, args...))
-	}
-	if replicas == 1 && brokers > 1 {
-		warn("has one copy of each record on a cluster of %d brokers: a lost disk loses accepted winners", brokers)
-	}
-	if inSync, told := number(settings, settingMinInSync); told && inSync > int64(replicas) {
-		warn("has %s %d and %d replicas: nothing can be acknowledged", settingMinInSync, inSync, replicas)
-	} else if told && inSync == 1 && replicas > 1 {
-		warn("has %s 1: a record may be acknowledged by one broker alone, and be lost with it; set it to 2", settingMinInSync)
-	}
-	if settings[settingUnclean] == "true" {
-		warn("has %s true: a broker that lacks acknowledged records may become the leader", settingUnclean)
-	}
-	if strings.Contains(settings[settingCleanup], "compact") {
-		warn("has %s %s: of two campaigns' records of one user the earlier one is deleted", settingCleanup, settings[settingCleanup])
-	}
-	if ms, told := number(settings, settingRetention); told && ms != unlimited && ms < leastRetention.Milliseconds() {
-		warn("keeps records for %v only: what is not stored until then is lost", time.Duration(ms)*time.Millisecond)
-	}
-	if bytes, told := number(settings, settingRetentionSize); told && bytes != unlimited {
-		warn("has %s %d: records beyond that are deleted, stored or not", settingRetentionSize, bytes)
-	}
+	j := &judge{topic: topic, settings: settings}
+	j.copies(replicas, brokers)
+	j.deletions()
 	if bytes, told := number(settings, settingMaxBytes); told && bytes < leastMaxBytes {
-		warn("has %s %d: winners are sent in many small parts", settingMaxBytes, bytes)
+		j.warn("has %s %d: winners are sent in many small parts", settingMaxBytes, bytes)
 	}
 	if stamped, told := settings[settingTimestamp]; told && stamped != logAppendTime {
-		warn("has %s %s: a host whose clock is behind by more than the retention has its records deleted; set it to %s",
+		j.warn("has %s %s: a host whose clock is behind by more than the retention has its records deleted; set it to %s",
 			settingTimestamp, stamped, logAppendTime)
 	}
-	return warnings
+	return j.warnings
+}
+
+type judge struct {
+	topic    string
+	settings map[string]string
+	warnings []string
+}
+
+func (j *judge) warn(format string, args ...any) {
+	j.warnings = append(j.warnings, "the topic "+j.topic+" "+fmt.Sprintf(format, args...))
+}
+
+// copies looks at who has a record when it is acknowledged, and who may become a leader.
+func (j *judge) copies(replicas, brokers int) {
+	if replicas == 1 && brokers > 1 {
+		j.warn("has one copy of each record on a cluster of %d brokers: a lost disk loses accepted winners", brokers)
+	}
+	if inSync, told := number(j.settings, settingMinInSync); told && inSync > int64(replicas) {
+		j.warn("has %s %d and %d replicas: nothing can be acknowledged", settingMinInSync, inSync, replicas)
+	} else if told && inSync == 1 && replicas > 1 {
+		j.warn("has %s 1: a record may be acknowledged by one broker alone, and be lost with it; set it to 2", settingMinInSync)
+	}
+	if j.settings[settingUnclean] == "true" {
+		j.warn("has %s true: a broker that lacks acknowledged records may become the leader", settingUnclean)
+	}
+}
+
+// deletions looks at what goes before it is stored.
+func (j *judge) deletions() {
+	if cleanup := j.settings[settingCleanup]; strings.Contains(cleanup, "compact") {
+		j.warn("has %s %s: of two campaigns' records of one user the earlier one is deleted", settingCleanup, cleanup)
+	}
+	if ms, told := number(j.settings, settingRetention); told && ms != unlimited && ms < leastRetention.Milliseconds() {
+		j.warn("keeps records for %v only: what is not stored until then is lost", time.Duration(ms)*time.Millisecond)
+	}
+	if bytes, told := number(j.settings, settingRetentionSize); told && bytes != unlimited {
+		j.warn("has %s %d: records beyond that are deleted, stored or not", settingRetentionSize, bytes)
+	}
 }
 
 func number(settings map[string]string, name string) (value int64, told bool) {

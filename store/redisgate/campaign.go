@@ -39,22 +39,6 @@ func (c *campaign) saw(epoch, count int64) {
 	}
 }
 
-// SawEpoch implements domain.EpochWitness. Of a campaign that this process never asked for nothing is kept.
-func (g *Gate) SawEpoch(campaign string, epoch int64) { g.campaigns.sawEpoch(campaign, epoch) }
-
-func (cs *campaigns) sawEpoch(code string, epoch int64) {
-	found, ok := cs.known.Load(code)
-	if !ok {
-		return
-	}
-	c, _ := found.(*campaign)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if epoch > c.epoch {
-		c.epoch, c.count = epoch, 0
-	}
-}
-
 // closedBy gives why the gate is closed, as far as this process knows; empty while it is open.
 func (c *campaign) closedBy() string {
 	c.mu.Lock()
@@ -79,6 +63,22 @@ type campaigns struct {
 	// mu is held while one is added; count is how many are known.
 	mu    sync.Mutex
 	count int
+}
+
+// SawEpoch implements domain.EpochWitness. Of a campaign that this process never asked for nothing is kept.
+func (g *Gate) SawEpoch(campaign string, epoch int64) { g.campaigns.sawEpoch(campaign, epoch) }
+
+func (cs *campaigns) sawEpoch(code string, epoch int64) {
+	found, ok := cs.known.Load(code)
+	if !ok {
+		return
+	}
+	c, _ := found.(*campaign)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if epoch > c.epoch {
+		c.epoch, c.count = epoch, 0
+	}
 }
 
 func (cs *campaigns) find(code string) (*campaign, error) {

@@ -97,7 +97,8 @@ func TestNothingIsAskedBeforeTheInstallationIsKnown(t *testing.T) {
 	away := errors.New("the database is away")
 	calls := 0
 	gate := openGate(t, Config{Addrs: []string{server.Addr()}, CallTimeout: patience, Installation: func(context.Context) (string, error) {
-		if calls++; calls == 1 {
+		calls++
+		if calls == 1 {
 			return "", away
 		}
 		return "our-shop", nil

@@ -120,7 +120,8 @@ func chooseLayout(answers <-chan layoutAnswer) (layout, error) {
 				continue
 			}
 			chosen = newest(chosen, got.layout)
-			if known++; 2*known >= asked && graceOver == nil {
+			known++
+			if 2*known >= asked && graceOver == nil {
 				graceOver = time.After(layoutGrace)
 			}
 		case <-graceOver:

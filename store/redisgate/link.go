@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -182,21 +184,24 @@ func (l *link) renew() bool {
 // noteFailure draws what is to be learned from a call that failed: where a single address leads to a node of a cluster,
 // where another primary is to be looked for, or that a connection leads to a server that is none any more.
 func (l *link) noteFailure(err error) {
-	var answered redis.Error
-	isAnswer := errors.As(err, &answered)
 	switch {
-	case isAnswer && (redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "CLUSTERDOWN")) && !l.isCluster():
+	case !l.isCluster() && begins(err, "MOVED", "CLUSTERDOWN"):
 		l.becomeCluster()
-	case isAnswer && redis.HasErrorPrefix(err, "READONLY"):
+	case begins(err, "READONLY"):
 		l.renew()
-	case isAnswer && !redis.HasErrorPrefix(err, "CLUSTERDOWN") && !redis.HasErrorPrefix(err, "MASTERDOWN") &&
-		!redis.HasErrorPrefix(err, "LOADING"):
+	case begins(err, "") && !begins(err, "CLUSTERDOWN", "MASTERDOWN", "LOADING"):
 		return
 	}
 	select {
 	case l.failed <- struct{}{}:
 	default:
 	}
+}
+
+// begins says whether the error is Redis's own answer, and begins with one of these words.
+func begins(err error, words ...string) bool {
+	answered, isAnswer := errors.AsType[redis.Error](err)
+	return isAnswer && slices.ContainsFunc(words, func(word string) bool { return strings.HasPrefix(answered.Error(), word) })
 }
 
 // becomeCluster: the one address that was given is of a node of a Redis Cluster, or of all of them.

@@ -116,11 +116,11 @@ func classifyMySQL(err *mysql.MySQLError) *domain.Error {
 	if message, known := serverNumbers[err.Number]; known {
 		return domain.Wrap(domain.CodeUnavailable, err, message)
 	}
-	class := string(err.SQLState[:2])
-	if rowNumbers[err.Number] || rowClasses[class] {
+	class := err.SQLState[:2]
+	if rowNumbers[err.Number] || rowClasses[string(class)] {
 		return domain.Wrap(domain.CodeRowRefused, err, messageRefused)
 	}
-	message, known := serverClasses[class]
+	message, known := serverClasses[string(class)]
 	if !known {
 		message = messageItsReason
 	}

@@ -89,7 +89,11 @@ func (c *RedisCluster) Settings(node *RedisServer) []string { return c.settings[
 // MasterOf gives the node that says it is the master of the key's slot; nil while none does.
 func (c *RedisCluster) MasterOf(key string) *RedisServer {
 	for _, node := range c.Nodes {
-		if node.IsRunning() && !strings.HasPrefix(node.Ask("GET "+key), "MOVED") && node.IsMaster() {
+		if !node.IsRunning() {
+			continue
+		}
+		refused, _, _ := strings.Cut(node.Ask("GET "+key), " ")
+		if refused != "MOVED" && refused != "CLUSTERDOWN" && node.IsMaster() {
 			return node
 		}
 	}

@@ -80,15 +80,6 @@ func (g *Gate) owed() int {
 	return number
 }
 
-func (g *Gate) holder(slot uint8) bool {
-	for _, held := range g.Users {
-		if held == slot {
-			return true
-		}
-	}
-	return false
-}
-
 // refusal is what everybody hears whom the gate doesn't know; 0 when somebody may be admitted.
 func (m *machine) refusal(g *Gate) uint8 {
 	switch {
@@ -194,16 +185,15 @@ func (m *machine) isInQueue(g *Gate, user uint8) bool {
 	return true
 }
 
-// acknowledge is script/acknowledge.lua. It says whether the gate is at the epoch.
-func (m *machine) acknowledge(g *Gate, record Record) bool {
+// acknowledge is script/acknowledge.lua.
+func (m *machine) acknowledge(g *Gate, record Record) {
 	if g.Epoch != record.Epoch && m.has(EntryOfThisEpoch) {
-		return false
+		return
 	}
 	if g.Epoch != record.Epoch {
 		record = g.Pending[0].Record // After a rebuild the same ID can name another entry.
 	}
 	g.removePending(record)
-	return g.Epoch == record.Epoch
 }
 
 // release is script/release.lua: the user is marked as revoked, and the slot is free if the gate says the same.
