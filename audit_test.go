@@ -300,7 +300,7 @@ func TestAnAuditNamesTwoCouponsForOneSlotAndRepairsNeither(t *testing.T) {
 
 	found := env.auditStopped(t, false, campaign)[campaign]
 	duplicates := []string{
-		"rows-over-quota", "slot-duplicated user 1 slot 1", "slot-duplicated user 99 slot 1",
+		"key-missing", "rows-over-quota", "slot-duplicated user 1 slot 1", "slot-duplicated user 99 slot 1",
 		"slot-over-quota user 3 slot 50",
 	}
 	assert.ElementsMatch(t, append([]string{"unknown-to-gate user 99 slot 1", "slot-mismatch user 3 slot 50"}, duplicates...),
@@ -315,6 +315,9 @@ func TestAnAuditNamesTwoCouponsForOneSlotAndRepairsNeither(t *testing.T) {
 			refused++
 		}
 	}
+	assert.Equal(t, domain.AuditKeyMissing, found.Differences[0].Kind)
+	assert.Contains(t, found.Differences[0].Detail, "coupon_slot on coupon is missing")
+	assert.Contains(t, found.Differences[0].Detail, "firstcome migrate")
 	assert.Equal(t, 2, refused, "that a duplicate is not repaired is said plainly: %+v", found.Repairs)
 
 	env.execSQL(t, "UPDATE coupon SET slot = 9223372036854775807 WHERE user_id = 3")

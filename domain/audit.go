@@ -53,6 +53,8 @@ const (
 	AuditQuotaMismatch AuditKind = "quota-mismatch"
 	// AuditRowsOverQuota: there are more coupons than the quota.
 	AuditRowsOverQuota AuditKind = "rows-over-quota"
+	// AuditKeyMissing: the database lacks a key on which promises or claims rest; it concerns all campaigns.
+	AuditKeyMissing AuditKind = "key-missing"
 )
 
 // MaxAuditDifferences bounds the differences that one result lists; DifferencesTotal counts all of them.

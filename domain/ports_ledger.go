@@ -158,6 +158,9 @@ type AuditLedger interface {
 	// StuckFailEvents gives up to limit of a campaign's PROCESSING events that have no lease, or one that ended at
 	// least overdue ago.
 	StuckFailEvents(ctx context.Context, campaign string, overdue time.Duration, limit int) ([]FailEvent, error)
+	// MissingKeys says, in words for an operator, which of the database's keys are missing on which promises and claims
+	// rest. A migration puts them back.
+	MissingKeys(ctx context.Context) ([]string, error)
 }
 
 // AuditStore keeps the last result for each campaign, so that every process can show it.

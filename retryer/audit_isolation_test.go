@@ -50,6 +50,8 @@ func (a *audited) StuckFailEvents(context.Context, string, time.Duration, int) (
 	return nil, nil
 }
 
+func (a *audited) MissingKeys(context.Context) ([]string, error) { return nil, nil }
+
 func (a *audited) UnverifiedRun(context.Context) (string, error) { return "", nil }
 
 func (a *audited) MarkVerified(context.Context, string) error { return nil }

@@ -300,7 +300,11 @@ func (a *audit) conclude(ctx context.Context, left suspects) (auditOutcome, erro
 	if err != nil {
 		return auditOutcome{}, err
 	}
-	found = append(found, others...)
+	keys, err := a.missingKeys(ctx)
+	if err != nil {
+		return auditOutcome{}, err
+	}
+	found = slices.Concat(keys, found, others)
 	counts := a.seen.counts
 	counts.Fail, counts.Processing = events[domain.FailStatusFail], events[domain.FailStatusProcessing]
 	counts.Dead = events[domain.FailStatusDead]
@@ -333,6 +337,19 @@ func (a *audit) rowsOverQuota() []domain.AuditDifference {
 		}
 	}
 	return found
+}
+
+// missingKeys gives what lets the ledger hold what it must not: first, since all else may follow from it.
+func (a *audit) missingKeys(ctx context.Context) ([]domain.AuditDifference, error) {
+	missing, err := a.ports.Audit.Ledger.MissingKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]domain.AuditDifference, len(missing))
+	for i, detail := range missing {
+		found[i] = domain.AuditDifference{Kind: domain.AuditKeyMissing, Detail: detail}
+	}
+	return found, nil
 }
 
 // overdue gives what should have moved on long ago.

@@ -22,6 +22,7 @@ var neverRepaired = map[domain.AuditKind]string{
 	domain.AuditUserDuplicated: "the user has two coupons: decide which one is to be revoked",
 	domain.AuditSlotOverQuota:  "the coupon was issued: raise the quota, or revoke the coupon",
 	domain.AuditRowsOverQuota:  "the coupons were issued: raise the quota, or revoke some of them",
+	domain.AuditKeyMissing:     "the tables are changed by `firstcome migrate` only: run it",
 	domain.AuditRevocationLost: "whether the user had a coupon, and why it was revoked, is not known any more",
 }
 

@@ -49,7 +49,7 @@ func testHolderPages(t *testing.T, ledger *Ledger) {
 		}
 	}
 	requireHolders(t, ledger, want)
-	require.NoError(t, ledger.db.Exec(dropIndex(ledger, "coupon_stored")).Error)
+	require.NoError(t, ledger.db.Exec(dropIndex(ledger, "coupon", "coupon_stored")).Error)
 	requireHolders(t, ledger, want)
 }
 
@@ -66,11 +66,11 @@ func storeOthers(t *testing.T, ledger *Ledger, rows int) {
 	require.NoError(t, err)
 }
 
-func dropIndex(ledger *Ledger, index string) string {
+func dropIndex(ledger *Ledger, table, index string) string {
 	if ledger.config.Dialect == DialectSQLite {
 		return "DROP INDEX " + index
 	}
-	return "DROP INDEX " + index + " ON coupon"
+	return "DROP INDEX " + index + " ON " + table
 }
 
 func requireHolders(t *testing.T, ledger *Ledger, want map[domain.UserID]domain.Slot) {

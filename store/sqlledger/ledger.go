@@ -81,9 +81,10 @@ type backend struct {
 	// openForMigration is open without a limit on how long a statement may take.
 	openForMigration func() (*sql.DB, error)
 	dialector        func(*sql.DB) gorm.Dialector
-	// warnings tells of the server's settings, uniqueIndexes of a table's unique indexes.
-	warnings      func(tx *gorm.DB) ([]string, error)
-	uniqueIndexes func(tx *gorm.DB, table string) (map[string]bool, error)
+	// warnings tells of the server's settings.
+	warnings func(tx *gorm.DB) ([]string, error)
+	// keys is the statement that lists the keys of all tables.
+	keys string
 	// run names the run of the server that a transaction is on.
 	run        func(tx *gorm.DB) (serverRun, error)
 	migrations fs.FS

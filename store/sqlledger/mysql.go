@@ -39,7 +39,7 @@ func mysqlBackend(config Config, logger *slog.Logger) (backend, error) {
 		dialector:        mysqlDialector,
 		run:              mysqlRun,
 		warnings:         mysqlWarnings,
-		uniqueIndexes:    mysqlUniqueIndexes,
+		keys:             mysqlKeys,
 		migrations:       migrations,
 		inserted:         func(column string) string { return "VALUES(" + column + ")" },
 		passOver:         " ON DUPLICATE KEY UPDATE id = id",

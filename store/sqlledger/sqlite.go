@@ -37,7 +37,7 @@ func sqliteBackend(config Config) (backend, error) {
 		run:      sqliteRun,
 		warnings: func(*gorm.DB) ([]string, error) { return nil, nil },
 
-		uniqueIndexes: sqliteUniqueIndexes,
+		keys: sqliteKeys,
 
 		passOver:  " ON CONFLICT DO NOTHING",
 		byIndex:   sqliteByIndex,

@@ -14,6 +14,7 @@ var ledgerAuditTests = map[string]func(*testing.T, Ledger){
 	"HoldersOfSomeUsersAreFound":            testFindHolders,
 	"HoldersOfManyUsersAreFound":            testFindManyHolders,
 	"UnresolvedEventsAreCountedByStatus":    testCountUnresolved,
+	"NoKeyOfFreshTablesIsMissing":           testNoKeyIsMissing,
 	"EventsWhoseLeaseEndedLongAgoAreStuck":  testStuck,
 	"TheLastAuditOfEachCampaignIsKept":      testAudits,
 	"NothingIsFoundWhereNothingWasRecorded": testAuditNothing,
@@ -46,6 +47,13 @@ func testFindManyHolders(t *testing.T, ledger Ledger) {
 	found, err := ledger.FindHolders(t.Context(), "spring", users)
 	require.NoError(t, err)
 	assert.Len(t, found, len(all))
+}
+
+func testNoKeyIsMissing(t *testing.T, ledger Ledger) {
+	t.Helper()
+	missing, err := ledger.MissingKeys(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, missing)
 }
 
 func testCountUnresolved(t *testing.T, ledger Ledger) {
