@@ -20,7 +20,7 @@ TEST_REAL = go test -race -tags realservers$(CHAOS_TAG) -count=1 -timeout 20m
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build run loadtest test test-real model schemathesis schemathesis-real chaos bench microbench growth fuzz lint fmt fmt-check vet up down compose-check k6-check clean
+.PHONY: help build run loadtest test test-real test-mariadb model schemathesis schemathesis-real chaos bench microbench growth fuzz lint fmt fmt-check vet up down compose-check k6-check clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ model: ## search and walk the model of the protocol for about an hour (CI takes 
 test-real: ## all tests, on real Redis, Kafka, MySQL and MariaDB; starts what isn't running
 	$(if $(CHAOS_TAG),,@echo "the short chaos run is left out: it needs Debian and root")
 	$(SERVERS) with sh -c '$(TEST_REAL) -p 2 $$(go list ./... | grep -v -e /chaos$$ -e ^firstcome$$) && $(TEST_REAL) -p 1 . ./chaos'
+
+# What does not store, or disturbs other servers than the database, runs on MySQL only.
+test-mariadb: ## the tests of the whole service on MariaDB in the place of MySQL
+	FIRSTCOME_TEST_DATABASE=mariadb $(SERVERS) with go test -tags realservers -count=1 -timeout 20m . ./consumer
 
 schemathesis: ## hold the answers of a `make run` of its own against openapi.yaml; installs schemathesis into .tools
 	docker/schemathesis.sh dev

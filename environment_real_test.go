@@ -24,8 +24,27 @@ func requireSetting(t *testing.T, name string) string {
 	return value
 }
 
-// dialectOfTests is the database's in these tests.
+// dialectOfTests is the database's in these tests; MariaDB speaks it too.
 const dialectOfTests = dialectMySQL
+
+// The values of FIRSTCOME_TEST_DATABASE.
+const databaseMySQL, databaseMariaDB = "mysql", "mariadb"
+
+// databaseOfTests names the server that these tests store in and stop.
+func databaseOfTests(t *testing.T) string {
+	t.Helper()
+	name := requireSetting(t, "FIRSTCOME_TEST_DATABASE")
+	require.Contains(t, []string{databaseMySQL, databaseMariaDB}, name)
+	return name
+}
+
+// skipOnMariaDB leaves out a test that already runs on MySQL and cannot differ on MariaDB.
+func skipOnMariaDB(t *testing.T, why string) {
+	t.Helper()
+	if databaseOfTests(t) == databaseMariaDB {
+		t.Skip("runs on MySQL only: " + why)
+	}
+}
 
 // newEnvironment gives one test a topic, a consumer group and a database of its own on the real servers.
 func newEnvironment(t *testing.T) *environment {
@@ -40,9 +59,10 @@ func newEnvironment(t *testing.T) *environment {
 	env := &environment{at: config.configuredAddresses(), config: config, outage: 20 * time.Second}
 	env.stopKafka = func() { servers(t, "stop", "kafka") }
 	env.startKafka = func() { servers(t, "start", "kafka") }
-	env.stopDatabase = func() { servers(t, "stop", "mysql") }
-	env.startDatabase = func() { servers(t, "start", "mysql") }
-	t.Cleanup(func() { servers(t, "start", "kafka", "mysql") })
+	database := databaseOfTests(t)
+	env.stopDatabase = func() { servers(t, "stop", database) }
+	env.startDatabase = func() { servers(t, "start", database) }
+	t.Cleanup(func() { servers(t, "start", "kafka", database) })
 	env.emptyRedis = func() {
 		client := redis.NewClient(&redis.Options{Addr: env.at.redis[0]})
 		defer func() { _ = client.Close() }()
@@ -66,7 +86,7 @@ func newEnvironment(t *testing.T) *environment {
 // ownDatabase makes a database and gives its DSN; it is dropped when the test ends.
 func ownDatabase(t *testing.T, name string) string {
 	t.Helper()
-	parsed, err := mysql.ParseDSN(requireSetting(t, "FIRSTCOME_TEST_MYSQL_DSN"))
+	parsed, err := mysql.ParseDSN(requireSetting(t, "FIRSTCOME_TEST_DATABASE_DSN"))
 	require.NoError(t, err)
 	parsed.DBName = ""
 	server, err := sql.Open("mysql", parsed.FormatDSN())

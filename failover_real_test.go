@@ -30,6 +30,7 @@ type pair struct {
 // newPair makes the servers anew: what the last test left is no pair any more.
 func newPair(t *testing.T) *pair {
 	t.Helper()
+	skipOnMariaDB(t, "the pair is one of MySQL")
 	port, err := strconv.Atoi(requireSetting(t, "FIRSTCOME_TEST_PAIR_PORT"))
 	require.NoError(t, err)
 	addresses := [2]string{fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", port+1)}

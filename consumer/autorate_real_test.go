@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestTheAutomaticRateFollowsRealMySQL lets another transaction hold the campaign's row again and again, as a long
+// TestTheAutomaticRateFollowsARealDatabase lets another transaction hold the campaign's row again and again, as a long
 // job on the same tables might.
-func TestTheAutomaticRateFollowsRealMySQL(t *testing.T) {
+func TestTheAutomaticRateFollowsARealDatabase(t *testing.T) {
 	const patience, look = 45 * time.Second, 20 * time.Millisecond
 	s := newStoring(t)
 	c := automatic(t, s.ledger, nil)

@@ -59,7 +59,7 @@ type storing struct {
 
 func newStoring(tb testing.TB) storing {
 	tb.Helper()
-	settings, err := mysql.ParseDSN(os.Getenv("FIRSTCOME_TEST_MYSQL_DSN"))
+	settings, err := mysql.ParseDSN(os.Getenv("FIRSTCOME_TEST_DATABASE_DSN"))
 	require.NoError(tb, err, "run make test-real")
 	server, err := sql.Open("mysql", settings.FormatDSN())
 	require.NoError(tb, err)

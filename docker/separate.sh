@@ -28,7 +28,7 @@ separate_servers() {
 remove_servers() {
     local names=(redis kafka mysql mariadb)
     if [[ ${FIRSTCOME_SERVERS:-native} == native ]]; then
-        names+=(cluster sentinels brokers)
+        names+=(cluster sentinels brokers pair)
     fi
     WIPE=1 docker/servers.sh down "${names[@]}" >/dev/null 2>&1 || echo "some of the servers are left over" >&2
     rm -rf "$FIRSTCOME_SERVERS_FOLDER"

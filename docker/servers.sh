@@ -42,6 +42,7 @@ Settings (environment variables):
   FIRSTCOME_SERVERS_MYSQL_PORT      13306
   FIRSTCOME_SERVERS_MARIADB_PORT    13307
   FIRSTCOME_SERVERS_KAFKA_HEAP      512m
+  FIRSTCOME_TEST_DATABASE           mysql, or mariadb: what the tests of the whole service store in
 Only for native:
   FIRSTCOME_SERVERS_CLUSTER_PORT    17001 to 17006, and 17011 to 17016 between the nodes
   FIRSTCOME_SERVERS_WATCHED_PORT    17021 to 17023
@@ -157,8 +158,10 @@ print_environment() {
     local kafka=127.0.0.1:$FIRSTCOME_SERVERS_KAFKA_PORT
     local mysql="firstcome:firstcome@tcp(127.0.0.1:$FIRSTCOME_SERVERS_MYSQL_PORT)/firstcome"
     local mariadb="firstcome:firstcome@tcp(127.0.0.1:$FIRSTCOME_SERVERS_MARIADB_PORT)/firstcome"
+    local database=${FIRSTCOME_TEST_DATABASE:-mysql}
     local program=$docker_folder/servers.sh variable
     local cluster sentinels brokers
+    [[ $database == mysql || $database == mariadb ]] || die "FIRSTCOME_TEST_DATABASE is '$database'; it must be mysql or mariadb"
     cluster=$(addresses_from "$FIRSTCOME_SERVERS_CLUSTER_PORT" 6)
     sentinels=$(addresses_from "$FIRSTCOME_SERVERS_SENTINEL_PORT" 3)
     brokers=$(addresses_from "$FIRSTCOME_SERVERS_BROKER_PORT" 3)
@@ -173,6 +176,8 @@ export FIRSTCOME_TEST_SENTINEL_ADDRS=${sentinels@Q}
 export FIRSTCOME_TEST_KAFKA_BROKERS=${kafka@Q}
 export FIRSTCOME_TEST_THREE_BROKERS=${brokers@Q}
 export FIRSTCOME_TEST_PAIR_PORT=${FIRSTCOME_SERVERS_PAIR_PORT@Q}
+export FIRSTCOME_TEST_DATABASE=${database@Q}
+export FIRSTCOME_TEST_DATABASE_DSN=${!database@Q}
 export FIRSTCOME_TEST_MYSQL_DSN=${mysql@Q}
 export FIRSTCOME_TEST_MARIADB_DSN=${mariadb@Q}
 export FIRSTCOME_TEST_SERVERS=${program@Q}

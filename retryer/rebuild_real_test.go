@@ -81,7 +81,7 @@ func BenchmarkRebuildOfAMillionWinners(b *testing.B) {
 // millionCoupons gives the ledger that holds the coupons, and fills it if no run before has.
 func millionCoupons(b *testing.B) *sqlledger.Ledger {
 	b.Helper()
-	settings, err := mysql.ParseDSN(os.Getenv("FIRSTCOME_TEST_MYSQL_DSN"))
+	settings, err := mysql.ParseDSN(os.Getenv("FIRSTCOME_TEST_DATABASE_DSN"))
 	require.NoError(b, err, "run make test-real")
 	settings.Params = map[string]string{"cte_max_recursion_depth": strconv.Itoa(rebuiltWinners)}
 	server, err := sql.Open("mysql", settings.FormatDSN())
