@@ -85,7 +85,7 @@ func TestPauseResumeAndAHigherQuotaReachTheApplicants(t *testing.T) {
 	s.requireSlots(campaign, 2)
 }
 
-func TestALowerQuotaIsRefusedBelowTheSlotsInUse(t *testing.T) {
+func TestALowerQuotaBelowTheSlotsInUseIsKeptAsAWish(t *testing.T) {
 	s := newEnvironment(t).start(t)
 	campaign := s.newCampaign(newCode("lower"), 10)
 	for user := range int64(3) {
@@ -98,8 +98,12 @@ func TestALowerQuotaIsRefusedBelowTheSlotsInUse(t *testing.T) {
 	require.Equal(t, http.StatusOK, lower(3).status)
 	s.eventually("the quota is lowered", func() bool { return quota() == 3 })
 	s.eventually("it holds at the gate", func() bool { return s.apply(campaign, 99).problem() == "sold-out" })
-	assert.Equal(t, http.StatusConflict, lower(2).status)
+	wish := lower(2)
+	assert.Equal(t, http.StatusOK, wish.status, "%v", wish.body)
+	assert.EqualValues(t, 2, wish.number("wanted_quota"))
 	s.settle(campaign)
+	assert.EqualValues(t, 3, quota(), "three hold slots, and nobody loses one")
+	assert.Equal(t, "sold-out", s.apply(campaign, 100).problem())
 	s.requireSlots(campaign, 3)
 }
 
