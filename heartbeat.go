@@ -48,7 +48,7 @@ func (p *program) heartbeat() domain.Heartbeat {
 		state := p.consumer.State()
 		owned, total := p.stores.source.Share()
 		beat.Consumer = &domain.ConsumerState{
-			Paused: state.Paused, PausedSince: state.PausedSince, RowsStored: state.RowsStored,
+			Paused: state.Paused, PausedSince: state.PausedSince, Waiting: state.Waiting, RowsStored: state.RowsStored,
 			RowsPerSecond: p.heart.rate(), LimitRowsPerSecond: state.RowsPerSecond,
 			Partitions: owned, PartitionsTotal: total,
 		}

@@ -83,13 +83,15 @@ type processView struct {
 
 type consumerView struct {
 	// Paused says why nothing is stored; left out while it runs.
-	Paused             string     `json:"paused,omitempty"`
-	PausedSince        *time.Time `json:"paused_since,omitempty"`
-	RowsStored         int64      `json:"rows_stored"`
-	RowsPerSecond      float64    `json:"rows_per_second"`
-	LimitRowsPerSecond float64    `json:"limit_rows_per_second"`
-	Partitions         int        `json:"partitions"`
-	PartitionsTotal    int        `json:"partitions_total"`
+	Paused      string     `json:"paused,omitempty"`
+	PausedSince *time.Time `json:"paused_since,omitempty"`
+	// Waiting are the records of campaigns that can't get on, whether others do or not.
+	Waiting            []domain.WaitingRecords `json:"waiting,omitempty"`
+	RowsStored         int64                   `json:"rows_stored"`
+	RowsPerSecond      float64                 `json:"rows_per_second"`
+	LimitRowsPerSecond float64                 `json:"limit_rows_per_second"`
+	Partitions         int                     `json:"partitions"`
+	PartitionsTotal    int                     `json:"partitions_total"`
 }
 
 type jobView struct {
@@ -108,7 +110,7 @@ func viewProcess(beat domain.Heartbeat, now time.Time) processView {
 	}
 	if c := beat.Consumer; c != nil {
 		view.Consumer = &consumerView{
-			Paused: c.Paused, PausedSince: instant(c.PausedSince), RowsStored: c.RowsStored, RowsPerSecond: c.RowsPerSecond,
+			Paused: c.Paused, PausedSince: instant(c.PausedSince), Waiting: c.Waiting, RowsStored: c.RowsStored, RowsPerSecond: c.RowsPerSecond,
 			LimitRowsPerSecond: c.LimitRowsPerSecond, Partitions: c.Partitions, PartitionsTotal: c.PartitionsTotal,
 		}
 	}

@@ -131,6 +131,11 @@ func pipelineAlerts(found overview) []alert {
 	for _, consumer := range pipeline.WithConsumer() {
 		if !pipeline.Held() && consumer.Consumer.Paused != "" {
 			alerts = append(alerts, link("bad", "The consumer on "+consumer.Host+" stores nothing.", consumer.Consumer.Paused))
+			continue
+		}
+		for _, waiting := range consumer.Consumer.Waiting {
+			subject := fmt.Sprintf("Waiting on %s: %s of %s.", consumer.Host, counted(int64(waiting.Records), "record"), waiting.Of)
+			alerts = append(alerts, link("warn", subject, "They are kept and tried again: "+waiting.Why))
 		}
 	}
 	return alerts

@@ -47,6 +47,9 @@ func TestAlertsSayWhatIsWrongAndWhatToDo(t *testing.T) {
 		"no consumer":      {process(func(p *processView) { p.Consumer = nil }), "bad", "No consumer runs.", "--roles consumer", "/console/pipeline"},
 		"no retryer":       {process(func(p *processView) { p.Jobs = nil }), "bad", "No retryer runs.", "--roles retryer", "/console/pipeline"},
 		"a paused one":     {process(func(p *processView) { p.Consumer.Paused = "the database is read-only" }), "bad", "The consumer on one stores nothing.", "read-only", "/console/pipeline"},
+		"a campaign that waits": {process(func(p *processView) {
+			p.Consumer.Waiting = []domain.WaitingRecords{{Of: "campaign spring", Records: 1200, Why: "gate-closed"}}
+		}), "warn", "Waiting on one: 1,200 records of campaign spring.", "tried again: gate-closed", "/console/pipeline"},
 		"a warning": {process(func(p *processView) {
 			p.Warnings = []domain.StoreWarning{{Store: "kafka", Text: "min.insync.replicas is 1"}}
 		}), "warn", "Kafka is not set up to keep every promise.", "min.insync.replicas is 1. Told to one.", ""},

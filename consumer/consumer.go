@@ -39,6 +39,8 @@ type State struct {
 	// Paused says why nothing gets done; empty when something does or nothing waits. PausedSince is then zero.
 	Paused      string
 	PausedSince time.Time
+	// Waiting are the records of lanes that can't get on, whether others do or not.
+	Waiting []domain.WaitingRecords
 	// RowsStored counts the new rows since the process began.
 	RowsStored int64
 	// RowsPerSecond is the limit in force for all consumers together, 0 for none.
@@ -83,6 +85,7 @@ func (c *Consumer) State() State {
 		Running:       c.running.Load(),
 		Paused:        paused,
 		PausedSince:   since,
+		Waiting:       c.lanes.told(),
 		RowsStored:    c.rowsStored.Load(),
 		RowsPerSecond: c.throttle.rowsPerSecond(),
 	}

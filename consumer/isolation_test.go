@@ -39,6 +39,7 @@ func TestACampaignWhoseGateStaysClosedHoldsUpNoOther(t *testing.T) {
 		w := newStuckWorld(2)
 		w.stuck(0, 1)
 		c := w.consumer(t, Config{})
+		began := time.Now()
 		stop := c.start()
 		time.Sleep(time.Minute)
 		assert.Contains(t, c.State().Paused, autumn, "nothing else is there to do")
@@ -46,6 +47,11 @@ func TestACampaignWhoseGateStaysClosedHoldsUpNoOther(t *testing.T) {
 			w.see(func() { w.admitted(int(user%2), user, domain.Slot(user)) })
 			time.Sleep(time.Minute)
 			w.see(func() { assert.Len(t, w.campaigns[sale].rows, int(user), "a minute later") })
+			waiting := c.State().Waiting
+			require.Len(t, waiting, 1, "operators are told that autumn waits, while others get on")
+			assert.Equal(t, "campaign autumn", waiting[0].Of)
+			assert.Equal(t, 1, waiting[0].Records)
+			assert.WithinDuration(t, began, waiting[0].Since, time.Second)
 		}
 		w.see(func() {
 			assert.Equal(t, []int{0, 10}, w.committed, "nothing is committed past the record that waits")
@@ -58,6 +64,7 @@ func TestACampaignWhoseGateStaysClosedHoldsUpNoOther(t *testing.T) {
 		assert.True(t, w.drained())
 		assert.Len(t, w.campaigns[autumn].rows, 1)
 		assert.Empty(t, c.State().Paused)
+		assert.Empty(t, c.State().Waiting)
 		require.NoError(t, stop())
 	})
 }

@@ -47,6 +47,10 @@ const (
 	maxLaneWait = 30 * time.Second
 	// stoppedAfter is for how long nothing may get done before the consumer counts as paused.
 	stoppedAfter = time.Second
+	// toldAfter is for how long a lane waits before operators are told: most rebuilds of a gate end sooner. maxTold is of
+	// how many lanes they are told.
+	toldAfter = 10 * time.Second
+	maxTold   = 10
 )
 
 // trouble is why a lane waits, and until when.
@@ -68,6 +72,7 @@ type lanes struct {
 
 	mu        sync.Mutex
 	inHand    int
+	waiting   map[lane]int // how many records of each lane wait
 	troubles  map[lane]*trouble
 	movedLast time.Time
 }
@@ -180,9 +185,13 @@ func (l *lanes) keep(b *batch, committed bool) {
 		}
 	}
 	l.left = left
+	waiting := b.lanes()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.inHand = len(left)
+	l.inHand, l.waiting = len(left), make(map[lane]int, len(waiting))
+	for one, items := range waiting {
+		l.waiting[one] = len(items)
+	}
 	if moved || len(left) == 0 {
 		l.movedLast = time.Now()
 	}
@@ -207,4 +216,20 @@ func (l *lanes) state() (string, time.Time) {
 		why += fmt.Sprintf(" (and of %d more)", others)
 	}
 	return why, l.troubles[first].since
+}
+
+// told gives the records of lanes that have waited for toldAfter, those that have waited longest first.
+func (l *lanes) told() []domain.WaitingRecords {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var told []domain.WaitingRecords
+	for one, t := range l.troubles {
+		if records := l.waiting[one]; records > 0 && time.Since(t.since) >= toldAfter {
+			told = append(told, domain.WaitingRecords{Of: one.String(), Records: records, Since: t.since, Why: t.why.Error()})
+		}
+	}
+	slices.SortFunc(told, func(a, b domain.WaitingRecords) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.Of, b.Of))
+	})
+	return told[:min(len(told), maxTold)]
 }

@@ -80,6 +80,9 @@ type ConsumerState struct {
 	// Paused says why nothing is stored; empty while it runs. PausedSince is then zero.
 	Paused      string
 	PausedSince time.Time
+	// Waiting are the records that wait, mostly of one campaign each, whether others get on or not; those that have waited
+	// longest first.
+	Waiting []WaitingRecords
 	// RowsStored counts the new rows since the process began, RowsPerSecond those of the last seconds.
 	RowsStored    int64
 	RowsPerSecond float64
@@ -87,6 +90,16 @@ type ConsumerState struct {
 	LimitRowsPerSecond float64
 	// Partitions says how many of PartitionsTotal are this consumer's.
 	Partitions, PartitionsTotal int
+}
+
+// WaitingRecords are records that a consumer keeps in hand and tries again.
+type WaitingRecords struct {
+	// Of says what they have in common: "campaign spring", or where they come from.
+	Of      string    `json:"of"`
+	Records int       `json:"records"`
+	Since   time.Time `json:"since"`
+	// Why is what the last try met.
+	Why string `json:"why"`
 }
 
 // RetryerState is how a retryer's jobs do.
