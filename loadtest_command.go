@@ -37,6 +37,12 @@ func loadtestCommand() *cobra.Command {
 			}
 			return runLoadtest(ctx, options, output, command.OutOrStdout())
 		})
+	command.Long = command.Short + `.
+
+Ctrl-C ends the applications; what was promised until then is compared all the same, within about ten seconds.
+
+Exit code 0: no differences. 1: differences, or the run could not be finished. 2: wrong usage. 130: interrupted, and no
+difference was found; the report says which promises had not become coupons yet.`
 	flags := command.Flags()
 	flags.StringVar(&options.BaseURL, "url", "", "where firstcome listens (FIRSTCOME_HTTP_ADDR, or http://"+devHTTPAddr+")")
 	flags.StringVar(&options.Campaign, "campaign", "", "campaign to apply to; a new one for this run when empty")
@@ -84,13 +90,13 @@ func runLoadtest(ctx context.Context, options loadtest.Config, output loadtestOu
 	if err == nil || report.Requests > 0 { // what was measured is not thrown away
 		err = errors.Join(err, writeLoadtest(report, output, out))
 	}
-	if err != nil {
-		return err
-	}
-	if len(report.Differences) > 0 {
+	switch {
+	case len(report.Differences) > 0:
 		return fmt.Errorf("%d differences between what was promised and what was issued", len(report.Differences))
+	case report.Interrupted:
+		return interruptedError{err}
 	}
-	return nil
+	return err
 }
 
 func writeLoadtest(report loadtest.Report, output loadtestOutput, out io.Writer) error {

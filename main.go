@@ -20,6 +20,8 @@ const (
 	exitFailure = 1
 	// exitUsage is for what the caller can put right: a missing variable, an unknown flag.
 	exitUsage = 2
+	// exitInterrupted is what shells give for a program that Ctrl-C ended.
+	exitInterrupted = 130
 )
 
 // version is set by the linker in releases.
@@ -29,6 +31,9 @@ var version = "development"
 type usageError struct{ text string }
 
 func (e usageError) Error() string { return e.text }
+
+// interruptedError is the end of a command that was told to stop, and found nothing wrong until then.
+type interruptedError struct{ error }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -52,6 +57,9 @@ func run(ctx context.Context, arguments []string) int {
 		return exitUsage
 	}
 	fmt.Fprintln(os.Stderr, "firstcome:", err)
+	if _, interrupted := errors.AsType[interruptedError](err); interrupted {
+		return exitInterrupted
+	}
 	return exitFailure
 }
 

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -44,4 +46,23 @@ func TestDevMakesUpATokenKeepsItAndLocksItsFolder(t *testing.T) {
 	assert.Zero(t, dev.terminate(), dev.output.String())
 	dev.start()
 	assert.Contains(t, dev.output.String(), token, "the token stays the same over starts")
+}
+
+func TestALoadtestThatIsInterruptedComparesAndSaysSo(t *testing.T) {
+	dev := newProcess(t, []string{"FIRSTCOME_DATA_DIR=" + t.TempDir(), "FIRSTCOME_LOG_LEVEL=error"}, "dev")
+	s := &system{t: t, baseURL: "http://" + dev.address}
+	campaign := newCode("stopped")
+	t.Setenv("FIRSTCOME_ADMIN_TOKEN", testToken)
+	page := filepath.Join(t.TempDir(), "report.html")
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"loadtest", "--url", s.baseURL, "--campaign", campaign, "--create", "--quota", "9000",
+			"--users", "9000", "--rate", "200/s", "--html", page})
+	}()
+	s.eventually("the test is under way", func() bool { return s.admitted(campaign) > 50 })
+	interrupt()
+	assert.Equal(t, exitInterrupted, <-ended)
+	assert.FileExists(t, page, "what was measured is not thrown away")
 }

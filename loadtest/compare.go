@@ -95,6 +95,23 @@ func Compare(facts Facts) Comparison {
 	return c.result
 }
 
+// openPromises gives the users who were promised a coupon and have neither it nor an unresolved fail event, in order.
+func openPromises(facts Facts) []domain.UserID {
+	c := newComparer(facts)
+	c.indexCoupons()
+	c.indexFailEvents()
+	var open []domain.UserID
+	for _, answer := range facts.Answers {
+		_, issued := c.coupons[answer.UserID]
+		_, delayed := c.held[answer.UserID]
+		if promised := answer.Outcome == Accepted || answer.Outcome == Reserved; promised && !issued && !delayed {
+			open = append(open, answer.UserID)
+		}
+	}
+	slices.Sort(open)
+	return open
+}
+
 type comparer struct {
 	facts Facts
 	// coupons and held are what each user has; slots is who has each slot, or had it until it was revoked.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -287,6 +288,64 @@ func TestUsersWhomAStoppedRunDidNotReachAreNotCounted(t *testing.T) {
 	report, err := Run(ctx, configFor(server.start(t)), &bytes.Buffer{})
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Equal(t, map[string]int{"unknown (cancelled)": 16}, report.Answers)
+}
+
+func TestWhatAStoppedRunWasPromisedIsCompared(t *testing.T) {
+	t.Parallel()
+	withoutSeven := func(rows []row) []row {
+		return slices.DeleteFunc(rows, func(coupon row) bool { return coupon["user_id"] == "7" })
+	}
+	for name, c := range map[string]struct {
+		given func(*fake)
+		check func(t *testing.T, report Report, printed string)
+	}{
+		"kept": {given: func(*fake) {}, check: func(t *testing.T, report Report, _ string) {
+			assert.True(t, report.Settled)
+			assert.Empty(t, report.Differences)
+		}},
+		"broken": {given: func(f *fake) { f.coupons = withoutSeven }, check: func(t *testing.T, report Report, printed string) {
+			assert.Contains(t, kinds(report), LostAccepted)
+			assert.Contains(t, printed, "user 7 was told")
+		}},
+		"not settled": {given: func(f *fake) { f.coupons, f.settled = withoutSeven, never }, check: func(t *testing.T, report Report, printed string) {
+			assert.False(t, report.Settled)
+			assert.Empty(t, report.Differences, "what is on its way is no difference")
+			assert.Equal(t, []domain.UserID{7}, report.Open)
+			assert.Contains(t, printed, "1 promises have not become coupons yet")
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			server := newFake()
+			c.given(server)
+			var served atomic.Int64
+			server.beforeApply = func(http.ResponseWriter, *http.Request, string) bool {
+				if served.Add(1) > 60 {
+					cancel()
+				}
+				return false
+			}
+			cfg := configFor(server.start(t))
+			cfg.Users, cfg.Quota, cfg.SettleTimeout = 64, 1000, 300*time.Millisecond
+			cfg.Concurrency, cfg.FirstUserID = 1, 1
+			cfg.Seed = seedThatSendsEarly(cfg, 7)
+			var printed bytes.Buffer
+			report, err := Run(ctx, cfg, &printed)
+			require.ErrorIs(t, err, context.Canceled)
+			assert.True(t, report.Interrupted)
+			assert.Contains(t, printed.String(), "interrupted")
+			c.check(t, report, printed.String())
+		})
+	}
+}
+
+// seedThatSendsEarly gives a seed by which the user is among the first half of those who apply.
+func seedThatSendsEarly(cfg Config, user domain.UserID) uint64 {
+	for cfg.Seed = 1; slices.Index(shuffledUsers(cfg), user) >= cfg.Users/2; cfg.Seed++ {
+	}
+	return cfg.Seed
 }
 
 func TestCancellingStopsAtOnceWhereverTheRunIs(t *testing.T) {

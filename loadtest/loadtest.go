@@ -8,6 +8,7 @@
 package loadtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -27,7 +28,8 @@ import (
 //  6. wait until the campaign is settled: nothing is on its way between admission and coupon;
 //  7. read all coupons and fail events, compare them with the answers, and print the differences.
 //
-// It changes nothing after step 4, so a run that is stopped leaves a campaign behind and harms nothing.
+// It changes nothing after step 4, so a run that is stopped leaves a campaign behind and harms nothing. When the context
+// ends in steps 4 to 7, steps 6 and 7 are done with what was promised until then, each for interruptedPatience at most.
 //
 // Differences are no error: they are in the report. An error means that the run could not be finished; the report
 // then holds what was known until then. Errors: CodeInvalidRequest names a field of the configuration; a
@@ -45,6 +47,10 @@ func Run(ctx context.Context, cfg Config, out io.Writer) (Report, error) {
 	return r.report, err
 }
 
+// interruptedPatience is how long somebody who stopped the run waits at the most until the campaign is settled, and then
+// until its coupons are read.
+const interruptedPatience = 5 * time.Second
+
 type run struct {
 	cfg     Config
 	out     io.Writer
@@ -59,14 +65,22 @@ func (r *run) do(ctx context.Context) error {
 	}
 	err := r.load(ctx)
 	r.report.printAnswers(r.out)
-	if err != nil || r.cfg.Once {
+	if r.cfg.Once {
 		return err
 	}
-	if err := r.compare(ctx); err != nil {
-		return err
+	if err == nil {
+		err = r.compare(ctx, r.cfg.SettleTimeout)
+	}
+	if ctx.Err() != nil {
+		_, _ = fmt.Fprintln(r.out, "interrupted  what was promised until now is compared")
+		r.report.Interrupted = true
+		err = ctx.Err()
+		if failed := r.compare(context.WithoutCancel(ctx), min(interruptedPatience, r.cfg.SettleTimeout)); failed != nil {
+			err = fmt.Errorf("%w; %w", err, failed)
+		}
 	}
 	r.report.printComparison(r.out)
-	return nil
+	return err
 }
 
 // prepare makes sure that there is a campaign whose gate is open.
@@ -150,29 +164,28 @@ func shuffledUsers(cfg Config) []domain.UserID {
 	return users
 }
 
-// compare waits until nothing is on its way any more, and then holds the promises against the coupons.
-func (r *run) compare(ctx context.Context) error {
+// compare waits until nothing is on its way any more, and then holds the promises against the coupons. A campaign that
+// does not settle in time has no differences yet; the report names the promises that are open.
+func (r *run) compare(ctx context.Context, patience time.Duration) error {
 	code, began := r.report.Campaign, time.Now()
 	facts := Facts{Exclusive: r.cfg.Campaign == "", Answers: r.answers}
 	if !wait(ctx, r.cfg.statusAge) {
 		return ctx.Err()
 	}
 	what := "campaign " + code + " is settled"
-	err := poll(ctx, r.cfg.SettleTimeout, what, func(ctx context.Context) (bool, error) {
+	unsettled := poll(ctx, patience, what, func(ctx context.Context) (bool, error) {
 		status, err := r.client.campaign(ctx, code)
 		facts.Quota, facts.HighestSlot = r.quota(status), status.HighestSlot
 		return status.Settled, err
 	})
-	if err != nil {
-		return err
-	}
 	r.report.SettledAfter = time.Since(began)
 	what = "the coupons of campaign " + code + " are read"
-	err = poll(ctx, r.cfg.SettleTimeout, what, func(ctx context.Context) (bool, error) {
+	err := poll(ctx, patience, what, func(ctx context.Context) (bool, error) {
 		return true, r.read(ctx, &facts)
 	})
-	if err != nil {
-		return err
+	if unsettled != nil || err != nil {
+		r.report.Open = openPromises(facts)
+		return cmp.Or(unsettled, err)
 	}
 	r.report.Quota, r.report.Settled = facts.Quota, true
 	r.report.Comparison = Compare(facts)

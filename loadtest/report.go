@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"firstcome/domain"
 )
 
 // Report is what a run measured and found.
@@ -42,6 +44,11 @@ type Report struct {
 	// answer that was seen, never less than a second, because a status may be that old.
 	Settled      bool
 	SettledAfter time.Duration
+	// Interrupted is true when the context ended before the run did; what was promised until then is compared all the same.
+	Interrupted bool
+	// Open are the users whose promise had neither become a coupon nor a fail event, as far as could be read, when the
+	// wait for a settled campaign ended. It is empty once that was settled.
+	Open []domain.UserID
 	Comparison
 }
 
@@ -101,6 +108,7 @@ func inMilliseconds(duration time.Duration) string {
 func (r Report) printComparison(out io.Writer) {
 	if !r.Settled {
 		_, _ = fmt.Fprintln(out, "settled      no: promises and coupons were not compared")
+		r.printOpen(out)
 		return
 	}
 	var text bytes.Buffer
@@ -116,6 +124,20 @@ func (r Report) printComparison(out io.Writer) {
 		fmt.Fprintf(&text, "  %s\n", difference)
 	}
 	_, _ = out.Write(text.Bytes())
+}
+
+func (r Report) printOpen(out io.Writer) {
+	shown := r.Open[:min(len(r.Open), maxPrintedDifferences)]
+	for index, user := range shown {
+		if index == 0 {
+			_, _ = fmt.Fprintf(out, "open         %d promises have not become coupons yet; ask for them later, or run `firstcome audit %s`\n",
+				len(r.Open), r.Campaign)
+		}
+		_, _ = fmt.Fprintf(out, "  user %d\n", user)
+	}
+	if more := len(r.Open) - len(shown); more > 0 {
+		_, _ = fmt.Fprintf(out, "  and %d more\n", more)
+	}
 }
 
 // tally counts the last answers.

@@ -27,6 +27,8 @@ type reportJSON struct {
 	Winners      map[string]float64 `json:"winner_latency_ms"`
 	Intervals    []intervalJSON     `json:"intervals"`
 	Settled      bool               `json:"settled"`
+	Interrupted  bool               `json:"interrupted"`
+	Open         []string           `json:"open_promises,omitempty"`
 	SettledAfter float64            `json:"settled_after_seconds"`
 	Issued       int                `json:"issued"`
 	Revoked      int                `json:"revoked"`
@@ -51,7 +53,7 @@ func (r Report) WriteJSON(out io.Writer) error {
 		LatestMillis: millis(r.Latest), Requests: r.Requests, Seconds: r.Elapsed.Seconds(), PerSecond: r.PerSecond,
 		Answers: r.Answers, SentAgain: r.Retried, Latency: map[string]float64{}, Winners: map[string]float64{}, Intervals: []intervalJSON{},
 		Settled: r.Settled, SettledAfter: r.SettledAfter.Seconds(), Issued: r.Issued, Revoked: r.Revoked, Delayed: r.Delayed,
-		Differences: []string{},
+		Differences: []string{}, Interrupted: r.Interrupted,
 	}
 	for _, p := range r.Latency.named() {
 		view.Latency[p.name] = millis(p.value)
@@ -61,6 +63,9 @@ func (r Report) WriteJSON(out io.Writer) error {
 	}
 	for _, i := range r.Intervals {
 		view.Intervals = append(view.Intervals, intervalJSON{i.Start.Seconds(), i.Requests, millis(i.P50), millis(i.P99)})
+	}
+	for _, user := range r.Open {
+		view.Open = append(view.Open, user.String())
 	}
 	for _, difference := range r.Differences {
 		view.Differences = append(view.Differences, difference.String())
