@@ -84,7 +84,7 @@ func newStoring(tb testing.TB) storing {
 		Code: sale, Quota: domain.MaxQuota, State: domain.CampaignOpen, StartsAt: time.Now(), EndsAt: domain.NoEnd,
 	}, "benchmark")
 	require.NoError(tb, err)
-	_, err = s.ledger.BeginRebuild(tb.Context(), sale)
+	_, err = s.ledger.BeginRebuild(tb.Context(), sale, 0)
 	require.NoError(tb, err)
 	return s
 }

@@ -67,8 +67,9 @@ type FailEventSettler interface {
 	// claimed. CodeLeaseLost, CodeRowRefused: as above, nothing is changed.
 	StoreClaimed(ctx context.Context, event FailEvent, winner Winner) (StoreResult, error)
 	// FailClaimed ends the attempt: back to FAIL, or DEAD. A slot of another epoch than the campaign's is not noted: the
-	// event keeps what it holds, which is what the rebuild saw. CodeLeaseLost: nothing is changed.
-	FailClaimed(ctx context.Context, event FailEvent, failure Failure) error
+	// event keeps what it holds, which is what the rebuild saw. noted says that the event holds the failure's slot from now
+	// on, so that the ledger alone keeps it for the user. CodeLeaseLost: nothing is changed.
+	FailClaimed(ctx context.Context, event FailEvent, failure Failure) (noted bool, err error)
 }
 
 // FailEventReader shows fail events to operators.
@@ -107,8 +108,9 @@ type CouponReader interface {
 // LedgerRebuild is the ledger's part in a rebuild of a gate.
 type LedgerRebuild interface {
 	// BeginRebuild raises the campaign's epoch and fencing number and gives the row as it then is: from here on no row
-	// of an older epoch is stored. CodeUnknownCampaign.
-	BeginRebuild(ctx context.Context, code string) (Campaign, error)
+	// of an older epoch is stored. The epoch is then above gateEpoch too, the gate's own: a ledger that went back may be
+	// several behind it. CodeUnknownCampaign.
+	BeginRebuild(ctx context.Context, code string, gateEpoch int64) (Campaign, error)
 	// VisitHolders calls visit for every coupon and every unresolved fail event of the campaign whose user has no coupon,
 	// all as of one moment, coupons first. A user may come more than once. An error of visit ends it and is returned.
 	// The moment is one at which the campaign had this epoch and fencing number, so what was read decides together with

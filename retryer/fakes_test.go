@@ -292,15 +292,16 @@ func (l *ledger) outcome(winner domain.Winner) domain.StoreOutcome {
 	return domain.Stored
 }
 
-func (w *world) FailClaimed(_ context.Context, event domain.FailEvent, failure domain.Failure) error {
-	return callPlain(w, "fail claimed", event.Campaign, func() error {
+func (w *world) FailClaimed(_ context.Context, event domain.FailEvent, failure domain.Failure) (bool, error) {
+	return call(w, "fail claimed", event.Campaign, func() (noted bool, err error) {
 		stored, err := w.claimed(event)
 		if err != nil {
-			return err
+			return false, err
 		}
 		l := w.ledger[event.Campaign]
 		if failure.Slot < 1 || l != nil && l.Epoch == failure.Epoch {
 			stored.Slot, stored.Epoch = failure.Slot, failure.Epoch
+			noted = failure.Slot >= 1
 		}
 		stored.Status, stored.LeaseToken = domain.FailStatusFail, ""
 		if failure.Dead {
@@ -312,7 +313,7 @@ func (w *world) FailClaimed(_ context.Context, event domain.FailEvent, failure d
 			stored.Attempts++
 			w.attempts[event.ID]++
 		}
-		return nil
+		return noted, nil
 	})
 }
 
@@ -343,13 +344,13 @@ func (w *world) MarkReleased(_ context.Context, code string, user domain.UserID)
 // ledgerRebuild and gateRebuild are types of their own because both have a BeginRebuild.
 type ledgerRebuild struct{ *world }
 
-func (w ledgerRebuild) BeginRebuild(_ context.Context, code string) (domain.Campaign, error) {
+func (w ledgerRebuild) BeginRebuild(_ context.Context, code string, gateEpoch int64) (domain.Campaign, error) {
 	return call(w.world, "ledger begin", code, func() (domain.Campaign, error) {
 		l, known := w.ledger[code]
 		if !known {
 			return domain.Campaign{}, domain.Errorf(domain.CodeUnknownCampaign, "unknown")
 		}
-		l.Epoch++
+		l.Epoch = max(l.Epoch, gateEpoch) + 1
 		l.Fencing++
 		return l.Campaign, nil
 	})
@@ -476,7 +477,10 @@ func (w *world) Lookup(context.Context, string, domain.UserID) (domain.Admission
 
 func (w *world) Inspect(_ context.Context, code string) (domain.GateReport, error) {
 	return call(w, "inspect", code, func() (domain.GateReport, error) {
-		g := w.gates[code]
+		g, known := w.gates[code]
+		if !known {
+			return domain.GateReport{Closed: "missing"}, nil
+		}
 		report := domain.GateReport{
 			Epoch: g.epoch, Quota: g.quota, State: g.state, StartsAt: g.startsAt, EndsAt: g.endsAt,
 			PendingEntries: int64(len(g.pending)), SettingsVersion: g.version,

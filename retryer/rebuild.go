@@ -53,8 +53,9 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 // entry to the topic, from the topic to a row) is seen at least once. A crash at any step leaves a closed gate, and
 // the next sweep of any retryer begins again with a higher epoch.
 //
-//  1. Raise the epoch and the fencing number in the ledger: no row of an older epoch is stored from here on. A crash
-//     leaves an open gate of the old epoch, whose winners become rows only after the next rebuild.
+//  1. Raise the epoch and the fencing number in the ledger: no row of an older epoch is stored from here on. The epoch
+//     comes after the gate's as well: a ledger that lost its last commits may be several behind it. A crash leaves an open
+//     gate of the old epoch, whose winners become rows only after the next rebuild.
 //  2. Close the gate, and claim the rebuild's own keys for this epoch. A crash leaves those keys empty and unused.
 //  3. Read the pending entries that are left.
 //  4. Read the topic's tail, and the newest records before it, which are stored; nothing can be on it before the first
@@ -82,7 +83,11 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 // honour the user before it says "accepted" (api/confirm.go). Had it died, nobody was promised anything, and the consumer
 // has the gate honour the user when it meets the record.
 func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaign, error) {
-	campaign, err := r.ports.LedgerRebuild.BeginRebuild(ctx, code)
+	report, err := r.ports.GateReader.Inspect(ctx, code)
+	if err != nil {
+		return domain.Campaign{}, err
+	}
+	campaign, err := r.ports.LedgerRebuild.BeginRebuild(ctx, code, report.Epoch)
 	if err != nil {
 		return campaign, err
 	}

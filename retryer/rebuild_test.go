@@ -355,12 +355,23 @@ func TestSlotsLeftGoToAllWhoWaitInTheOrderOfTheirAdmission(t *testing.T) {
 	}
 }
 
+func TestOneRebuildIsEnoughForALedgerThatLostSeveralEpochs(t *testing.T) {
+	w, r := opened(t, sale)
+	w.gates[sale].epoch = 9
+	w.hold(7, 3)
+	require.NoError(t, r.SweepOnce(t.Context()))
+	assert.True(t, w.gates[sale].open)
+	assert.EqualValues(t, 10, w.gates[sale].epoch)
+	assert.EqualValues(t, 10, w.ledger[sale].Epoch)
+	assert.Equal(t, domain.Slot(3), w.slotOf(sale, 7))
+}
+
 // A rebuild that is frozen at any call while another one runs from its beginning to its end must change nothing.
 func TestAnOvertakenRebuildChangesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := anyHistory(t)
 		k, quotaBefore := knownOf(w), w.ledger[sale].Quota
-		frozenAt := rapid.IntRange(2, 12).Draw(t, "frozen at call")
+		frozenAt := rapid.IntRange(3, 13).Draw(t, "frozen at call")
 		calls := 0
 		var after map[domain.UserID]domain.GateWinner
 		w.before = func(string, string) error {
@@ -391,7 +402,7 @@ func TestARebuildThatDiesAnywhereIsDoneAgain(t *testing.T) {
 		w := anyHistory(t)
 		k, quotaBefore := knownOf(w), w.ledger[sale].Quota
 		wanted := w.ledger[sale].WantedQuota
-		diesAt := rapid.IntRange(2, 12).Draw(t, "dies at call") // At the first one nothing has happened yet.
+		diesAt := rapid.IntRange(3, 13).Draw(t, "dies at call") // At the first two nothing has happened yet.
 		calls := 0
 		w.before = func(string, string) error {
 			calls++

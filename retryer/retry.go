@@ -146,7 +146,7 @@ func (r *Retryer) attempt(ctx context.Context, event domain.FailEvent) (string, 
 	switch {
 	case err == nil:
 		crashpoint.Reach(crashpoint.RetryStored)
-		t.tellGate(ctx)
+		t.tellGate(ctx, true)
 		return endStored, nil
 	case domain.CodeOf(err) == domain.CodeLeaseLost:
 		return endLost, nil
@@ -157,12 +157,12 @@ func (r *Retryer) attempt(ctx context.Context, event domain.FailEvent) (string, 
 	}
 	failure := r.policy.failed(event.Attempts, t.whatFailed(err), time.Now(), rand.Float64())
 	failure.Dead = failure.Dead && !t.another
-	end, err := r.settle(ctx, event, failure)
+	noted, err := r.ports.Settler.FailClaimed(ctx, event, failure)
 	if err == nil {
 		crashpoint.Reach(crashpoint.RetryFailed)
-		t.tellGate(ctx)
+		t.tellGate(ctx, noted)
 	}
-	return end, err
+	return r.settled(event, failure, err)
 }
 
 // isAway says whether an attempt failed because a store could not be used, or not in time.
@@ -176,7 +176,12 @@ func (r *Retryer) giveBack(ctx context.Context, event domain.FailEvent, cause er
 
 // settle ends an attempt without success.
 func (r *Retryer) settle(ctx context.Context, event domain.FailEvent, failure domain.Failure) (string, error) {
-	err := r.ports.Settler.FailClaimed(ctx, event, failure)
+	_, err := r.ports.Settler.FailClaimed(ctx, event, failure)
+	return r.settled(event, failure, err)
+}
+
+// settled says how an attempt ended of which the ledger was told, or could not be told.
+func (r *Retryer) settled(event domain.FailEvent, failure domain.Failure, err error) (string, error) {
 	switch {
 	case domain.CodeOf(err) == domain.CodeLeaseLost:
 		return endLost, nil

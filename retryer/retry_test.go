@@ -136,6 +136,20 @@ func TestEveryAttemptResolvesItsEventOrSaysWhyNot(t *testing.T) {
 			is.Equal(domain.Slot(1), e.Slot)
 			is.Equal([]domain.UserID{user}, w.confirmed)
 		}},
+		{"a slot that the ledger does not note, of an older epoch by now, stays in the gate's entry", func(w *world) domain.FailEvent {
+			w.refused[user] = true
+			w.before = func(call, _ string) error {
+				if call == "fail claimed" {
+					w.ledger[sale].Epoch++ // a rebuild begins, and the gate is still open
+				}
+				return nil
+			}
+			return refusedEvent(user, domain.NoSlot, 1)
+		}, domain.FailStatusFail, 0, domain.ReasonRowRefused, func(is *assert.Assertions, w *world, e domain.FailEvent) {
+			is.Equal(domain.NoSlot, e.Slot)
+			is.Equal(domain.Slot(1), w.slotOf(sale, user), "the user may have been told of it")
+			is.Empty(w.confirmed, "the entry is all that tells of the slot")
+		}},
 		{"while no slot is left the event waits for the next attempt", func(w *world) domain.FailEvent {
 			w.gates[sale].quota = 1
 			w.hold(8, 1)

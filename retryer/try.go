@@ -125,9 +125,10 @@ func (t *try) whatFailed(err error) domain.Failure {
 	}
 }
 
-// tellGate follows what the ledger now holds. A new winner is durable there, as a row or as an event, so the record
-// need not be sent any more; should this fail the relay sends it, which does no harm.
-func (t *try) tellGate(ctx context.Context) {
+// tellGate follows what the ledger now holds. If a new winner is durable there, as a row or as an event with the slot, the
+// record need not be sent any more; should this fail the relay sends it, which does no harm. If not, the entry is all that
+// tells of the slot that the gate gave.
+func (t *try) tellGate(ctx context.Context, durable bool) {
 	if t.disputed.Slot >= 1 {
 		t.logger.Error("the gate and the ledger contradict each other; the gate is closed if it still holds this",
 			"campaign", t.disputed.Campaign, "user_id", t.disputed.UserID, "slot", t.disputed.Slot)
@@ -136,7 +137,7 @@ func (t *try) tellGate(ctx context.Context) {
 		}
 		return
 	}
-	if t.admission.New {
+	if t.admission.New && durable {
 		err := t.ports.Gate.Acknowledge(ctx, t.admission.Campaign, t.admission.Epoch, []string{t.admission.EntryID})
 		if err != nil {
 			t.logger.Debug("a stored winner was not confirmed; the relay sends it", "error", err)

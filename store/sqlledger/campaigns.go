@@ -132,8 +132,8 @@ func storedTimePointer(t *time.Time) *time.Time {
 }
 
 // BeginRebuild raises the campaign's epoch and fencing number. It waits for the transactions that hold the row shared,
-// so once it returns, no row of an older epoch is stored any more. CodeUnknownCampaign.
-func (l *Ledger) BeginRebuild(ctx context.Context, code string) (domain.Campaign, error) {
+// so once it returns, no row of an older epoch is stored any more. The epoch comes after the gate's too. CodeUnknownCampaign.
+func (l *Ledger) BeginRebuild(ctx context.Context, code string, gateEpoch int64) (domain.Campaign, error) {
 	var campaign domain.Campaign
 	err := l.write(ctx, "begin_rebuild", func(tx *gorm.DB) error {
 		row, err := lockCampaign(tx, code, lockExclusive)
@@ -141,7 +141,7 @@ func (l *Ledger) BeginRebuild(ctx context.Context, code string) (domain.Campaign
 			return err
 		}
 		campaign = row.campaign()
-		campaign.Epoch++
+		campaign.Epoch = max(campaign.Epoch, gateEpoch) + 1
 		campaign.Fencing++
 		campaign.UpdatedAt = l.now()
 		return saveCampaign(tx, campaign)

@@ -192,9 +192,9 @@ func (l *Ledger) succeed(tx *gorm.DB, row failEventRow) error {
 
 // FailClaimed ends the attempt: back to FAIL, or DEAD. A new slot is noted only under its own epoch, read under a
 // shared lock; when the gate was rebuilt meanwhile, the event keeps what it holds, because that is what the rebuild
-// saw. CodeLeaseLost: nothing is changed.
-func (l *Ledger) FailClaimed(ctx context.Context, event domain.FailEvent, failure domain.Failure) error {
-	return l.write(ctx, "fail_claimed", func(tx *gorm.DB) error {
+// saw, and noted is false. CodeLeaseLost: nothing is changed.
+func (l *Ledger) FailClaimed(ctx context.Context, event domain.FailEvent, failure domain.Failure) (noted bool, err error) {
+	err = l.write(ctx, "fail_claimed", func(tx *gorm.DB) error {
 		changes, err := heldAfter(tx, event.Campaign, failure)
 		if err != nil {
 			return err
@@ -203,8 +203,10 @@ func (l *Ledger) FailClaimed(ctx context.Context, event domain.FailEvent, failur
 		if err != nil {
 			return err
 		}
+		noted = failure.Slot >= 1 && len(changes) > 0
 		return l.fail(tx, row, failure, changes)
 	})
+	return noted && err == nil, err
 }
 
 // heldAfter says which slot the event holds from now on, as columns to change; none when it keeps what it holds.

@@ -56,7 +56,8 @@ func TestARebuildWaitsForEverythingOfTheOldEpoch(t *testing.T) {
 				return err
 			}},
 			"FailClaimed": {blockRow, func(ctx context.Context, l *Ledger, _ domain.Winner, claimed domain.FailEvent) error {
-				return l.FailClaimed(ctx, claimed, domain.Failure{Slot: 3, Message: "a new slot"})
+				_, err := l.FailClaimed(ctx, claimed, domain.Failure{Slot: 3, Message: "a new slot"})
+				return err
 			}},
 			"RecordFailEvent": {blockPosition, func(ctx context.Context, l *Ledger, winner domain.Winner, _ domain.FailEvent) error {
 				return l.RecordFailEvent(ctx, domain.FailEvent{Winner: winner, Position: domain.RecordPosition{Topic: "fresh"}})
@@ -73,7 +74,7 @@ func TestARebuildWaitsForEverythingOfTheOldEpoch(t *testing.T) {
 				go func() { called <- test.call(t.Context(), ledger, winner, claimed[0]) }()
 				waitForLocks(t, ledger, 1)
 				go func() {
-					_, err := ledger.BeginRebuild(t.Context(), "spring")
+					_, err := ledger.BeginRebuild(t.Context(), "spring", 0)
 					begun <- err
 				}()
 				waitForLocks(t, ledger, 2)

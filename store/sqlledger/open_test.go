@@ -45,7 +45,7 @@ func TestOpenNeedsNoDatabase(t *testing.T) {
 		"schema":  func() error { return ledger.SchemaCurrent(t.Context()) },
 		"migrate": func() error { return ledger.Migrate(t.Context()) },
 		"read":    func() error { _, err := ledger.Campaigns(t.Context()); return err },
-		"write":   func() error { _, err := ledger.BeginRebuild(t.Context(), "spring"); return err },
+		"write":   func() error { _, err := ledger.BeginRebuild(t.Context(), "spring", 0); return err },
 		"visit":   func() error { return ledger.VisitHolders(t.Context(), domain.Campaign{Code: "spring"}, nil) },
 	} {
 		assert.Equal(t, domain.CodeUnavailable, domain.CodeOf(call()), name)

@@ -122,7 +122,8 @@ func newEventModel(t *rapid.T, code string, clock *modelClock, ledgers ...Ledger
 	left, err := ledgers[0].ClaimFailEvents(ctx, domain.MaxPage, lease)
 	require.NoError(t, err)
 	for _, event := range left {
-		require.NoError(t, ledgers[0].FailClaimed(ctx, event, domain.Failure{Dead: true, Reason: event.Reason}))
+		_, err := ledgers[0].FailClaimed(ctx, event, domain.Failure{Dead: true, Reason: event.Reason})
+		require.NoError(t, err)
 	}
 	_, err = ledgers[0].CreateCampaign(ctx, newCampaign(code, rapid.Int64Range(1, modelQuota).Draw(t, "quota")), operatorName)
 	require.NoError(t, err)

@@ -164,7 +164,7 @@ func (m *eventModel) failOne(t *rapid.T) {
 		Dead: rapid.IntRange(0, 3).Draw(t, "dead") == 0, NextAttemptAt: m.now().Add(drawSeconds(t, 0, 60, "due in")),
 	}
 	failure.Uncounted = !failure.Dead && rapid.IntRange(0, 3).Draw(t, "uncounted") == 0
-	err := m.ledger(t).FailClaimed(context.Background(), claim, failure)
+	noted, err := m.ledger(t).FailClaimed(context.Background(), claim, failure)
 	if !live {
 		requireCode(t, domain.CodeLeaseLost, err)
 		return
@@ -174,6 +174,7 @@ func (m *eventModel) failOne(t *rapid.T) {
 	if failure.Slot < 1 || failure.Epoch == m.campaign.Epoch {
 		event.Slot, event.Epoch = failure.Slot, failure.Epoch
 	}
+	require.Equal(t, failure.Slot >= 1 && failure.Epoch == m.campaign.Epoch, noted)
 	event.Reason, event.ErrorMessage, event.NextAttemptAt = failure.Reason, failure.Message, failure.NextAttemptAt
 	status := domain.FailStatusFail
 	if failure.Dead {
@@ -307,7 +308,7 @@ func (m *eventModel) revokeOne(t *rapid.T) {
 
 func (m *eventModel) rebuildOnce(t *rapid.T) {
 	ctx, ledger := context.Background(), m.ledger(t)
-	campaign, err := ledger.BeginRebuild(ctx, m.campaign.Code)
+	campaign, err := ledger.BeginRebuild(ctx, m.campaign.Code, 0)
 	require.NoError(t, err)
 	m.campaign, err = ledger.FinishRebuild(ctx, campaign, domain.SlotUse{})
 	require.NoError(t, err)

@@ -82,7 +82,7 @@ func openCampaign(t *testing.T, ledger Ledger, code string, quota int64) domain.
 
 func rebuild(t *testing.T, ledger Ledger, code string) domain.Campaign {
 	t.Helper()
-	campaign, err := ledger.BeginRebuild(t.Context(), code)
+	campaign, err := ledger.BeginRebuild(t.Context(), code, 0)
 	require.NoError(t, err)
 	campaign, err = ledger.FinishRebuild(t.Context(), campaign, domain.SlotUse{})
 	require.NoError(t, err)

@@ -19,6 +19,7 @@ var ledgerCampaignTests = map[string]func(*testing.T, Ledger){
 	"AChangeKeepsWhatItDoesNotName":               testCampaignChange,
 	"AChangeThatIsRefusedChangesNothing":          testCampaignChangeRefused,
 	"ARebuildRaisesEpochAndFencing":               testRebuildBegin,
+	"ARebuildRaisesTheEpochAboveTheGates":         testRebuildAboveGate,
 	"ARebuildMakesAWaitingQuotaTheQuota":          testRebuildFinish,
 	"AWishBecomesTheQuotaOnceTheHoldersFit":       testLowerQuota,
 	"AnOvertakenRebuildFinishesNothing":           testRebuildOvertaken,
@@ -93,7 +94,7 @@ func testCampaignUnknown(t *testing.T, ledger Ledger) {
 		requireCode(t, domain.CodeUnknownCampaign, err)
 		_, err = ledger.ChangeCampaign(t.Context(), code, domain.CampaignChange{}, operatorName)
 		requireCode(t, domain.CodeUnknownCampaign, err)
-		_, err = ledger.BeginRebuild(t.Context(), code)
+		_, err = ledger.BeginRebuild(t.Context(), code, 0)
 		requireCode(t, domain.CodeUnknownCampaign, err)
 		_, _, err = ledger.Coupons(t.Context(), code, 0, 1)
 		requireCode(t, domain.CodeUnknownCampaign, err)
@@ -140,10 +141,24 @@ func testRebuildBegin(t *testing.T, ledger Ledger) {
 	_, err := ledger.CreateCampaign(t.Context(), newCampaign("spring", 3), operatorName)
 	require.NoError(t, err)
 	for want := int64(1); want <= 2; want++ {
-		campaign, err := ledger.BeginRebuild(t.Context(), "spring")
+		campaign, err := ledger.BeginRebuild(t.Context(), "spring", 0)
 		require.NoError(t, err)
 		assert.Equal(t, want, campaign.Epoch)
 		assert.Equal(t, want, campaign.Fencing)
+		read, err := ledger.Campaign(t.Context(), "spring")
+		require.NoError(t, err)
+		assert.Equal(t, campaign, read)
+	}
+}
+
+// testRebuildAboveGate has a ledger that is behind the gate, as after a fail-over without its last commits.
+func testRebuildAboveGate(t *testing.T, ledger Ledger) {
+	openCampaign(t, ledger, "spring", 3)
+	for i, gateEpoch := range []int64{7, 3} {
+		campaign, err := ledger.BeginRebuild(t.Context(), "spring", gateEpoch)
+		require.NoError(t, err)
+		assert.EqualValues(t, 8+i, campaign.Epoch)
+		assert.EqualValues(t, 2+i, campaign.Fencing)
 		read, err := ledger.Campaign(t.Context(), "spring")
 		require.NoError(t, err)
 		assert.Equal(t, campaign, read)
@@ -162,7 +177,7 @@ func wishFor(t *testing.T, ledger Ledger, lower int64) domain.Campaign {
 func testRebuildFinish(t *testing.T, ledger Ledger) {
 	openCampaign(t, ledger, "spring", 100)
 	wishFor(t, ledger, 40)
-	begun, err := ledger.BeginRebuild(t.Context(), "spring")
+	begun, err := ledger.BeginRebuild(t.Context(), "spring", 0)
 	require.NoError(t, err)
 	kept, err := ledger.FinishRebuild(t.Context(), begun, domain.SlotUse{Holders: 41, Highest: 41})
 	require.NoError(t, err)
@@ -206,7 +221,7 @@ func testLowerQuota(t *testing.T, ledger Ledger) {
 	assert.Equal(t, domain.OverQuota, results[0].Outcome)
 
 	wished = wishFor(t, ledger, 3)
-	begun, err := ledger.BeginRebuild(t.Context(), "spring")
+	begun, err := ledger.BeginRebuild(t.Context(), "spring", 0)
 	require.NoError(t, err)
 	_, err = ledger.LowerQuota(t.Context(), wished, domain.SlotUse{Holders: 3, Highest: 5})
 	requireCode(t, domain.CodeOvertaken, err)
@@ -220,9 +235,9 @@ func testLowerQuota(t *testing.T, ledger Ledger) {
 
 func testRebuildOvertaken(t *testing.T, ledger Ledger) {
 	openCampaign(t, ledger, "spring", 100)
-	frozen, err := ledger.BeginRebuild(t.Context(), "spring")
+	frozen, err := ledger.BeginRebuild(t.Context(), "spring", 0)
 	require.NoError(t, err)
-	_, err = ledger.BeginRebuild(t.Context(), "spring")
+	_, err = ledger.BeginRebuild(t.Context(), "spring", 0)
 	require.NoError(t, err)
 	_, err = ledger.FinishRebuild(t.Context(), frozen, domain.SlotUse{})
 	requireCode(t, domain.CodeOvertaken, err)
@@ -233,7 +248,7 @@ func testRebuildOvertaken(t *testing.T, ledger Ledger) {
 
 func testRebuildKeepsNewerQuota(t *testing.T, ledger Ledger) {
 	openCampaign(t, ledger, "spring", 100)
-	begun, err := ledger.BeginRebuild(t.Context(), "spring")
+	begun, err := ledger.BeginRebuild(t.Context(), "spring", 0)
 	require.NoError(t, err)
 	higher := int64(150)
 	_, err = ledger.ChangeCampaign(t.Context(), "spring", domain.CampaignChange{Quota: &higher}, operatorName)
@@ -247,7 +262,7 @@ func testRebuildKeepsNewerQuota(t *testing.T, ledger Ledger) {
 
 func testRebuildKeepsState(t *testing.T, ledger Ledger) {
 	openCampaign(t, ledger, "spring", 100)
-	begun, err := ledger.BeginRebuild(t.Context(), "spring")
+	begun, err := ledger.BeginRebuild(t.Context(), "spring", 0)
 	require.NoError(t, err)
 	paused := domain.CampaignPaused
 	_, err = ledger.ChangeCampaign(t.Context(), "spring", domain.CampaignChange{State: &paused}, operatorName)

@@ -162,12 +162,20 @@ func failure(campaign domain.Campaign, slot domain.Slot) domain.Failure {
 	}
 }
 
+// fail ends an attempt, and says whether the event holds the failure's slot from then on.
+func fail(t *testing.T, ledger Ledger, claimed domain.FailEvent, failure domain.Failure) bool {
+	t.Helper()
+	noted, err := ledger.FailClaimed(t.Context(), claimed, failure)
+	require.NoError(t, err)
+	return noted
+}
+
 func testFailClaimed(t *testing.T, ledger Ledger) {
 	campaign := openCampaign(t, ledger, "spring", 10)
 	record(t, ledger, failEvent(winner(campaign, 11, 1), 1))
 	for number := 1; number <= 2; number++ {
 		claimed := claim(t, ledger)
-		require.NoError(t, ledger.FailClaimed(t.Context(), claimed, failure(campaign, domain.NoSlot)))
+		assert.False(t, fail(t, ledger, claimed, failure(campaign, domain.NoSlot)), "there is no slot to note")
 		failed, attempts := current(t, ledger, claimed.ID)
 		assert.Equal(t, domain.FailStatusFail, failed.Status)
 		assert.Equal(t, domain.ReasonSlotTaken, failed.Reason)
@@ -190,7 +198,7 @@ func testFailClaimedDead(t *testing.T, ledger Ledger) {
 	claimed := claim(t, ledger)
 	last := failure(campaign, 1)
 	last.Dead = true
-	require.NoError(t, ledger.FailClaimed(t.Context(), claimed, last))
+	fail(t, ledger, claimed, last)
 	dead, attempts := current(t, ledger, claimed.ID)
 	assert.Equal(t, domain.FailStatusDead, dead.Status)
 	assert.EqualValues(t, 1, dead.Slot)
@@ -208,7 +216,7 @@ func testFailClaimedSlot(t *testing.T, ledger Ledger) {
 	record(t, ledger, failEvent(winner(before, 11, 1), 1))
 	claimed := claim(t, ledger)
 	after := rebuild(t, ledger, "spring")
-	require.NoError(t, ledger.FailClaimed(t.Context(), claimed, failure(after, 5)))
+	assert.True(t, fail(t, ledger, claimed, failure(after, 5)))
 	failed, _ := current(t, ledger, claimed.ID)
 	assert.EqualValues(t, 5, failed.Slot)
 	assert.Equal(t, after.Epoch, failed.Epoch)
@@ -219,7 +227,7 @@ func testFailClaimedOtherEpoch(t *testing.T, ledger Ledger) {
 	record(t, ledger, failEvent(winner(before, 11, 1), 1))
 	claimed := claim(t, ledger)
 	rebuild(t, ledger, "spring")
-	require.NoError(t, ledger.FailClaimed(t.Context(), claimed, failure(before, 5)))
+	assert.False(t, fail(t, ledger, claimed, failure(before, 5)), "the caller must not take it for noted")
 	failed, _ := current(t, ledger, claimed.ID)
 	assert.Equal(t, domain.FailStatusFail, failed.Status)
 	assert.EqualValues(t, 1, failed.Slot, "the rebuild has not seen slot 5, so it may be another user's")
@@ -232,7 +240,7 @@ func testFailClaimedUncounted(t *testing.T, ledger Ledger) {
 	claimed := claim(t, ledger)
 	away := failure(campaign, 1)
 	away.Uncounted = true
-	require.NoError(t, ledger.FailClaimed(t.Context(), claimed, away))
+	fail(t, ledger, claimed, away)
 	waiting, attempts := current(t, ledger, claimed.ID)
 	assert.Equal(t, domain.FailStatusFail, waiting.Status)
 	assert.Zero(t, waiting.Attempts)
@@ -243,7 +251,7 @@ func testLeaseLost(t *testing.T, ledger Ledger) {
 	campaign := openCampaign(t, ledger, "spring", 10)
 	record(t, ledger, failEvent(winner(campaign, 11, 1), 1))
 	lost := claim(t, ledger)
-	require.NoError(t, ledger.FailClaimed(t.Context(), lost, failure(campaign, 1)))
+	fail(t, ledger, lost, failure(campaign, 1))
 	held := claim(t, ledger)
 	require.NotEqual(t, lost.LeaseToken, held.LeaseToken)
 	_, attemptsBefore := current(t, ledger, held.ID)
@@ -253,7 +261,9 @@ func testLeaseLost(t *testing.T, ledger Ledger) {
 	for _, loser := range []domain.FailEvent{lost, forged, unknown} {
 		_, err := ledger.StoreClaimed(t.Context(), loser, loser.Winner)
 		requireCode(t, domain.CodeLeaseLost, err)
-		requireCode(t, domain.CodeLeaseLost, ledger.FailClaimed(t.Context(), loser, failure(campaign, 1)))
+		noted, err := ledger.FailClaimed(t.Context(), loser, failure(campaign, 1))
+		requireCode(t, domain.CodeLeaseLost, err)
+		assert.False(t, noted)
 	}
 	still, attempts := current(t, ledger, held.ID)
 	assert.Equal(t, held, still)
@@ -311,12 +321,12 @@ func testRescueDead(t *testing.T, ledger Ledger) {
 func testPurge(t *testing.T, ledger Ledger) {
 	campaign := openCampaign(t, ledger, "spring", 10)
 	resolved := record(t, ledger, failEvent(winner(campaign, 11, 1), 1))
-	require.NoError(t, ledger.FailClaimed(t.Context(), claim(t, ledger), failure(campaign, 1)))
+	fail(t, ledger, claim(t, ledger), failure(campaign, 1))
 	claimed := claim(t, ledger)
 	_, err := ledger.StoreClaimed(t.Context(), claimed, claimed.Winner)
 	require.NoError(t, err)
 	unresolved := record(t, ledger, failEvent(winner(campaign, 12, 2), 2))
-	require.NoError(t, ledger.FailClaimed(t.Context(), claim(t, ledger), failure(campaign, 2)))
+	fail(t, ledger, claim(t, ledger), failure(campaign, 2))
 	discarded, err := ledger.DiscardFailEvent(t.Context(),
 		record(t, ledger, failEvent(winner(campaign, 13, 3), 3)).ID, "a test", operatorName)
 	require.NoError(t, err)

@@ -124,7 +124,7 @@ func testRebuildFence(t *testing.T, ledger Ledger) {
 		})
 	}
 	<-begun
-	_, err := ledger.BeginRebuild(t.Context(), "spring")
+	_, err := ledger.BeginRebuild(t.Context(), "spring", 0)
 	require.NoError(t, err)
 	after := len(holders(t, ledger, "spring"))
 	require.NoError(t, group.Wait())
@@ -154,7 +154,7 @@ func testRebuildFenceForEvents(t *testing.T, ledger Ledger) {
 		})
 	}
 	<-begun
-	_, err := ledger.BeginRebuild(t.Context(), "spring")
+	_, err := ledger.BeginRebuild(t.Context(), "spring", 0)
 	require.NoError(t, err)
 	after := len(holders(t, ledger, "spring"))
 	require.NoError(t, group.Wait())
@@ -244,7 +244,7 @@ func testConcurrentRebuilds(t *testing.T, ledger Ledger) {
 	epochs := map[int64]bool{}
 	together(t, func(ctx context.Context, _ int) error {
 		for range 5 {
-			campaign, err := ledger.BeginRebuild(ctx, "spring")
+			campaign, err := ledger.BeginRebuild(ctx, "spring", 0)
 			if err != nil {
 				return err
 			}

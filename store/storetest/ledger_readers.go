@@ -161,7 +161,7 @@ func testHoldersOvertaken(t *testing.T, ledger Ledger) {
 	newer.Epoch, newer.Fencing = campaign.Epoch+1, campaign.Fencing+1
 	visited := func(domain.Holder) error { t.Error("nothing is to be read"); return nil }
 	requireCode(t, domain.CodeOvertaken, ledger.VisitHolders(t.Context(), newer, visited))
-	_, err := ledger.BeginRebuild(t.Context(), "spring")
+	_, err := ledger.BeginRebuild(t.Context(), "spring", 0)
 	require.NoError(t, err)
 	requireCode(t, domain.CodeOvertaken, ledger.VisitHolders(t.Context(), campaign, visited))
 }
