@@ -105,7 +105,7 @@ func (p *program) retryerPorts() retryer.Ports {
 	ledger, gate := p.stores.ledger, p.stores.gate
 	return retryer.Ports{
 		Campaigns: ledger, Claimer: ledger, Settler: ledger, Events: ledger, LedgerRebuild: ledger, Revocations: ledger,
-		Gate: gate, GateReader: gate, Mender: gate, Pending: gate, GateRebuild: gate, Epochs: gate,
+		Gate: gate, GateReader: gate, Mender: gate, Pending: gate, GateRebuild: gate, Epochs: gate, News: gate,
 		Publisher: p.stores.publisher, Tail: p.stores.tail, Stored: p.stores.tail,
 		Settings: ledger, Funnel: p.funnel,
 		Audit: retryer.AuditPorts{Gate: gate, Restorer: gate, Ledger: ledger, Verifier: ledger, Store: ledger},

@@ -94,6 +94,13 @@ type EpochWitness interface {
 	SawEpoch(campaign string, epoch int64)
 }
 
+// GateNews tells that gates may need a rebuild now, sooner than somebody who looks at times would see it.
+type GateNews interface {
+	// News holds a value when a call has met a gate that was closed, or the gates are on another server than before. What
+	// happens before somebody takes it is one piece of news.
+	News() <-chan struct{}
+}
+
 // GateMender is told of contradictions and of what operators changed.
 type GateMender interface {
 	// Dispute closes the gate when it says, under this epoch or an older one, that the winner holds the winner's slot:

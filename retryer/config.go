@@ -131,6 +131,8 @@ type Ports struct {
 	Topic TopicPorts
 	// Epochs may be nil: then a gate that was replaced may be taken for the one in use.
 	Epochs domain.EpochWitness
+	// News may be nil: then it takes up to SweepEvery until a gate that was lost is seen.
+	News domain.GateNews
 	// Settings may be nil: then no operator can have the jobs run at once. Funnel may be nil as well.
 	Settings SettingReader
 	Funnel   FunnelCounter

@@ -25,6 +25,8 @@ type Retryer struct {
 	stored  *storedRecords
 	// couponReaders is held by the rebuilds that read coupons.
 	couponReaders chan struct{}
+	// sweeping is held by a sweep in the background.
+	sweeping chan struct{}
 	// sweeps and relays say at which campaigns a run of these jobs looks.
 	sweeps, relays *rounds
 
@@ -72,6 +74,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		stored:  newStoredRecords(ports.Stored),
 
 		couponReaders: make(chan struct{}, couponReaders),
+		sweeping:      make(chan struct{}, 1),
 		states:        map[string]jobNote{},
 		sweeps:        newRounds(sweepShare),
 		relays:        newRounds(relayShare),
@@ -118,11 +121,16 @@ func (r *Retryer) Run(ctx context.Context) error {
 			wanted = append(wanted, entry.job)
 		}
 	}
+	var news sync.WaitGroup
+	if r.ports.News != nil {
+		news.Go(func() { r.sweepOnNews(ctx) })
+	}
 	if r.ports.Settings != nil {
 		look := r.requests(wanted)
 		times.add(requestEvery, cron.FuncJob(func() { look(ctx) }))
 	}
 	times.run(ctx)
+	news.Wait()
 	r.slots.wait()
 	return nil
 }

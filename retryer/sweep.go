@@ -72,6 +72,12 @@ const sweepShare, relayShare = 500, 1000
 // sweepInBackground is SweepOnce for the job: a long rebuild does not hold up the next sweep, and with many campaigns a
 // sweep looks at a part of them (rounds). A rebuild for which there is no room waits for the end of another.
 func (r *Retryer) sweepInBackground(ctx context.Context) error {
+	select {
+	case r.sweeping <- struct{}{}:
+		defer func() { <-r.sweeping }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	campaigns, err := r.ports.Campaigns.Campaigns(ctx)
 	if err != nil {
 		return err
@@ -87,6 +93,32 @@ func (r *Retryer) sweepInBackground(ctx context.Context) error {
 		err = errors.Join(err, r.sweepThese(ctx, others, start))
 	}
 	return err
+}
+
+// newsPause is the shortest time between the end of a sweep that news began and the next one.
+const newsPause = 100 * time.Millisecond
+
+// sweepOnNews sweeps whenever the gate has news, until the context ends. A sweep that fails is not repeated here: the next
+// one of the job comes soon.
+func (r *Retryer) sweepOnNews(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.ports.News.News():
+		}
+		r.sweepForNews(ctx)
+		if wait(ctx, newsPause) != nil {
+			return
+		}
+	}
+}
+
+func (r *Retryer) sweepForNews(ctx context.Context) {
+	defer r.logPanic("sweep", "")
+	if err := r.sweepInBackground(ctx); err != nil && ctx.Err() == nil {
+		r.logger.Debug("a sweep on news of the gate failed", "error", err)
+	}
 }
 
 // startRebuild begins a rebuild if there is room, and goes on with the campaigns that wait for room meanwhile.

@@ -32,13 +32,14 @@ func clusterBench(t *testing.T) (*bench, *storetest.RedisCluster) {
 }
 
 // requireReached waits for the election of another master than the one that was lost, and asserts that the gate reaches
-// it soon. A gate that is idle is asked for the first time when the bound is over.
+// it soon. A gate that is idle is asked for the first time when it has said by itself that there is another master.
 func (b *bench) requireReached(t *testing.T, cluster *storetest.RedisCluster, idle bool) {
 	t.Helper()
 	require.Eventually(t, func() bool { return cluster.MasterOf(b.key("meta")) != nil }, electionPatience, 10*time.Millisecond)
 	elected := time.Now()
 	if idle {
-		time.Sleep(3 * time.Second)
+		require.Eventually(t, func() bool { return hasNews(b.Gate) }, reachedWithin, 10*time.Millisecond,
+			"the retryer hears of the new master, though nothing failed")
 		_, err := b.Inspect(t.Context(), b.campaign.Code)
 		require.NoError(t, err, "an idle process knows where the master is, too")
 		return
@@ -64,6 +65,7 @@ func TestTheMasterThatFollowsAFrozenOneIsReachedSoonByABusyAndByAnIdleProcess(t 
 		t.Run(name, func(t *testing.T) {
 			b, cluster := clusterBench(t)
 			frozen := cluster.MasterOf(b.key("meta"))
+			hasNews(b.Gate) // what there is by now is not about the election
 			frozen.Freeze(t)
 			b.requireReached(t, cluster, idle)
 			b.reopen(t)

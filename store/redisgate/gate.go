@@ -37,6 +37,7 @@ var (
 	_ domain.PendingReader = (*Gate)(nil)
 	_ domain.GateRebuilder = (*Gate)(nil)
 	_ domain.EpochWitness  = (*Gate)(nil)
+	_ domain.GateNews      = (*Gate)(nil)
 )
 
 // Open prepares a gate; Redis need not be up. A nil registerer keeps the metrics private. It fails when no address is
@@ -65,6 +66,9 @@ func (g *Gate) Close() error {
 	}
 	return nil
 }
+
+// News implements domain.GateNews.
+func (g *Gate) News() <-chan struct{} { return g.link.news }
 
 // refusalLogInterval is how often, at the most, calls that Redis refused are logged.
 const refusalLogInterval = 10 * time.Second
@@ -127,6 +131,7 @@ func (g *Gate) closed(c *campaign, why string) error {
 	case news:
 		// A connection that is left over from before a failover shows an old gate: the next call takes a new one.
 		g.link.renew()
+		put(g.link.news)
 		g.logger.Warn("the gate is closed until it is rebuilt", "campaign", c.code, "reason", why)
 	}
 	return errGateClosed(why)

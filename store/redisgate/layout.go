@@ -3,8 +3,10 @@ package redisgate
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -60,6 +62,10 @@ type layoutReader struct {
 	// nodes are those of the last layout, and the seeds.
 	nodes  map[string]*redis.Client
 	closed bool
+	// masters says which node of the last layout serves what; changed that it says something else than at the last
+	// takeChange.
+	masters string
+	changed bool
 }
 
 func newLayoutReader(config Config) *layoutReader {
@@ -167,6 +173,9 @@ func (r *layoutReader) keep(chosen layout) []redis.ClusterSlot {
 	if r.closed || r.seedsOnly {
 		return chosen.slots
 	}
+	if masters := mastersOf(chosen.slots); masters != r.masters {
+		r.masters, r.changed = masters, true
+	}
 	named := map[string]bool{}
 	for _, slot := range chosen.slots {
 		for _, node := range slot.Nodes {
@@ -184,6 +193,27 @@ func (r *layoutReader) keep(chosen layout) []redis.ClusterSlot {
 		}
 	}
 	return chosen.slots
+}
+
+// mastersOf says which node serves what, in words that are the same in whatever order the slots come.
+func mastersOf(slots []redis.ClusterSlot) string {
+	masters := make([]string, 0, len(slots))
+	for _, slot := range slots {
+		if len(slot.Nodes) > 0 {
+			masters = append(masters, fmt.Sprintf("%d-%d %s", slot.Start, slot.End, slot.Nodes[0].Addr))
+		}
+	}
+	slices.Sort(masters)
+	return strings.Join(masters, ",")
+}
+
+// takeChange says whether other masters were read since it was called last.
+func (r *layoutReader) takeChange() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	changed := r.changed
+	r.changed = false
+	return changed
 }
 
 func (r *layoutReader) close() {

@@ -33,7 +33,9 @@ type link struct {
 	sentinels *layoutReader
 	// failed holds a token when a call has failed in a way that may mean another primary; done ends the looking.
 	failed, done chan struct{}
-	watch        sync.WaitGroup
+	// news holds a token when gates may need a rebuild.
+	news  chan struct{}
+	watch sync.WaitGroup
 
 	current atomic.Pointer[connection]
 	// mu is held while current is replaced.
@@ -60,7 +62,10 @@ func (c *connection) close() error {
 }
 
 func openLink(config Config, logger *slog.Logger) *link {
-	l := &link{config: config, logger: logger, failed: make(chan struct{}, 1), done: make(chan struct{})}
+	l := &link{
+		config: config, logger: logger,
+		failed: make(chan struct{}, 1), done: make(chan struct{}), news: make(chan struct{}, 1),
+	}
 	switch {
 	case config.SentinelMaster != "":
 		l.sentinels = newSentinelReader(config)
@@ -125,8 +130,22 @@ func (l *link) look() {
 		}
 		return
 	}
-	if current := l.current.Load(); current.cluster != nil {
-		current.cluster.ReloadState(ctx)
+	current := l.current.Load()
+	if current.cluster == nil {
+		return
+	}
+	// The driver's ReloadState would come back before it has read, and read five times a second at most.
+	err := current.cluster.ForEachMaster(ctx, func(context.Context, *redis.Client) error { return nil })
+	if err == nil && current.layout.takeChange() {
+		put(l.news)
+	}
+}
+
+// put leaves a token unless one is there.
+func put(tokens chan<- struct{}) {
+	select {
+	case tokens <- struct{}{}:
+	default:
 	}
 }
 
@@ -142,6 +161,7 @@ func (l *link) follow(ctx context.Context) error {
 	if before := l.current.Load(); before == nil || before.primary != primary {
 		l.logger.Info("the sentinels name the primary of Redis", "address", primary)
 		l.replace(l.connectTo(primary))
+		put(l.news)
 	}
 	return nil
 }
@@ -192,10 +212,7 @@ func (l *link) noteFailure(err error) {
 	case begins(err, "") && !begins(err, "CLUSTERDOWN", "MASTERDOWN", "LOADING"):
 		return
 	}
-	select {
-	case l.failed <- struct{}{}:
-	default:
-	}
+	put(l.failed)
 }
 
 // begins says whether the error is Redis's own answer, and begins with one of these words.
