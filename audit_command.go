@@ -118,6 +118,10 @@ func auditRemotely(ctx context.Context, config Config, options auditOptions, cam
 }
 
 func askAudit(ctx context.Context, config Config, options auditOptions, campaign string) ([]domain.AuditResult, error) {
+	token, err := tokenFor(options.url, config)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, auditPatience)
 	defer cancel()
 	query := url.Values{"repair": {strconv.FormatBool(options.repair)}}
@@ -129,7 +133,7 @@ func askAudit(ctx context.Context, config Config, options auditOptions, campaign
 	if err != nil {
 		return nil, usageError{"--url: " + err.Error()}
 	}
-	request.Header.Set("Authorization", "Bearer "+loadtestToken(config))
+	request.Header.Set("Authorization", "Bearer "+token)
 	request.Header.Set("X-Actor", operatorName())
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -48,7 +49,7 @@ func withLedger(command *cobra.Command, body func(context.Context, *sqlledger.Le
 	at := config.configuredAddresses()
 	if at.dsn == "" {
 		if _, err := os.Stat(sqliteFile(config.DataDir)); err != nil {
-			return config.require("MYSQL_DSN")
+			return noDatabase(config)
 		}
 		at.dialect, at.dsn = dialectSQLite, sqliteFile(config.DataDir)
 	}
@@ -58,6 +59,20 @@ func withLedger(command *cobra.Command, body func(context.Context, *sqlledger.Le
 	}
 	defer func() { _ = ledger.Close() }()
 	return body(command.Context(), ledger)
+}
+
+// noDatabase says what was looked for, and how to say where it is.
+func noDatabase(config Config) error {
+	return usageError{fmt.Sprintf("no database: %sMYSQL_DSN is not set, and there is no %s of a `firstcome dev`; name dev's folder "+
+		"with --data-dir, or a database with --mysql-dsn", envPrefix, fullPath(sqliteFile(config.DataDir)))}
+}
+
+// fullPath names a file so that it can be found from any folder.
+func fullPath(path string) string {
+	if full, err := filepath.Abs(path); err == nil {
+		return full
+	}
+	return path
 }
 
 func campaignListCommand() *cobra.Command {

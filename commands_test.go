@@ -1,6 +1,7 @@
 package main
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -24,6 +25,21 @@ func TestAMistypedCommandIsRefused(t *testing.T) {
 	}
 	for _, arguments := range [][]string{{"--help"}, {"campaign"}, {"campaign", "--help"}, {"token"}, {"version"}} {
 		assert.Zero(t, run(t.Context(), arguments), arguments)
+	}
+}
+
+func TestWithoutDatabaseOrTokenACommandSaysWhatItLookedFor(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "elsewhere")
+	config := Config{DataDir: folder}
+	for _, want := range []string{filepath.Join(folder, "firstcome.db"), "FIRSTCOME_MYSQL_DSN", "--data-dir", "--mysql-dsn"} {
+		assert.ErrorContains(t, noDatabase(config), want)
+	}
+	_, err := tokenFor("http://127.0.0.1:8080", config)
+	for _, want := range []string{"http://127.0.0.1:8080", filepath.Join(folder, "admin-token"), "FIRSTCOME_ADMIN_TOKEN", "--data-dir"} {
+		assert.ErrorContains(t, err, want)
+	}
+	for _, arguments := range [][]string{{"campaign", "list"}, {"audit"}, {"loadtest"}} {
+		assert.Equal(t, exitUsage, run(t.Context(), append(arguments, "--data-dir", folder)), arguments)
 	}
 }
 

@@ -31,9 +31,12 @@ func loadtestCommand() *cobra.Command {
 			if err := checkLoadtestNumbers(command.Flags()); err != nil {
 				return err
 			}
-			options.AdminToken = loadtestToken(config)
 			if options.BaseURL == "" {
 				options.BaseURL = localURL(config)
+			}
+			var err error
+			if options.AdminToken, err = tokenFor(options.BaseURL, config); err != nil {
+				return err
 			}
 			return runLoadtest(ctx, options, output, command.OutOrStdout())
 		})
@@ -115,14 +118,15 @@ func writeLoadtest(report loadtest.Report, output loadtestOutput, out io.Writer)
 	return errors.Join(report.WriteHTML(file), file.Close())
 }
 
-// loadtestToken is the one configured, or else the one that dev made up in its folder.
-func loadtestToken(config Config) string {
+// tokenFor is the token configured for the service at an address, or else the one that dev made up in its folder.
+func tokenFor(address string, config Config) (string, error) {
 	if config.AdminToken != "" {
-		return config.AdminToken
+		return config.AdminToken, nil
 	}
 	kept, err := os.ReadFile(tokenFile(config.DataDir))
-	if err != nil {
-		return ""
+	if token := strings.TrimSpace(string(kept)); err == nil && token != "" {
+		return token, nil
 	}
-	return strings.TrimSpace(string(kept))
+	return "", usageError{fmt.Sprintf("no token for %s: %sADMIN_TOKEN is not set, and there is none in %s; set it, or name the "+
+		"folder of the `firstcome dev` there with --data-dir", address, envPrefix, fullPath(tokenFile(config.DataDir)))}
 }

@@ -28,8 +28,20 @@ const (
 	sqliteMismatch   = 20
 )
 
+// SQLite's result codes for a file that is damaged, and for one that is no database.
+const (
+	sqliteCorrupt      = 11
+	sqliteNotADatabase = 26
+)
+
+func isDamaged(err sqliteError) bool {
+	code := err.Code() & 0xff
+	return code == sqliteCorrupt || code == sqliteNotADatabase
+}
+
 // Numbers of MySQL and MariaDB that are named in the code.
 const (
+	mysqlNoDatabase    = 1049
 	mysqlNoIndex       = 1176
 	mysqlLockWait      = 1205
 	mysqlDeadlock      = 1213
@@ -38,17 +50,19 @@ const (
 
 // Messages for the person who has to act.
 const (
-	messageAway      = "the database is away or did not answer in time"
-	messageBusy      = "the database is busy"
-	messageReadOnly  = "the database is read-only"
-	messageFull      = "the database's disk is full"
-	messageRights    = "the database refuses this program's user"
-	messageSchema    = "the database's tables are missing or of another version: run `firstcome migrate`"
-	messageRefused   = "the database refuses this row"
-	messageEachRow   = "the database refuses every row, those that it took before too"
-	messageItsReason = "the database refused for a reason of its own, which says nothing about a row"
-	messageUnknown   = "the database did not answer to the commit"
-	messageDefect    = "unexpected answer of the database driver"
+	messageAway       = "the database is away or did not answer in time"
+	messageBusy       = "the database is busy"
+	messageReadOnly   = "the database is read-only"
+	messageFull       = "the database's disk is full"
+	messageRights     = "the database refuses this program's user"
+	messageSchema     = "the database's tables are missing or of another version: run `firstcome migrate`"
+	messageNoDatabase = "there is no database of the name that the DSN holds: `firstcome migrate` says how to make it"
+	messageDamaged    = "the database's file is damaged: put a copy of its folder back, or start with another folder"
+	messageRefused    = "the database refuses this row"
+	messageEachRow    = "the database refuses every row, those that it took before too"
+	messageItsReason  = "the database refused for a reason of its own, which says nothing about a row"
+	messageUnknown    = "the database did not answer to the commit"
+	messageDefect     = "unexpected answer of the database driver"
 )
 
 // rowNumbers are the errors of MySQL and MariaDB that are about the row, although their SQLSTATE doesn't show it:
@@ -67,7 +81,7 @@ var serverNumbers = map[uint16]string{
 	1792: messageReadOnly, 1836: messageReadOnly, 1223: messageReadOnly,
 	1044: messageRights, 1045: messageRights, 1130: messageRights, 1142: messageRights, 1143: messageRights,
 	1227: messageRights, 1370: messageRights, 1698: messageRights,
-	1049: messageSchema, 1054: messageSchema, 1146: messageSchema, 1364: messageSchema,
+	mysqlNoDatabase: messageNoDatabase, 1054: messageSchema, 1146: messageSchema, 1364: messageSchema,
 	mysqlLockWait: messageBusy, mysqlDeadlock: messageBusy, 1020: messageBusy, 1040: messageBusy, 1203: messageBusy,
 	1206: messageBusy, 1226: messageBusy, 1637: messageBusy, 3101: messageBusy,
 	1016: messageAway, 1026: messageAway, 1030: messageAway, 1037: messageAway, 1038: messageAway, 1041: messageAway,
@@ -147,6 +161,8 @@ func classifySQLite(err sqliteError) *domain.Error {
 	switch err.Code() & 0xff {
 	case sqliteTooBig, sqliteConstraint, sqliteMismatch:
 		return domain.Wrap(domain.CodeRowRefused, err, messageRefused)
+	case sqliteCorrupt, sqliteNotADatabase:
+		return domain.Wrap(domain.CodeUnavailable, err, messageDamaged)
 	case sqliteGenericError:
 		return domain.Wrap(domain.CodeUnavailable, err, messageSchema)
 	}

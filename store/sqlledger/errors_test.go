@@ -64,7 +64,7 @@ func TestErrorsOfAStoreAwayAreNotBlamedOnTheRow(t *testing.T) {
 		"wrong password":           {serverError(1045, "28000"), domain.CodeUnavailable, messageRights},
 		"no rights on table":       {serverError(1142, "42000"), domain.CodeUnavailable, messageRights},
 		"no table":                 {serverError(1146, "42S02"), domain.CodeUnavailable, messageSchema},
-		"no database":              {serverError(1049, "42000"), domain.CodeUnavailable, messageSchema},
+		"no database":              {serverError(1049, "42000"), domain.CodeUnavailable, messageNoDatabase},
 		"no column":                {serverError(1054, "42S22"), domain.CodeUnavailable, messageSchema},
 		"out of range":             {serverError(1264, "22003"), domain.CodeRowRefused, messageRefused},
 		"wrong text":               {serverError(1366, "HY000"), domain.CodeRowRefused, messageRefused},

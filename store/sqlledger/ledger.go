@@ -164,6 +164,10 @@ func (l *Ledger) prepare(registerer prometheus.Registerer) error {
 	l.db, err = gorm.Open(l.backend.dialector(l.pool), &gorm.Config{
 		SkipDefaultTransaction: true, DisableAutomaticPing: true, Logger: gormlogger.Discard, NowFunc: l.now,
 	})
+	var fromSQLite sqliteError
+	if errors.As(err, &fromSQLite) && isDamaged(fromSQLite) {
+		return domain.Wrap(domain.CodeUnavailable, err, l.damagedFile())
+	}
 	if err != nil {
 		return classify(err)
 	}

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
 	"github.com/pressly/goose/v3/lock"
@@ -42,13 +44,40 @@ func (l *Ledger) Migrate(ctx context.Context) error {
 			l.logger.Info("database migrated", "version", result.Source.Version, "duration", result.Duration)
 		}
 		if err != nil {
-			return domain.Wrap(domain.CodeUnavailable, err, "the database could not be migrated")
+			return domain.Wrap(domain.CodeUnavailable, err, l.migrationFailure(err))
 		}
 		if err := l.nameInstallation(ctx, pool); err != nil {
 			return err
 		}
 		return l.restoreKeys(ctx, pool)
 	})
+}
+
+// migrationFailure says what a person can do about it, as far as that is known.
+func (l *Ledger) migrationFailure(err error) string {
+	var fromSQLite sqliteError
+	var fromMySQL *mysql.MySQLError
+	switch {
+	case errors.As(err, &fromSQLite) && isDamaged(fromSQLite):
+		return l.damagedFile()
+	case errors.As(err, &fromMySQL) && fromMySQL.Number == mysqlNoDatabase:
+		return "there is no such database; make it by CREATE DATABASE " + quotedDatabase(l.config.DSN) +
+			" CHARACTER SET utf8mb4 COLLATE utf8mb4_bin, and migrate again"
+	}
+	return "the database could not be migrated"
+}
+
+func (l *Ledger) damagedFile() string {
+	return fmt.Sprintf("the database's file %s is damaged: put a copy of its folder back, or start with another folder", l.config.DSN)
+}
+
+// quotedDatabase is the name of the database in a DSN, as a statement takes it.
+func quotedDatabase(dsn string) string {
+	settings, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		return "of the DSN's name"
+	}
+	return "`" + strings.ReplaceAll(settings.DBName, "`", "``") + "`"
 }
 
 // SchemaCurrent says whether the tables are of this program's version, or a newer one. CodeUnavailable, with a message
