@@ -5,6 +5,7 @@ package main
 import (
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,10 +15,12 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"firstcome/domain"
+	"firstcome/store/sqlledger"
 )
 
 // pair is a MySQL primary and its replica behind an address.
@@ -196,6 +199,35 @@ func TestRowsThatAFailOverLostComeBackByThemselves(t *testing.T) {
 	found := s.auditWhenStored(campaign, load.won())
 	assert.Equal(t, []domain.AuditDifference{}, found.Differences)
 	s.requireIssued(campaign, answers)
+}
+
+// TestAReplicaIsNamedAsOne: what is written there comes nowhere, though it may take writes.
+func TestAReplicaIsNamedAsOne(t *testing.T) {
+	p := newPair(t)
+	p.execute(0, "CREATE DATABASE shop")
+	ledgers := [2]*sqlledger.Ledger{p.ledger(0, "shop"), p.ledger(1, "shop")}
+	require.NoError(t, ledgers[0].Migrate(t.Context()))
+	p.catchUp()
+	warnings := func(server int) string { return strings.Join(ledgers[server].Warnings(t.Context()), "\n") }
+	const replica, readOnly = "is a replica of another one", "super_read_only=ON"
+	assert.Empty(t, warnings(0))
+	assert.Contains(t, warnings(1), replica)
+	assert.Contains(t, warnings(1), readOnly)
+	p.execute(1, "SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = OFF")
+	assert.Contains(t, warnings(1), replica)
+	assert.NotContains(t, warnings(1), readOnly)
+	servers(t, "lead", "pair2")
+	assert.Empty(t, warnings(1))
+}
+
+func (p *pair) ledger(server int, database string) *sqlledger.Ledger {
+	p.t.Helper()
+	ledger, err := sqlledger.Open(sqlledger.Config{
+		Dialect: sqlledger.DialectMySQL, DSN: "firstcome:firstcome@tcp(" + p.servers[server] + ")/" + database,
+	}, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	require.NoError(p.t, err)
+	p.t.Cleanup(func() { assert.NoError(p.t, ledger.Close()) })
+	return ledger
 }
 
 func databaseOf(t *testing.T, env *environment) string {

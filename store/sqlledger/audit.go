@@ -94,7 +94,7 @@ func (l *Ledger) StuckFailEvents(
 		return nil, err
 	}
 	var rows []failEventRow
-	err := l.read(ctx, "stuck_fail_events", func(db *gorm.DB) error {
+	err := l.readToDecide(ctx, "stuck_fail_events", func(db *gorm.DB) error {
 		return db.Where("campaign_code = ? AND status = ?", campaign, domain.FailStatusProcessing).
 			Where("lease_until IS NULL OR lease_until <= ?", l.now().Add(-overdue)).
 			Order("id").Limit(limit).Find(&rows).Error

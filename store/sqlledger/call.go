@@ -43,6 +43,12 @@ func (l *Ledger) read(ctx context.Context, operation string, query func(*gorm.DB
 	return l.observe(ctx, operation, func(ctx context.Context) error { return query(l.db.WithContext(ctx)) })
 }
 
+// readToDecide is read for what decides what is done next: a proxy that sends reads to replicas sends it where writes go.
+// Other reads are shown to people, or decide about what a conditional write looks at again.
+func (l *Ledger) readToDecide(ctx context.Context, operation string, query func(*gorm.DB) error) error {
+	return l.observe(ctx, operation, func(ctx context.Context) error { return l.snapshot(ctx, query) })
+}
+
 // snapshot gives queries of one moment. What they say decides, so the transaction does not call itself read-only where
 // that would have a proxy send it to a replica: it goes where writes go. The transaction lasts as long as the caller's context; the caller bounds
 // each query.

@@ -24,7 +24,7 @@ func errUnknownCampaign(code string) error {
 // Campaigns gives all campaigns, in the order of their IDs.
 func (l *Ledger) Campaigns(ctx context.Context) ([]domain.Campaign, error) {
 	var rows []campaignRow
-	err := l.read(ctx, "campaigns", func(db *gorm.DB) error { return db.Order("id").Find(&rows).Error })
+	err := l.readToDecide(ctx, "campaigns", func(db *gorm.DB) error { return db.Order("id").Find(&rows).Error })
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func (l *Ledger) Campaigns(ctx context.Context) ([]domain.Campaign, error) {
 // Campaign gives one. CodeUnknownCampaign.
 func (l *Ledger) Campaign(ctx context.Context, code string) (domain.Campaign, error) {
 	var row campaignRow
-	err := l.read(ctx, "campaign", func(db *gorm.DB) (err error) {
+	err := l.readToDecide(ctx, "campaign", func(db *gorm.DB) (err error) {
 		row, err = findCampaign(db, code)
 		return err
 	})

@@ -28,7 +28,7 @@ func (installationRow) TableName() string { return "installation" }
 // replicas and backups. CodeUnavailable, also where no migration has come to its end.
 func (l *Ledger) InstallationID(ctx context.Context) (string, error) {
 	var rows []installationRow
-	err := l.read(ctx, "installation", func(db *gorm.DB) error {
+	err := l.readToDecide(ctx, "installation", func(db *gorm.DB) error {
 		return db.Select("installation_id").Where("id = ?", theInstallation).Find(&rows).Error
 	})
 	if err != nil {

@@ -18,7 +18,7 @@ func (l *Ledger) UnreleasedCoupons(ctx context.Context, limit int, except ...str
 	}
 	var rows []couponRow
 	var campaigns []campaignRow
-	err := l.read(ctx, "unreleased_coupons", func(db *gorm.DB) error {
+	err := l.readToDecide(ctx, "unreleased_coupons", func(db *gorm.DB) error {
 		unreleased := db.Where("released_at IS NULL AND revoked_at IS NOT NULL")
 		if len(except) > 0 {
 			unreleased = unreleased.Where("campaign_id NOT IN (?)", db.Model(&campaignRow{}).Select("id").Where("code IN ?", except))

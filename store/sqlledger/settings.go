@@ -20,7 +20,7 @@ const (
 // Setting gives a setting's value, "" when it was never set.
 func (l *Ledger) Setting(ctx context.Context, name string) (string, error) {
 	var row settingRow
-	err := l.read(ctx, "setting", func(db *gorm.DB) error { return findSetting(db, name, &row) })
+	err := l.readToDecide(ctx, "setting", func(db *gorm.DB) error { return findSetting(db, name, &row) })
 	return row.Value, err
 }
 

@@ -54,3 +54,37 @@ func TestOnlyARevokedCouponIsNotedAsReleased(t *testing.T) {
 	require.Len(t, unreleased, 1)
 	assert.EqualValues(t, 1, unreleased[0].RevokedSlot)
 }
+
+// TestReadsThatDecideGoWhereWritesGo: a proxy sends a read outside of a transaction to a replica, which may lag behind.
+func TestReadsThatDecideGoWhereWritesGo(t *testing.T) {
+	ledger := openSQLiteLedger(t)
+	campaignFor(t, ledger)
+	asked, outside := 0, 0
+	err := ledger.db.Callback().Query().Before("gorm:query").Register("test:where", func(db *gorm.DB) {
+		asked++
+		if _, inTransaction := db.Statement.ConnPool.(gorm.TxCommitter); !inTransaction {
+			outside++
+		}
+	})
+	require.NoError(t, err)
+	for name, read := range map[string]func() error{
+		"campaigns": func() error { _, err := ledger.Campaigns(t.Context()); return err },
+		"campaign":  func() error { _, err := ledger.Campaign(t.Context(), "spring"); return err },
+		"unreleased coupons": func() error {
+			_, err := ledger.UnreleasedCoupons(t.Context(), 10)
+			return err
+		},
+		"a setting":      func() error { _, err := ledger.Setting(t.Context(), domain.SettingTopic); return err },
+		"installation":   func() error { _, err := ledger.InstallationID(t.Context()); return err },
+		"unverified run": func() error { _, err := ledger.UnverifiedRun(t.Context()); return err },
+		"stuck events": func() error {
+			_, err := ledger.StuckFailEvents(t.Context(), "spring", time.Second, 10)
+			return err
+		},
+	} {
+		asked, outside = 0, 0
+		require.NoError(t, read(), name)
+		assert.NotZero(t, asked, name)
+		assert.Zero(t, outside, name)
+	}
+}
