@@ -44,9 +44,8 @@ type Retryer struct {
 	audits *audits
 	// verified says that everything was compared since this process started; only the verify job touches it.
 	verified bool
-	// verifyAt is when the verify job may try again after a failure, verifyWait how long that was put off last.
-	verifyAt   time.Time
-	verifyWait time.Duration
+	// verifyPace puts off the verify job after a failure.
+	verifyPace pacing
 }
 
 // New checks the configuration, fills in the defaults and registers the metrics. It starts nothing.

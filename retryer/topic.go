@@ -2,7 +2,6 @@ package retryer
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -19,6 +18,7 @@ type topicWatch struct {
 	// searched is when the first search for this identity ended; zero when none is due.
 	searched time.Time
 	identity string
+	pace     pacing
 	// due says that this process saw records go, which the identity does not show.
 	due bool
 }
@@ -26,8 +26,8 @@ type topicWatch struct {
 // topicOnce puts winners back whose records are gone from the topic. Nobody has to ask for it:
 //
 //  1. Ask what the topic is now. If it is what the ledger noted last, and nothing was seen to go, nothing is to do.
-//  2. Put back whom the gate knows and nothing else does, in every campaign; once more after a while. A crash leaves the
-//     old identity in the ledger, and the next run begins again.
+//  2. Compare every campaign and mend (auditAll), so whom the gate knows and nothing else does is put back; once more
+//     after a while. A crash leaves the old identity in the ledger, and the next run begins again.
 //  3. Note the identity.
 func (r *Retryer) topicOnce(ctx context.Context) error {
 	state, err := r.ports.Topic.Watcher.TopicState(ctx)
@@ -41,12 +41,12 @@ func (r *Retryer) topicOnce(ctx context.Context) error {
 	if noted == "" {
 		return r.noteTopic(ctx, state.Identity)
 	}
-	if !r.topic.mustSearch(state, noted, time.Now()) {
+	if now := time.Now(); !r.topic.mustSearch(state, noted, now) || !r.topic.pace.isDue(now) {
 		return nil
 	}
 	r.logger.Error("RECORDS MAY BE LOST: the topic is not what it was; winners whom only the gate knows are put back",
 		"was", noted, "is", state.Identity, "seen", state.Losses)
-	if err := r.putLostBack(ctx); err != nil {
+	if err := r.compareAll(ctx, &r.topic.pace); err != nil {
 		return err
 	}
 	if !r.topic.searchedNow(state.Identity, time.Now()) {
@@ -86,42 +86,3 @@ func (r *Retryer) noteTopic(ctx context.Context, identity string) error {
 
 // actorRetryer stands for the program where the ledger notes who did something.
 const actorRetryer = "retryer"
-
-// putLostBack looks for lost winners in every campaign, and makes them pending again: the relay sends them. Whom a closed
-// gate holds is not lost: the rebuild sends them (recallForgotten).
-func (r *Retryer) putLostBack(ctx context.Context) error {
-	campaigns, err := r.ports.Campaigns.Campaigns(ctx)
-	if err != nil {
-		return err
-	}
-	return eachCampaign(ctx, campaigns, func(ctx context.Context, campaign domain.Campaign) error {
-		return r.audits.inPlace(ctx, campaign, func(ctx context.Context) error { return r.putLostBackOf(ctx, campaign.Code) })
-	})
-}
-
-func (r *Retryer) putLostBackOf(ctx context.Context, code string) error {
-	outcome, err := r.auditUntilStill(ctx, code)
-	if errors.Is(err, errGateMoved) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	m := &mending{Retryer: r, outcome: outcome}
-	lost := 0
-	for _, difference := range outcome.differences {
-		if difference.Kind == domain.AuditWinnerLost {
-			m.putBack(ctx, difference)
-			lost++
-		}
-	}
-	if lost == 0 {
-		return nil
-	}
-	r.logger.Error("RECORDS WERE LOST: winners stood neither on the topic nor in the ledger; they are sent again",
-		"campaign", code, "winners", lost, "not_put_back", m.unsafe)
-	if m.unsafe > 0 {
-		return domain.Errorf(domain.CodeConflict, "campaign %s: %d of %d lost winners were not put back yet", code, m.unsafe, lost)
-	}
-	return nil
-}

@@ -80,3 +80,37 @@ func TestATopicThatWasMadeAnewIsNotedOnceLostWinnersWereSearchedTwice(t *testing
 	run()
 	assert.Equal(t, 2, topic.searches)
 }
+
+// TestAComparisonThatFailsIsPutOffForLongerEachTime, up to a bound, and begins anew once one did not fail.
+func TestAComparisonThatFailsIsPutOffForLongerEachTime(t *testing.T) {
+	t.Parallel()
+	var p pacing
+	assert.True(t, p.isDue(start))
+	waits := []time.Duration{}
+	for range 8 {
+		p.ended(assert.AnError, start)
+		assert.False(t, p.isDue(start.Add(p.wait-1)))
+		assert.True(t, p.isDue(start.Add(p.wait)))
+		waits = append(waits, p.wait)
+	}
+	assert.Equal(t, []time.Duration{
+		10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second, 160 * time.Second, 320 * time.Second,
+		10 * time.Minute, 10 * time.Minute,
+	}, waits)
+	p.ended(nil, start)
+	assert.True(t, p.isDue(start))
+}
+
+// TestAWinnerWhoIsStillLostMakesAComparisonFail: the topic's identity and the database's run are noted only afterwards.
+func TestAWinnerWhoIsStillLostMakesAComparisonFail(t *testing.T) {
+	t.Parallel()
+	r, err := New(Config{}, newWorld().ports(), prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+	assert.NoError(t, err)
+	result := func(kind domain.AuditKind) domain.AuditResult {
+		return domain.AuditResult{Differences: []domain.AuditDifference{{Kind: kind}}, DifferencesTotal: 1}
+	}
+	assert.Equal(t, domain.CodeConflict, domain.CodeOf(r.mended(result(domain.AuditWinnerLost))))
+	assert.NoError(t, r.mended(result(domain.AuditRowsOverQuota)), "only a person can decide about it")
+	assert.Equal(t, domain.CodeUnavailable, domain.CodeOf(r.mended(domain.AuditResult{Error: "the gate moved"})))
+	assert.NoError(t, r.mended(domain.AuditResult{}))
+}

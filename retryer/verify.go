@@ -8,8 +8,8 @@ import (
 	"firstcome/domain"
 )
 
-// leastVerifyWait and longestVerifyWait bound the wait after a comparison that failed, which doubles each time.
-const leastVerifyWait, longestVerifyWait = 10 * time.Second, 10 * time.Minute
+// leastCompareWait and longestCompareWait bound the wait after a comparison that failed, which doubles each time.
+const leastCompareWait, longestCompareWait = 10 * time.Second, 10 * time.Minute
 
 // verifyOnce compares everything once after this process has started, and again whenever the database server is another
 // one or was restarted, since it may lack what was committed last: a winner whom the gate knows and the ledger does not is
@@ -24,19 +24,17 @@ func (r *Retryer) verifyOnce(ctx context.Context) error {
 	if err != nil || run == "" && r.verified {
 		return err
 	}
-	if time.Now().Before(r.verifyAt) {
+	if !r.verifyPace.isDue(time.Now()) {
 		return nil
 	}
 	if run != "" {
 		r.logger.Warn("the database server is another one, or was restarted: what it holds is compared with the gates and "+
 			"the topic, and winners whom it lost are put back", "run", run)
 	}
-	if err := r.auditAll(ctx); err != nil {
-		r.verifyWait = min(max(2*r.verifyWait, leastVerifyWait), longestVerifyWait)
-		r.verifyAt = time.Now().Add(r.verifyWait)
+	if err := r.compareAll(ctx, &r.verifyPace); err != nil {
 		return err
 	}
-	r.verified, r.verifyWait = true, 0
+	r.verified = true
 	if run == "" {
 		return nil
 	}
@@ -47,7 +45,31 @@ func (r *Retryer) verifyOnce(ctx context.Context) error {
 	return err
 }
 
-// mended logs what an audit that nobody asked for has mended and what is left.
+// pacing puts off what failed, each time for longer. One job touches it.
+type pacing struct {
+	at   time.Time
+	wait time.Duration
+}
+
+func (p *pacing) isDue(now time.Time) bool { return !now.Before(p.at) }
+
+func (p *pacing) ended(err error, now time.Time) {
+	if err == nil {
+		*p = pacing{}
+		return
+	}
+	p.wait = min(max(2*p.wait, leastCompareWait), longestCompareWait)
+	p.at = now.Add(p.wait)
+}
+
+// compareAll is auditAll for a job that goes on until all was compared and no winner is lost any more.
+func (r *Retryer) compareAll(ctx context.Context, pace *pacing) error {
+	err := r.auditAll(ctx)
+	pace.ended(err, time.Now())
+	return err
+}
+
+// mended logs what an audit that nobody asked for has mended and what is left. A winner who is still lost is a failure.
 func (r *Retryer) mended(result domain.AuditResult) error {
 	if len(result.Repairs) > 0 {
 		r.logger.Error("THE AUDIT FOUND DIFFERENCES AND MENDED WHAT IT COULD", "campaign", result.Campaign,
@@ -59,6 +81,9 @@ func (r *Retryer) mended(result domain.AuditResult) error {
 	case !result.Clean():
 		r.logger.Error("THE AUDIT FOUND DIFFERENCES: run firstcome audit", "campaign", result.Campaign,
 			"differences", result.DifferencesTotal, "first", result.Differences[:min(len(result.Differences), 1)])
+	}
+	if hasKind(result.Differences, domain.AuditWinnerLost) {
+		return domain.Errorf(domain.CodeConflict, "campaign %s: some lost winners were not put back yet", result.Campaign)
 	}
 	return nil
 }
