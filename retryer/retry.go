@@ -150,7 +150,7 @@ func (r *Retryer) attempt(ctx context.Context, event domain.FailEvent) (string, 
 		return endStored, nil
 	case domain.CodeOf(err) == domain.CodeLeaseLost:
 		return endLost, nil
-	case t.failure == nil && isAway(err):
+	case t.failure == nil && (isAway(err) || t.unexplained):
 		return r.giveBack(ctx, event, err)
 	case t.waits:
 		return r.settle(ctx, event, r.policy.waitingForSlot(*t.failure, time.Now(), rand.Float64()))

@@ -2,6 +2,7 @@ package retryer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -269,6 +270,8 @@ func TestNoOutageDrivesAnEventToItsDeath(t *testing.T) {
 		"the gate does not answer":             away(fmt.Errorf("asking: %w", context.DeadlineExceeded), "honour"),
 		"the ledger stores nothing":            away(errAway, "store"),
 		"the commit is not answered":           away(domain.Errorf(domain.CodeOutcomeUnknown, "?"), "store"),
+		"the ledger fails, nobody knows why":   away(domain.Errorf(domain.CodeInternal, "of no known class"), "store"),
+		"the gate fails, nobody knows why":     away(errors.New("of no known class"), "honour"),
 		"the ledger goes away after the claim": away(errAway, "store", "fail claimed"),
 		"the ledger comes and goes": func() func(string) error {
 			calls := 0

@@ -20,6 +20,8 @@ type try struct {
 	// waits is true when the gate had no slot left, another when the slot turned out to be another user's or too high: the
 	// next attempt asks for another one.
 	waits, another bool
+	// unexplained is true when a store failed with what nobody here knows: that is about the store, and not about the row.
+	unexplained bool
 	// disputed is what the gate holds and the ledger denies.
 	disputed domain.Winner
 }
@@ -36,12 +38,12 @@ func (t *try) store(ctx context.Context) (err error) {
 	for range maxRounds {
 		if ask {
 			if err := t.askGate(ctx); err != nil {
-				return err
+				return t.explain(err)
 			}
 		}
 		result, err := t.ports.Settler.StoreClaimed(ctx, t.event, t.winner)
 		if err != nil {
-			return err
+			return t.explain(err)
 		}
 		if result.Outcome == domain.Stored && t.ports.Funnel != nil {
 			t.ports.Funnel.Count(t.winner.Campaign, domain.FunnelIssued, 1)
@@ -52,6 +54,12 @@ func (t *try) store(ctx context.Context) (err error) {
 		ask = true
 	}
 	return domain.Errorf(domain.CodeGateClosed, "the gate of campaign %s is being rebuilt", t.event.Campaign)
+}
+
+// explain notes whether anybody knows what a store's error is about.
+func (t *try) explain(err error) error {
+	t.unexplained = domain.CodeOf(err) == domain.CodeInternal
+	return err
 }
 
 // askGate takes the slot that the gate holds for the user now. For a revoked user it takes none, and the ledger
