@@ -174,7 +174,7 @@ func (r *layoutReader) keep(chosen layout) []redis.ClusterSlot {
 		return chosen.slots
 	}
 	if masters := mastersOf(chosen.slots); masters != r.masters {
-		r.masters, r.changed = masters, true
+		r.masters, r.changed = masters, r.changed || r.masters != "" // the first that is read is no change
 	}
 	named := map[string]bool{}
 	for _, slot := range chosen.slots {
