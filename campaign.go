@@ -102,10 +102,7 @@ func campaignCreateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			campaign := domain.Campaign{
-				Code: code, Name: code, State: domain.CampaignOpen,
-				StartsAt: time.Now().UTC().Truncate(time.Second), EndsAt: domain.NoEnd,
-			}
+			campaign := domain.Campaign{Code: code, Name: code, State: domain.CampaignOpen, EndsAt: domain.NoEnd}
 			if change.Quota == nil {
 				return usageError{"campaign create needs --quota"}
 			}

@@ -152,7 +152,7 @@ func gateOf(report domain.GateReport, at time.Time) *gateView {
 	}
 }
 
-// adminCreateCampaign answers POST /v1/admin/campaigns. Left out, starts_at is now, ends_at never and state open. The
+// adminCreateCampaign answers POST /v1/admin/campaigns. Left out, starts_at is now by the ledger's clock, ends_at never and state open. The
 // gate opens with its first rebuild, which a retryer does within a second or so; until then it answers gate-closed.
 func (s *Server) adminCreateCampaign(c *gin.Context) {
 	var change domain.CampaignChange
@@ -187,11 +187,10 @@ func (s *Server) createCampaign(c *gin.Context, campaign domain.Campaign, stated
 	return created, nil
 }
 
-// newCampaign is a campaign of which nothing but the code is stated: it starts now, never ends and is open.
+// newCampaign is a campaign of which nothing but the code is stated: it starts when the ledger stores it, never ends and is
+// open.
 func newCampaign(code string) domain.Campaign {
-	return domain.Campaign{
-		Code: code, StartsAt: time.Now().UTC().Truncate(time.Millisecond), EndsAt: domain.NoEnd, State: domain.CampaignOpen,
-	}
+	return domain.Campaign{Code: code, EndsAt: domain.NoEnd, State: domain.CampaignOpen}
 }
 
 func campaignFields(change *domain.CampaignChange) map[string]any {

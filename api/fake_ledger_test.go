@@ -93,6 +93,12 @@ func (l *fakeLedger) CreateCampaign(_ context.Context, campaign domain.Campaign,
 	if err != nil {
 		return domain.Campaign{}, err
 	}
+	if campaign.StartsAt.IsZero() {
+		campaign.StartsAt = time.Now().UTC().Truncate(time.Millisecond)
+	}
+	if err := campaign.Check(); err != nil {
+		return domain.Campaign{}, err
+	}
 	l.actors = append(l.actors, actor)
 	if slices.ContainsFunc(l.campaigns, func(c domain.Campaign) bool { return c.Code == campaign.Code }) {
 		return domain.Campaign{}, domain.Errorf(domain.CodeConflict, "the code %s is taken", campaign.Code)

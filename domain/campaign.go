@@ -32,7 +32,8 @@ type Campaign struct {
 	Code  string
 	Name  string
 	Quota int64
-	// StartsAt is the first moment at which applications are admitted, EndsAt the first at which they no longer are.
+	// StartsAt is the first moment at which applications are admitted, EndsAt the first at which they no longer are. A new
+	// campaign whose StartsAt is zero starts when the ledger stores it.
 	StartsAt, EndsAt time.Time
 	State            CampaignState
 	// Epoch counts the rebuilds of the gate; 0 means that the gate was never opened.
@@ -79,6 +80,8 @@ func (c Campaign) Lowered(use SlotUse) Campaign {
 	return c
 }
 
+var errWindow = Invalid("starts_at", "the window must lie between the years 1970 and 9999")
+
 // Check refuses a campaign that can't be run, naming the field.
 func (c Campaign) Check() error {
 	if err := CheckCampaignCode(c.Code); err != nil {
@@ -93,8 +96,8 @@ func (c Campaign) Check() error {
 	if !c.EndsAt.After(c.StartsAt) {
 		return Invalid("ends_at", "ends_at must be after starts_at")
 	}
-	if c.EndsAt.After(NoEnd) || c.StartsAt.Year() < 1970 {
-		return Invalid("starts_at", "the window must lie between the years 1970 and 9999")
+	if c.EndsAt.After(NoEnd) || !c.StartsAt.IsZero() && c.StartsAt.Year() < 1970 {
+		return errWindow
 	}
 	switch c.State {
 	case CampaignOpen, CampaignPaused, CampaignEnded:
@@ -118,6 +121,9 @@ func (c Campaign) Apply(change CampaignChange) (Campaign, error) {
 	after := c
 	if c.State == CampaignEnded && change.State != nil && *change.State != CampaignEnded {
 		return c, Errorf(CodeConflict, "campaign %s has ended; that is final", c.Code)
+	}
+	if change.StartsAt != nil && change.StartsAt.IsZero() {
+		return c, errWindow
 	}
 	setIfGiven(&after.Name, change.Name)
 	setIfGiven(&after.StartsAt, change.StartsAt)

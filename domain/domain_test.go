@@ -59,6 +59,14 @@ func validCampaign() Campaign {
 	}
 }
 
+func TestOnlyANewCampaignMayLeaveItsStartToTheLedger(t *testing.T) {
+	unsaid := validCampaign()
+	unsaid.StartsAt = time.Time{}
+	require.NoError(t, unsaid.Check())
+	_, err := validCampaign().Apply(CampaignChange{StartsAt: &time.Time{}})
+	assert.Equal(t, CodeInvalidRequest, CodeOf(err))
+}
+
 func TestCampaignCheckNamesTheWrongField(t *testing.T) {
 	require.NoError(t, validCampaign().Check())
 	cases := map[string]func(*Campaign){
@@ -66,7 +74,7 @@ func TestCampaignCheckNamesTheWrongField(t *testing.T) {
 		"name":      func(c *Campaign) { c.Name = strings.Repeat("ü", MaxNameLength+1) },
 		"quota":     func(c *Campaign) { c.Quota = 0 },
 		"ends_at":   func(c *Campaign) { c.EndsAt = c.StartsAt },
-		"starts_at": func(c *Campaign) { c.StartsAt = time.Time{} },
+		"starts_at": func(c *Campaign) { c.StartsAt = time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC) },
 		"state":     func(c *Campaign) { c.State = "closed" },
 	}
 	for field, spoil := range cases {

@@ -111,9 +111,9 @@ type Failure struct {
 	Slot Slot
 	// Epoch is the epoch under which Slot holds.
 	Epoch int64
-	// Dead ends the retries; else NextAttemptAt says when the next is due.
+	// Dead ends the retries; else the next is due after NextAttemptIn, by the ledger's clock.
 	Dead          bool
-	NextAttemptAt time.Time
+	NextAttemptIn time.Duration
 	// Uncounted leaves Attempts as it is, and keeps no attempt: a store was away, or no slot
 	// was left, which says nothing about the event.
 	Uncounted bool

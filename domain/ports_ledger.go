@@ -7,6 +7,7 @@ import (
 
 // The ledger is the database. Each call may answer CodeUnavailable: it is away, read-only, out of connections or
 // deadlocked beyond patience; the call had no effect. CodeOutcomeUnknown: the connection broke at the commit.
+// What is due and which lease holds is decided by one clock, the ledger's own, so callers say how long, never until when.
 // Package store/sqlledger implements it.
 
 // InstallationNamer says which installation a ledger is, so that a store that others use too is not taken for ours.
@@ -26,8 +27,8 @@ type CampaignReader interface {
 
 // CampaignWriter changes campaigns; each change is recorded with the operator's name in the same transaction.
 type CampaignWriter interface {
-	// CreateCampaign stores a campaign with epoch 0: its gate opens with the first rebuild. CodeInvalidRequest
-	// (Campaign.Check), CodeConflict: the code is taken.
+	// CreateCampaign stores a campaign with epoch 0: its gate opens with the first rebuild. One whose StartsAt is zero starts
+	// now, by the ledger's clock. CodeInvalidRequest (Campaign.Check), CodeConflict: the code is taken.
 	CreateCampaign(ctx context.Context, campaign Campaign, actor string) (Campaign, error)
 	// ChangeCampaign applies a change as Campaign.Apply does. CodeUnknownCampaign, CodeInvalidRequest, CodeConflict.
 	ChangeCampaign(ctx context.Context, code string, change CampaignChange, actor string) (Campaign, error)
@@ -48,16 +49,20 @@ type CouponStore interface {
 // FailEventClaimer shares the due fail events out among retryers.
 type FailEventClaimer interface {
 	// ClaimFailEvents takes up to limit due FAIL events to PROCESSING, with a lease, in one short transaction: those first
-	// that have been due longest, and of these whose users were admitted first.
-	ClaimFailEvents(ctx context.Context, limit int, lease time.Duration) ([]FailEvent, error)
+	// that have been due longest, and of these whose users were admitted first. Those that wait longer than longestWait from
+	// now count as due: the ledger's clock was set back. CodeInvalidRequest: limit is not 1..MaxPage, lease or longestWait
+	// does not last.
+	ClaimFailEvents(ctx context.Context, limit int, lease, longestWait time.Duration) ([]FailEvent, error)
 	// RescueFailEvents takes up to limit PROCESSING events whose lease ran out back to FAIL, counting an attempt, or to
-	// DEAD when that was the maxAttempts-th. It says how many.
-	RescueFailEvents(ctx context.Context, limit, maxAttempts int) (int, error)
+	// DEAD when that was the maxAttempts-th. It says how many. longestLease is the longest that any process claims for: a
+	// lease that ends later than twice that from now ran out, since the ledger's clock was set back. CodeInvalidRequest:
+	// limit is not 1..MaxPage, longestLease does not last.
+	RescueFailEvents(ctx context.Context, limit, maxAttempts int, longestLease time.Duration) (int, error)
 	// WakeFailEvents makes up to limit FAIL events of the campaign due now that wait because no slot was left
 	// (ReasonNoSlotLeft), those first whose users were admitted first, and says how many. Those that are due stay as they are.
 	WakeFailEvents(ctx context.Context, campaign string, limit int) (int, error)
-	// PurgeAttempts deletes up to limit attempts of events resolved before the moment, and says how many.
-	PurgeAttempts(ctx context.Context, resolvedBefore time.Time, limit int) (int, error)
+	// PurgeAttempts deletes up to limit attempts of events that were resolved longer ago than that, and says how many.
+	PurgeAttempts(ctx context.Context, longerAgo time.Duration, limit int) (int, error)
 }
 
 // FailEventSettler ends one attempt at a claimed fail event.

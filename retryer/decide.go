@@ -7,7 +7,7 @@ import (
 	"firstcome/domain"
 )
 
-// policy decides what follows a failed attempt. It knows no clock and no chance: both are given to it.
+// policy decides what follows a failed attempt. It knows no clock, and chance is given to it.
 type policy struct {
 	maxAttempts            int
 	backoffMin, backoffMax time.Duration
@@ -31,28 +31,27 @@ func hopeless(event domain.FailEvent) string {
 
 // failed ends an attempt that failed for a reason of the event's own: it counts, and the last one is the end.
 // random is from 0 up to 1.
-func (p policy) failed(attemptsBefore int, why domain.Failure, now time.Time, random float64) domain.Failure {
+func (p policy) failed(attemptsBefore int, why domain.Failure, random float64) domain.Failure {
 	why.Message = bounded(why.Message)
 	why.Dead = attemptsBefore+1 >= p.maxAttempts
-	why.NextAttemptAt = now.Add(p.backoff(attemptsBefore+1, random))
+	why.NextAttemptIn = p.backoff(attemptsBefore+1, random)
 	return why
 }
 
 // hopelessFailure ends the attempts of an event that can never be stored.
-func (p policy) hopelessFailure(event domain.FailEvent, message string, now time.Time) domain.Failure {
+func (p policy) hopelessFailure(event domain.FailEvent, message string) domain.Failure {
 	return domain.Failure{
-		Reason: event.Reason, Message: bounded(message), Slot: event.Slot, Epoch: event.Epoch,
-		Dead: true, NextAttemptAt: now,
+		Reason: event.Reason, Message: bounded(message), Slot: event.Slot, Epoch: event.Epoch, Dead: true,
 	}
 }
 
 // waiting ends an attempt that failed because a store was away. That is not the event's fault: it is not counted,
 // however often it happens, so an outage of any length never drives an event to DEAD. The event keeps the slot and
 // the epoch it had.
-func (p policy) waiting(event domain.FailEvent, cause error, now time.Time, random float64) domain.Failure {
+func (p policy) waiting(event domain.FailEvent, cause error, random float64) domain.Failure {
 	return domain.Failure{
 		Reason: event.Reason, Message: bounded(cause.Error()), Slot: event.Slot, Epoch: event.Epoch,
-		NextAttemptAt: now.Add(spread(giveBackAfter, random)), Uncounted: true,
+		NextAttemptIn: spread(giveBackAfter, random), Uncounted: true,
 	}
 }
 
@@ -62,11 +61,14 @@ const lookAgainAfter = 5 * time.Minute
 
 // waitingForSlot ends an attempt for which the gate had no slot left. Waiting is no failure of the event's: it is not
 // counted, so a promise never ends DEAD for want of a slot.
-func (p policy) waitingForSlot(why domain.Failure, now time.Time, random float64) domain.Failure {
+func (p policy) waitingForSlot(why domain.Failure, random float64) domain.Failure {
 	why.Message = bounded(why.Message)
-	why.NextAttemptAt, why.Uncounted = now.Add(spread(lookAgainAfter, random)), true
+	why.NextAttemptIn, why.Uncounted = spread(lookAgainAfter, random), true
 	return why
 }
+
+// longestWait is the longest that any end of an attempt plans.
+func (p policy) longestWait() time.Duration { return max(p.backoffMax, lookAgainAfter, giveBackAfter) }
 
 // backoff doubles with each failed attempt up to the longest, spread over its upper half.
 func (p policy) backoff(failures int, random float64) time.Duration {

@@ -48,7 +48,7 @@ type world struct {
 	panics    map[domain.UserID]bool
 	disputed  []domain.Winner
 	confirmed []domain.UserID
-	purged    time.Time
+	purged    time.Duration
 	leases    int
 }
 
@@ -171,7 +171,9 @@ func (w *world) fail(event domain.FailEvent) int64 {
 	return event.ID
 }
 
-func (w *world) ClaimFailEvents(_ context.Context, limit int, lease time.Duration) ([]domain.FailEvent, error) {
+func (w *world) ClaimFailEvents(
+	_ context.Context, limit int, lease, _ time.Duration,
+) ([]domain.FailEvent, error) {
 	return call(w, "claim", "", func() ([]domain.FailEvent, error) {
 		var claimed []domain.FailEvent
 		w.leases++
@@ -187,7 +189,7 @@ func (w *world) ClaimFailEvents(_ context.Context, limit int, lease time.Duratio
 	})
 }
 
-func (w *world) RescueFailEvents(_ context.Context, limit, maxAttempts int) (int, error) {
+func (w *world) RescueFailEvents(_ context.Context, limit, maxAttempts int, _ time.Duration) (int, error) {
 	return call(w, "rescue", "", func() (int, error) {
 		rescued := 0
 		for _, event := range w.events {
@@ -222,9 +224,9 @@ func (w *world) WakeFailEvents(_ context.Context, campaign string, limit int) (i
 	})
 }
 
-func (w *world) PurgeAttempts(_ context.Context, resolvedBefore time.Time, limit int) (int, error) {
+func (w *world) PurgeAttempts(_ context.Context, longerAgo time.Duration, limit int) (int, error) {
 	return call(w, "purge", "", func() (int, error) {
-		w.purged = resolvedBefore
+		w.purged = longerAgo
 		if w.calls["purge"] < 3 {
 			return limit, nil
 		}
@@ -308,7 +310,7 @@ func (w *world) FailClaimed(_ context.Context, event domain.FailEvent, failure d
 			stored.Status = domain.FailStatusDead
 		}
 		stored.Reason, stored.ErrorMessage = failure.Reason, failure.Message
-		stored.NextAttemptAt = failure.NextAttemptAt
+		stored.NextAttemptAt = time.Now().Add(failure.NextAttemptIn)
 		if !failure.Uncounted {
 			stored.Attempts++
 			w.attempts[event.ID]++

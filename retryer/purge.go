@@ -1,9 +1,6 @@
 package retryer
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 const (
 	purgeBatch     = 1000
@@ -12,10 +9,9 @@ const (
 
 // purgeOnce deletes the attempts of events that were resolved long ago, in small bites, and says how many.
 func (r *Retryer) purgeOnce(ctx context.Context) (int, error) {
-	before := time.Now().Add(-r.cfg.KeepAttempts)
 	total := 0
 	for range maxPurgeRounds {
-		purged, err := r.ports.Claimer.PurgeAttempts(ctx, before, purgeBatch)
+		purged, err := r.ports.Claimer.PurgeAttempts(ctx, r.cfg.KeepAttempts, purgeBatch)
 		if err != nil {
 			return total, err
 		}
@@ -25,7 +21,7 @@ func (r *Retryer) purgeOnce(ctx context.Context) (int, error) {
 		}
 	}
 	if total > 0 {
-		r.logger.Info("attempts of resolved fail events purged", "attempts", total, "resolved_before", before)
+		r.logger.Info("attempts of resolved fail events purged", "attempts", total, "resolved_longer_ago_than", r.cfg.KeepAttempts)
 	}
 	return total, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"firstcome/crashpoint"
 	"firstcome/domain"
@@ -159,7 +158,6 @@ func (r *Retryer) keepRefused(ctx context.Context, winner domain.Winner, refusal
 	err := r.ports.Events.RecordFailEvent(ctx, domain.FailEvent{
 		Winner: winner, Status: domain.FailStatusFail, Reason: domain.ReasonRecordRefused, ErrorMessage: reasonOf(refusal),
 		Raw: []byte(winner.UserID.String()), Position: domain.RecordPosition{Topic: "", Partition: -1, Offset: -1},
-		NextAttemptAt: time.Now(),
 	})
 	if err == nil {
 		r.logger.Error("Kafka refuses the record of a winner; the coupon is stored from a fail event",

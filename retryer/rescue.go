@@ -19,7 +19,7 @@ func (r *Retryer) rescueOnce(ctx context.Context) (int, error) {
 	}
 	total := 0
 	for range maxRescueRounds {
-		rescued, err := r.ports.Claimer.RescueFailEvents(ctx, rescueBatch, r.policy.rescueLimit())
+		rescued, err := r.ports.Claimer.RescueFailEvents(ctx, rescueBatch, r.policy.rescueLimit(), r.cfg.Lease)
 		if err != nil {
 			return total, err
 		}

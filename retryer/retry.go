@@ -52,7 +52,7 @@ func (r *Retryer) retryOnce(ctx context.Context) (retryCount, error) {
 	var failures []error
 	slow := map[string]bool{}
 	for range maxClaims {
-		events, err := r.ports.Claimer.ClaimFailEvents(ctx, r.cfg.ClaimLimit, r.cfg.Lease)
+		events, err := r.ports.Claimer.ClaimFailEvents(ctx, r.cfg.ClaimLimit, r.cfg.Lease, r.policy.longestWait())
 		if err != nil {
 			return count, errors.Join(append(failures, err)...)
 		}
@@ -139,7 +139,7 @@ var errNoTime = domain.Errorf(domain.CodeOverloaded, "there was no time for this
 // attempt makes one attempt and says how it ended. An error means that the ledger could not be told of the end.
 func (r *Retryer) attempt(ctx context.Context, event domain.FailEvent) (string, error) {
 	if message := hopeless(event); message != "" {
-		return r.settle(ctx, event, r.policy.hopelessFailure(event, message, time.Now()))
+		return r.settle(ctx, event, r.policy.hopelessFailure(event, message))
 	}
 	t := &try{Retryer: r, event: event, winner: event.Winner}
 	err := t.store(ctx)
@@ -153,9 +153,9 @@ func (r *Retryer) attempt(ctx context.Context, event domain.FailEvent) (string, 
 	case t.failure == nil && (isAway(err) || t.unexplained):
 		return r.giveBack(ctx, event, err)
 	case t.waits:
-		return r.settle(ctx, event, r.policy.waitingForSlot(*t.failure, time.Now(), rand.Float64()))
+		return r.settle(ctx, event, r.policy.waitingForSlot(*t.failure, rand.Float64()))
 	}
-	failure := r.policy.failed(event.Attempts, t.whatFailed(err), time.Now(), rand.Float64())
+	failure := r.policy.failed(event.Attempts, t.whatFailed(err), rand.Float64())
 	failure.Dead = failure.Dead && !t.another
 	noted, err := r.ports.Settler.FailClaimed(ctx, event, failure)
 	if err == nil {
@@ -171,7 +171,7 @@ func isAway(err error) bool {
 }
 
 func (r *Retryer) giveBack(ctx context.Context, event domain.FailEvent, cause error) (string, error) {
-	return r.settle(ctx, event, r.policy.waiting(event, cause, time.Now(), rand.Float64()))
+	return r.settle(ctx, event, r.policy.waiting(event, cause, rand.Float64()))
 }
 
 // settle ends an attempt without success.

@@ -144,7 +144,7 @@ func TestALeaseEndsWhenItSays(t *testing.T) {
 				w, _ := opened(t, sale)
 				w.hold(7, 3)
 				id := w.fail(refusedEvent(7, 3, 1))
-				_, err := w.ClaimFailEvents(t.Context(), 1, lease)
+				_, err := w.ClaimFailEvents(t.Context(), 1, lease, time.Hour)
 				require.NoError(t, err)
 				const rescueEvery = 5 * time.Second
 				stored := runFor(t, w, Config{RescueEvery: rescueEvery}, time.Minute)["store"]

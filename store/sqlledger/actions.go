@@ -65,9 +65,13 @@ func (l *Ledger) recordAction(tx *gorm.DB, done action) error {
 	if err != nil {
 		return err
 	}
+	now, err := l.now(tx)
+	if err != nil {
+		return err
+	}
 	return tx.Create(&actionRow{
 		Actor: cutText(done.actor, maxActorBytes), Action: done.name, Target: done.target,
-		BeforeValue: before, AfterValue: after, ActedAt: l.now(),
+		BeforeValue: before, AfterValue: after, ActedAt: now,
 	}).Error
 }
 
@@ -82,10 +86,14 @@ func jsonText(value any) (sql.NullString, error) {
 // RecordAction keeps what changed nothing in the ledger itself.
 func (l *Ledger) RecordAction(ctx context.Context, done domain.OperatorAction) error {
 	return l.write(ctx, "record_action", func(tx *gorm.DB) error {
+		now, err := l.now(tx)
+		if err != nil {
+			return err
+		}
 		return tx.Create(&actionRow{
 			Actor: cutText(done.Actor, maxActorBytes), Action: cutText(done.Action, maxActionBytes),
 			Target:      cutText(done.Target, maxTargetBytes),
-			BeforeValue: optionalText(done.Before), AfterValue: optionalText(done.After), ActedAt: l.now(),
+			BeforeValue: optionalText(done.Before), AfterValue: optionalText(done.After), ActedAt: now,
 		}).Error
 	})
 }

@@ -19,7 +19,7 @@ func testActions(t *testing.T, ledger *Ledger) {
 	t.Helper()
 	ctx := t.Context()
 	campaign, err := ledger.CreateCampaign(ctx, domain.Campaign{
-		Code: "spring", Quota: 9, State: domain.CampaignOpen, StartsAt: ledger.now(), EndsAt: domain.NoEnd,
+		Code: "spring", Quota: 9, State: domain.CampaignOpen, StartsAt: ledger.config.processNow(), EndsAt: domain.NoEnd,
 	}, "ada")
 	require.NoError(t, err)
 	_, err = ledger.CreateCampaign(ctx, campaign, "refused")

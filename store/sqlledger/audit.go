@@ -95,8 +95,12 @@ func (l *Ledger) StuckFailEvents(
 	}
 	var rows []failEventRow
 	err := l.readToDecide(ctx, "stuck_fail_events", func(db *gorm.DB) error {
+		now, err := l.now(db)
+		if err != nil {
+			return err
+		}
 		return db.Where("campaign_code = ? AND status = ?", campaign, domain.FailStatusProcessing).
-			Where("lease_until IS NULL OR lease_until <= ?", l.now().Add(-overdue)).
+			Where("lease_until IS NULL OR lease_until <= ?", now.Add(-overdue)).
 			Order("id").Limit(limit).Find(&rows).Error
 	})
 	if err != nil {

@@ -41,7 +41,7 @@ func (r bulkRow) job(now time.Time) (domain.BulkJob, error) {
 	switch {
 	case r.FinishedAt.Valid:
 		job.Status = domain.BulkDone
-	case !r.LeaseUntil.Valid || !now.Before(r.LeaseUntil.Time):
+	case !r.LeaseUntil.Valid || isOver(r.LeaseUntil.Time, now, domain.BulkLease):
 		job.Status = domain.BulkAbandoned
 	}
 	if err := json.Unmarshal([]byte(r.Filter), &job.Filter); err != nil {
@@ -88,7 +88,10 @@ func (l *Ledger) StartBulk(ctx context.Context, order domain.BulkOrder, actor st
 	}
 	var job domain.BulkJob
 	err = l.write(ctx, "start_bulk", func(tx *gorm.DB) error {
-		now := l.now()
+		now, err := l.now(tx)
+		if err != nil {
+			return err
+		}
 		row := bulkRow{
 			Action: string(order.Action), Reason: order.Reason, Filter: string(filter), Actor: cutText(actor, maxActorBytes),
 			LeaseToken: rand.Text(), LeaseUntil: sql.NullTime{Time: now.Add(domain.BulkLease), Valid: true},
@@ -138,7 +141,11 @@ func (l *Ledger) BulkJob(ctx context.Context, id int64) (domain.BulkJob, error) 
 		if err != nil {
 			return err
 		}
-		job, err = row.job(l.now())
+		now, err := l.now(db)
+		if err != nil {
+			return err
+		}
+		job, err = row.job(now)
 		return err
 	})
 	return job, err
@@ -167,10 +174,13 @@ func (l *Ledger) BulkJobs(ctx context.Context, beforeID int64, limit int) ([]dom
 		if err := db.Order("id DESC").Limit(limit).Find(&rows).Error; err != nil {
 			return err
 		}
+		now, err := l.now(db)
+		if err != nil {
+			return err
+		}
 		jobs = make([]domain.BulkJob, len(rows))
 		for i, row := range rows {
-			var err error
-			if jobs[i], err = row.job(l.now()); err != nil {
+			if jobs[i], err = row.job(now); err != nil {
 				return err
 			}
 		}
@@ -187,7 +197,10 @@ func (l *Ledger) TakeBulk(ctx context.Context, id int64, actor string) (domain.B
 		if err != nil {
 			return err
 		}
-		now := l.now()
+		now, err := l.now(tx)
+		if err != nil {
+			return err
+		}
 		if job, err = row.job(now); err != nil {
 			return err
 		}
@@ -233,24 +246,34 @@ func (l *Ledger) StepBulk(ctx context.Context, job domain.BulkJob) (domain.BulkJ
 		if row.LeaseToken != job.LeaseToken || row.LeaseToken == "" || row.FinishedAt.Valid {
 			return domain.Errorf(domain.CodeLeaseLost, "bulk job %d is no longer this one's", job.ID)
 		}
-		if after, err = row.job(l.now()); err != nil {
+		now, err := l.now(tx)
+		if err != nil {
 			return err
 		}
-		if err := l.stepBulk(tx, after, &row); err != nil {
+		if after, err = row.job(now); err != nil {
+			return err
+		}
+		if err := l.stepBulk(tx, after, bulkStep{&row, now}); err != nil {
 			return err
 		}
 		crashpoint.Reach(crashpoint.LedgerBulkChanged)
 		if err := saveBulk(tx, row); err != nil {
 			return err
 		}
-		after, err = row.job(l.now())
+		after, err = row.job(now)
 		return err
 	})
 	return after, err
 }
 
-func (l *Ledger) stepBulk(tx *gorm.DB, job domain.BulkJob, row *bulkRow) error {
-	now := l.now()
+// bulkStep is a step of a job at one moment.
+type bulkStep struct {
+	*bulkRow
+	now time.Time
+}
+
+func (l *Ledger) stepBulk(tx *gorm.DB, job domain.BulkJob, row bulkStep) error {
+	now := row.now
 	row.UpdatedAt = now
 	row.LeaseUntil = sql.NullTime{Time: now.Add(domain.BulkLease), Valid: true}
 	selected := selection{ledger: l, filter: job.Filter, idle: true, floor: row.FloorID, below: row.NextID}

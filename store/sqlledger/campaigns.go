@@ -63,20 +63,20 @@ func lockCampaign(tx *gorm.DB, code, strength string) (campaignRow, error) {
 	return findCampaign(tx.Clauses(clause.Locking{Strength: strength}), code)
 }
 
-// CreateCampaign stores a campaign with epoch 0. CodeInvalidRequest, CodeConflict: the code is taken.
+// CreateCampaign stores a campaign with epoch 0. One without a start starts now, to the millisecond, which is what the gate
+// compares. CodeInvalidRequest, CodeConflict: the code is taken.
 func (l *Ledger) CreateCampaign(ctx context.Context, campaign domain.Campaign, actor string) (domain.Campaign, error) {
-	campaign.StartsAt, campaign.EndsAt = storedTime(campaign.StartsAt), storedTime(campaign.EndsAt)
-	if err := campaign.Check(); err != nil {
-		return domain.Campaign{}, err
-	}
-	row := campaignRowOf(campaign)
-	row.ID, row.Epoch, row.Fencing, row.WantedQuota, row.SlotLimit, row.SettingsVersion = 0, 0, 0, 0, 0, 1
-	row.CreatedAt = l.now()
-	row.UpdatedAt = row.CreatedAt
 	var stored domain.Campaign
 	err := l.write(ctx, "create_campaign", func(tx *gorm.DB) error {
-		fresh := row
-		created := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&fresh)
+		now, err := l.now(tx)
+		if err != nil {
+			return err
+		}
+		row, err := newCampaignRow(campaign, now)
+		if err != nil {
+			return err
+		}
+		created := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
 		if created.Error != nil {
 			return created.Error
 		}
@@ -91,6 +91,20 @@ func (l *Ledger) CreateCampaign(ctx context.Context, campaign domain.Campaign, a
 		return l.recordAction(tx, action{actor, "create", "campaign " + campaign.Code, nil, campaignStateOf(stored)})
 	})
 	return stored, err
+}
+
+func newCampaignRow(campaign domain.Campaign, now time.Time) (campaignRow, error) {
+	if campaign.StartsAt.IsZero() {
+		campaign.StartsAt = now.Truncate(time.Millisecond)
+	}
+	campaign.StartsAt, campaign.EndsAt = storedTime(campaign.StartsAt), storedTime(campaign.EndsAt)
+	if err := campaign.Check(); err != nil {
+		return campaignRow{}, err
+	}
+	row := campaignRowOf(campaign)
+	row.ID, row.Epoch, row.Fencing, row.WantedQuota, row.SlotLimit, row.SettingsVersion = 0, 0, 0, 0, 0, 1
+	row.CreatedAt, row.UpdatedAt = now, now
+	return row, nil
 }
 
 // ChangeCampaign applies a change as Campaign.Apply does. CodeUnknownCampaign, CodeInvalidRequest, CodeConflict.
@@ -108,7 +122,9 @@ func (l *Ledger) ChangeCampaign(
 		if after, err = before.Apply(change); err != nil {
 			return err
 		}
-		after.UpdatedAt = l.now()
+		if after.UpdatedAt, err = l.now(tx); err != nil {
+			return err
+		}
 		if err := saveCampaign(tx, after); err != nil {
 			return err
 		}
@@ -143,7 +159,9 @@ func (l *Ledger) BeginRebuild(ctx context.Context, code string, gateEpoch int64)
 		campaign = row.campaign()
 		campaign.Epoch = max(campaign.Epoch, gateEpoch) + 1
 		campaign.Fencing++
-		campaign.UpdatedAt = l.now()
+		if campaign.UpdatedAt, err = l.now(tx); err != nil {
+			return err
+		}
 		return saveCampaign(tx, campaign)
 	})
 	return campaign, err
@@ -194,7 +212,9 @@ func (l *Ledger) lower(
 		if after == before {
 			return nil
 		}
-		after.UpdatedAt = l.now()
+		if after.UpdatedAt, err = l.now(tx); err != nil {
+			return err
+		}
 		return saveCampaign(tx, after)
 	})
 	return after, err

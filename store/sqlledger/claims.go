@@ -30,22 +30,32 @@ const actorRetryer = "retryer"
 //     because slots are there again come in the order of their users' admission.
 //
 // The token is from a cryptographic source, so it is never that of another claim.
-func (l *Ledger) ClaimFailEvents(ctx context.Context, limit int, lease time.Duration) ([]domain.FailEvent, error) {
+//
+// An event that is due later than longestWait from now counts as due: no attempt plans that far ahead, so the clock was set
+// back since.
+func (l *Ledger) ClaimFailEvents(
+	ctx context.Context, limit int, lease, longestWait time.Duration,
+) ([]domain.FailEvent, error) {
 	if err := checkPage(limit, 0); err != nil {
 		return nil, err
 	}
-	if lease <= 0 {
-		return nil, domain.Invalid("lease", "a lease must last")
+	if lease <= 0 || longestWait <= 0 {
+		return nil, domain.Invalid("lease", "a lease and a wait must last")
 	}
 	var rows []failEventRow
 	err := l.write(ctx, "claim_fail_events", func(tx *gorm.DB) error {
 		rows = nil
-		now, token := l.now(), rand.Text()
+		token := rand.Text()
+		now, err := l.now(tx)
+		if err != nil {
+			return err
+		}
 		due := func() *gorm.DB {
-			return tx.Model(&failEventRow{}).Where("status = ? AND next_attempt_at <= ?", domain.FailStatusFail, now)
+			return tx.Model(&failEventRow{}).Where("status = ? AND (next_attempt_at <= ? OR next_attempt_at > ?)",
+				domain.FailStatusFail, now, now.Add(longestWait))
 		}
 		var ids []int64
-		err := due().Order("next_attempt_at, id").Limit(limit).Pluck("id", &ids).Error
+		err = due().Order("next_attempt_at, id").Limit(limit).Pluck("id", &ids).Error
 		if err != nil || len(ids) == 0 {
 			return err
 		}
@@ -65,17 +75,27 @@ func (l *Ledger) ClaimFailEvents(ctx context.Context, limit int, lease time.Dura
 
 // RescueFailEvents takes up to limit PROCESSING events whose lease ran out back to FAIL, or to DEAD when that was the
 // maxAttempts-th attempt, and keeps the attempt as expired. It says how many. An event without a lease, which no claim
-// leaves behind, is taken for one whose lease ran out: else nobody would ever touch it again.
-func (l *Ledger) RescueFailEvents(ctx context.Context, limit, maxAttempts int) (int, error) {
+// leaves behind, is taken for one whose lease ran out: else nobody would ever touch it again. So is one whose lease ends
+// more than leaseFactor times longestLease from now: the clock was set back since.
+func (l *Ledger) RescueFailEvents(
+	ctx context.Context, limit, maxAttempts int, longestLease time.Duration,
+) (int, error) {
 	if err := checkPage(limit, 0); err != nil {
 		return 0, err
+	}
+	if longestLease <= 0 {
+		return 0, domain.Invalid("lease", "a lease must last")
 	}
 	rescued := 0
 	err := l.write(ctx, "rescue_fail_events", func(tx *gorm.DB) error {
 		rescued = 0
-		now := l.now()
+		now, err := l.now(tx)
+		if err != nil {
+			return err
+		}
 		var rows []failEventRow
-		err := tx.Where("status = ? AND (lease_until IS NULL OR lease_until < ?)", domain.FailStatusProcessing, now).
+		err = tx.Where("status = ? AND (lease_until IS NULL OR lease_until < ? OR lease_until > ?)",
+			domain.FailStatusProcessing, now, now.Add(leaseFactor*longestLease)).
 			Order("lease_until, id").Limit(limit).Find(&rows).Error
 		if err != nil {
 			return err
@@ -114,16 +134,21 @@ func rescueOne(tx *gorm.DB, row failEventRow, maxAttempts int, now time.Time) (i
 	})
 }
 
-// PurgeAttempts deletes up to limit attempts of events resolved before the moment, and says how many. The events stay.
-func (l *Ledger) PurgeAttempts(ctx context.Context, resolvedBefore time.Time, limit int) (int, error) {
+// PurgeAttempts deletes up to limit attempts of events that were resolved longer ago than that, and says how many. The
+// events stay.
+func (l *Ledger) PurgeAttempts(ctx context.Context, longerAgo time.Duration, limit int) (int, error) {
 	if err := checkPage(limit, 0); err != nil {
 		return 0, err
 	}
 	purged := 0
 	err := l.write(ctx, "purge_attempts", func(tx *gorm.DB) error {
 		purged = 0
+		now, err := l.now(tx)
+		if err != nil {
+			return err
+		}
 		var ids []int64
-		err := tx.Model(&attemptRow{}).Where("resolved_at < ?", storedTime(resolvedBefore)).
+		err = tx.Model(&attemptRow{}).Where("resolved_at < ?", now.Add(-longerAgo)).
 			Order("resolved_at, id").Limit(limit).Pluck("id", &ids).Error
 		if err != nil || len(ids) == 0 {
 			return err
@@ -172,8 +197,11 @@ func (l *Ledger) StoreClaimed(
 
 // succeed ends a claimed event: SUCCESS, and its attempts may be purged from now on.
 func (l *Ledger) succeed(tx *gorm.DB, row failEventRow) error {
-	now := l.now()
-	err := updateEvent(tx, row.ID, map[string]any{
+	now, err := l.now(tx)
+	if err != nil {
+		return err
+	}
+	err = updateEvent(tx, row.ID, map[string]any{
 		"status": domain.FailStatusSuccess, "attempts": row.Attempts + 1,
 		"lease_token": "", "lease_until": nil, "resolved_at": now, "updated_at": now,
 	})
@@ -225,7 +253,10 @@ func heldAfter(tx *gorm.DB, campaign string, failure domain.Failure) (map[string
 }
 
 func (l *Ledger) fail(tx *gorm.DB, row failEventRow, failure domain.Failure, changes map[string]any) error {
-	now := l.now()
+	now, err := l.now(tx)
+	if err != nil {
+		return err
+	}
 	status := domain.FailStatusFail
 	if failure.Dead {
 		status = domain.FailStatusDead
@@ -236,9 +267,7 @@ func (l *Ledger) fail(tx *gorm.DB, row failEventRow, failure domain.Failure, cha
 		changes["reason"] = cutText(string(failure.Reason), maxReasonBytes)
 	}
 	changes["error_message"] = cutText(failure.Message, domain.MaxErrorMessageBytes)
-	if !failure.NextAttemptAt.IsZero() {
-		changes["next_attempt_at"] = storedTime(failure.NextAttemptAt)
-	}
+	changes["next_attempt_at"] = now.Add(failure.NextAttemptIn.Truncate(time.Microsecond))
 	if failure.Uncounted {
 		return updateEvent(tx, row.ID, changes)
 	}

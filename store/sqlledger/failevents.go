@@ -21,12 +21,16 @@ import (
 // CodeEpochChanged.
 func (l *Ledger) RecordFailEvent(ctx context.Context, event domain.FailEvent) error {
 	return l.write(ctx, "record_fail_event", func(tx *gorm.DB) error {
-		row := failEventRowOf(event, l.now())
-		if row.Slot > 0 {
+		if event.Slot > 0 {
 			if err := requireEpoch(tx, event.Campaign, event.Epoch); err != nil {
 				return err
 			}
 		}
+		now, err := l.now(tx)
+		if err != nil {
+			return err
+		}
+		row := failEventRowOf(event, now)
 		known, err := keptBefore(tx, row)
 		if err != nil || known {
 			return err

@@ -30,7 +30,7 @@ func testEachRowRefused(t *testing.T, ledger *Ledger, refuseAll, refuseNone stri
 		Position: domain.RecordPosition{Topic: "coupon_create", Offset: 1},
 	}
 	require.NoError(t, ledger.RecordFailEvent(t.Context(), event))
-	claimed, err := ledger.ClaimFailEvents(t.Context(), 1, time.Hour)
+	claimed, err := ledger.ClaimFailEvents(t.Context(), 1, time.Hour, time.Hour)
 	require.NoError(t, err)
 	require.Len(t, claimed, 1)
 	_, err = ledger.StoreClaimed(t.Context(), claimed[0], claimed[0].Winner)
@@ -53,7 +53,7 @@ func testEachRowRefused(t *testing.T, ledger *Ledger, refuseAll, refuseNone stri
 func campaignFor(tb testing.TB, ledger *Ledger) domain.Winner {
 	tb.Helper()
 	_, err := ledger.CreateCampaign(tb.Context(), domain.Campaign{
-		Code: "spring", Quota: domain.MaxQuota, State: domain.CampaignOpen, StartsAt: ledger.now(), EndsAt: domain.NoEnd,
+		Code: "spring", Quota: domain.MaxQuota, State: domain.CampaignOpen, StartsAt: ledger.config.processNow(), EndsAt: domain.NoEnd,
 	}, "ada")
 	require.NoError(tb, err)
 	return domain.Winner{Campaign: "spring", UserID: 7, Slot: 1, AdmittedAt: time.Now()}

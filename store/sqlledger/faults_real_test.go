@@ -331,7 +331,7 @@ func TestAConflictIsSeenWhateverTheDSNSays(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, domain.SlotTaken, outcome)
 		_, err = found.CreateCampaign(t.Context(), domain.Campaign{
-			Code: "spring", Quota: 1, State: domain.CampaignOpen, StartsAt: ledger.now(), EndsAt: domain.NoEnd,
+			Code: "spring", Quota: 1, State: domain.CampaignOpen, StartsAt: ledger.config.processNow(), EndsAt: domain.NoEnd,
 		}, "ada")
 		assert.Equal(t, domain.CodeConflict, domain.CodeOf(err))
 	})

@@ -67,7 +67,7 @@ func TestARebuildWaitsForEverythingOfTheOldEpoch(t *testing.T) {
 				ledger := openRealLedger(t, settings)
 				winner := campaignFor(t, ledger)
 				require.NoError(t, ledger.RecordFailEvent(t.Context(), domain.FailEvent{Winner: winner}))
-				claimed, err := ledger.ClaimFailEvents(t.Context(), 1, time.Hour)
+				claimed, err := ledger.ClaimFailEvents(t.Context(), 1, time.Hour, time.Hour)
 				require.NoError(t, err)
 				release := blocker(t, ledger, test.block)
 				called, begun := make(chan error, 1), make(chan error, 1)

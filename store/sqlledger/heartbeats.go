@@ -25,7 +25,7 @@ func (heartbeatRow) TableName() string { return "heartbeat" }
 
 // Beat replaces what the process said, and drops processes that were last seen a day ago. The moment is the ledger's.
 func (l *Ledger) Beat(ctx context.Context, beat domain.Heartbeat) error {
-	beat.SeenAt = l.now()
+	beat.SeenAt = l.config.processNow()
 	text, err := json.Marshal(beat)
 	if err != nil {
 		return fmt.Errorf("encode a heartbeat: %w", err)

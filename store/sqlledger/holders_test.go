@@ -17,11 +17,11 @@ func testHolderPages(t *testing.T, ledger *Ledger) {
 	const each = 7
 	ledger.pageSize = 3
 	campaign, err := ledger.CreateCampaign(t.Context(), domain.Campaign{
-		Code: "spring", Quota: 3 * each, State: domain.CampaignOpen, StartsAt: ledger.now(), EndsAt: domain.NoEnd,
+		Code: "spring", Quota: 3 * each, State: domain.CampaignOpen, StartsAt: ledger.config.processNow(), EndsAt: domain.NoEnd,
 	}, "ada")
 	require.NoError(t, err)
 	_, err = ledger.CreateCampaign(t.Context(), domain.Campaign{
-		Code: "autumn", Quota: 10 * each, State: domain.CampaignOpen, StartsAt: ledger.now(), EndsAt: domain.NoEnd,
+		Code: "autumn", Quota: 10 * each, State: domain.CampaignOpen, StartsAt: ledger.config.processNow(), EndsAt: domain.NoEnd,
 	}, "ada")
 	require.NoError(t, err)
 	want := map[domain.UserID]domain.Slot{}
@@ -59,7 +59,7 @@ func storeOthers(t *testing.T, ledger *Ledger, rows int) {
 	others := make([]domain.Winner, rows)
 	for i := range others {
 		others[i] = domain.Winner{
-			Campaign: "autumn", UserID: domain.UserID(i + 1), Slot: domain.Slot(i + 1), AdmittedAt: ledger.now(),
+			Campaign: "autumn", UserID: domain.UserID(i + 1), Slot: domain.Slot(i + 1), AdmittedAt: ledger.config.processNow(),
 		}
 	}
 	_, err := ledger.StoreCoupons(t.Context(), "autumn", others)

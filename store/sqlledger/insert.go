@@ -17,9 +17,9 @@ import (
 var insertCouponsStatement string
 
 const (
-	// rowValues stands for one row of insert_coupons.sql, rowParameters counts its parameters.
-	rowValues     = "(?, ?, ?, ?, ?)"
-	rowParameters = 5
+	// rowStart begins one row of insert_coupons.sql, and rowParameters counts its parameters; the moment of storing follows.
+	rowStart      = "(?, ?, ?, ?, "
+	rowParameters = 4
 )
 
 // freshCoupon is a row that is to be inserted.
@@ -69,13 +69,20 @@ func (l *Ledger) insertCoupons(tx *gorm.DB, campaign campaignRow, rows []freshCo
 
 func (l *Ledger) insertStatement(campaign campaignRow, rows []freshCoupon) (text string, values []any) {
 	// What is the same in every row is boxed once.
-	var id, issuedAt any = campaign.ID, l.now()
-	values = make([]any, 0, rowParameters*len(rows))
-	for _, row := range rows {
-		values = append(values, id, int64(row.user), int64(row.slot), row.admittedAt, issuedAt)
+	var id, issuedAt any = campaign.ID, l.config.processNow()
+	moment := l.backend.clockInStatement
+	if moment == "" {
+		moment = "?"
 	}
-	places := strings.Repeat(rowValues+",", len(rows)-1) + rowValues
-	return insertCouponsStatement + places + l.backend.passOver, values
+	values = make([]any, 0, (rowParameters+1)*len(rows))
+	for _, row := range rows {
+		values = append(values, id, int64(row.user), int64(row.slot), row.admittedAt)
+		if l.backend.clockInStatement == "" {
+			values = append(values, issuedAt)
+		}
+	}
+	row := rowStart + moment + ")"
+	return insertCouponsStatement + strings.Repeat(row+",", len(rows)-1) + row + l.backend.passOver, values
 }
 
 // errImpossible is about rows that SQLite would take and MySQL not.

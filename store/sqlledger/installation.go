@@ -43,6 +43,6 @@ func (l *Ledger) InstallationID(ctx context.Context) (string, error) {
 // nameInstallation draws the installation's ID, where there is none. Of several at once the first one's stays.
 func (l *Ledger) nameInstallation(ctx context.Context, pool *sql.DB) error {
 	_, err := pool.ExecContext(ctx, "INSERT INTO installation (id, installation_id, created_at) VALUES (?, ?, ?)"+
-		l.backend.passOver, theInstallation, rand.Text(), l.now())
+		l.backend.passOver, theInstallation, rand.Text(), l.config.processNow())
 	return err
 }

@@ -10,7 +10,8 @@
 //   - Locks are taken in one order: campaign, fail event, coupon.
 //   - A transaction that decides on a row reads it under a lock first. The number of rows that a statement says it
 //     changed is trusted only where it means the same on all three databases.
-//   - Times are given or taken in Go, in UTC, to the microsecond; no clock of a database is asked.
+//   - Times are in UTC, to the microsecond. The ledger's own are the database server's (clock.go): the clocks of our hosts
+//     decide nothing.
 package sqlledger
 
 import (
@@ -57,7 +58,7 @@ type Config struct {
 	MaxOpenConns int
 	// CallTimeout bounds one call, waits and repetitions included; for VisitHolders each page. 0 is 5 s, the least 100 ms.
 	CallTimeout time.Duration
-	// Now is the clock; nil is time.Now.
+	// Now is the clock of this process; nil is time.Now. Only with SQLite, which has no clock of its own, it decides.
 	Now func() time.Time
 }
 
@@ -85,6 +86,9 @@ type backend struct {
 	warnings func(tx *gorm.DB) ([]string, error)
 	// keys is the statement that lists the keys of all tables.
 	keys string
+	// clock asks the database what time it is, and clockInStatement is the same in a statement; empty where it has none.
+	clock            func(tx *gorm.DB) (time.Time, error)
+	clockInStatement string
 	// run names the run of the server that a transaction is on.
 	run        func(tx *gorm.DB) (serverRun, error)
 	migrations fs.FS
@@ -162,7 +166,7 @@ func (l *Ledger) prepare(registerer prometheus.Registerer) error {
 	}
 	// Statements may hold what applicants sent, so gorm itself logs nothing.
 	l.db, err = gorm.Open(l.backend.dialector(l.pool), &gorm.Config{
-		SkipDefaultTransaction: true, DisableAutomaticPing: true, Logger: gormlogger.Discard, NowFunc: l.now,
+		SkipDefaultTransaction: true, DisableAutomaticPing: true, Logger: gormlogger.Discard, NowFunc: l.config.processNow,
 	})
 	var fromSQLite sqliteError
 	if errors.As(err, &fromSQLite) && isDamaged(fromSQLite) {
@@ -214,9 +218,3 @@ func (l *Ledger) Close() error {
 	}
 	return nil
 }
-
-// now is the clock as the database keeps it.
-func (l *Ledger) now() time.Time { return storedTime(l.config.Now()) }
-
-// storedTime is a moment as the database keeps it: UTC, to the microsecond.
-func storedTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }

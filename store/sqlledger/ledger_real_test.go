@@ -16,6 +16,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gorm.io/gorm"
 
 	"firstcome/store/storetest"
 )
@@ -98,10 +99,37 @@ func TestFailEventsAgreeWithTheModelOnRealServers(t *testing.T) {
 		storetest.RunFailEventModel(t, func(t *testing.T, now func() time.Time) (first, second storetest.Ledger) {
 			t.Helper()
 			dsn := ownDatabase(t, settings)
-			one := openRealConfig(t, Config{DSN: dsn, Now: now})
-			return one, openForTest(t, Config{Dialect: DialectMySQL, DSN: dsn, Now: now})
+			one := withClock(openRealConfig(t, Config{DSN: dsn}), now)
+			return one, withClock(openForTest(t, Config{Dialect: DialectMySQL, DSN: dsn}), now)
 		})
 	})
+}
+
+func TestHostsWhoseClocksDifferShareTheClockOfRealServers(t *testing.T) {
+	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
+		storetest.RunLedgerOfHosts(t, func(t *testing.T, ahead, behind func() time.Time) (first, second storetest.Ledger) {
+			t.Helper()
+			dsn := ownDatabase(t, settings)
+			return openRealConfig(t, Config{DSN: dsn, Now: ahead}), openForTest(t, Config{Dialect: DialectMySQL, DSN: dsn, Now: behind})
+		})
+	})
+}
+
+func TestALedgerWhoseClockIsSetBackOnRealServers(t *testing.T) {
+	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
+		t.Helper()
+		storetest.RunLedgerSetBack(t, func(t *testing.T, now func() time.Time) storetest.Ledger {
+			t.Helper()
+			return withClock(openRealConfig(t, Config{DSN: ownDatabase(t, settings)}), now)
+		})
+	})
+}
+
+// withClock has the ledger believe that the server's clock is this one.
+func withClock(ledger *Ledger, now func() time.Time) *Ledger {
+	ledger.backend.clock = func(*gorm.DB) (time.Time, error) { return now(), nil }
+	return ledger
 }
 
 func TestMigrateOnRealServers(t *testing.T) {

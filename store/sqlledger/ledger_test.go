@@ -73,6 +73,13 @@ func TestFailEventsAgreeWithTheModelOnSQLite(t *testing.T) {
 	})
 }
 
+func TestALedgerWhoseClockIsSetBackOnSQLite(t *testing.T) {
+	storetest.RunLedgerSetBack(t, func(t *testing.T, now func() time.Time) storetest.Ledger {
+		t.Helper()
+		return openForTest(t, Config{Dialect: DialectSQLite, DSN: sqliteFile(t), Now: now})
+	})
+}
+
 // openSQLiteLedger gives a test an empty ledger in a file of its own, which refuses storetest.RefusedUser.
 func openSQLiteLedger(tb testing.TB) *Ledger {
 	tb.Helper()

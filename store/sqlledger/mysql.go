@@ -38,6 +38,8 @@ func mysqlBackend(config Config, logger *slog.Logger) (backend, error) {
 		openForMigration: func() (*sql.DB, error) { return openMySQL(patient) },
 		dialector:        mysqlDialector,
 		run:              mysqlRun,
+		clock:            mysqlClock,
+		clockInStatement: "UTC_TIMESTAMP(6)",
 		warnings:         mysqlWarnings,
 		keys:             mysqlKeys,
 		migrations:       migrations,

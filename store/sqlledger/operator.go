@@ -86,7 +86,11 @@ func (l *Ledger) operate(
 		if err := requireIdle(before); err != nil {
 			return err
 		}
-		changes, err := decide(tx, before, l.now())
+		now, err := l.now(tx)
+		if err != nil {
+			return err
+		}
+		changes, err := decide(tx, before, now)
 		if err != nil {
 			return err
 		}

@@ -69,8 +69,12 @@ func (l *Ledger) RevokeCoupon(
 		if row.RevokedAt.Valid {
 			return domain.Errorf(domain.CodeConflict, "the coupon of user %s is revoked already", user)
 		}
+		now, err := l.now(tx)
+		if err != nil {
+			return err
+		}
 		before := row.coupon(campaign)
-		row.RevokedAt, row.RevokedSlot, row.Slot = sql.NullTime{Time: l.now(), Valid: true}, row.Slot, sql.NullInt64{}
+		row.RevokedAt, row.RevokedSlot, row.Slot = sql.NullTime{Time: now, Valid: true}, row.Slot, sql.NullInt64{}
 		err = tx.Model(&couponRow{}).Where("id = ?", row.ID).
 			Updates(map[string]any{"slot": nil, "revoked_slot": row.RevokedSlot, "revoked_at": row.RevokedAt}).Error
 		if err != nil {
@@ -104,9 +108,13 @@ func (l *Ledger) MarkReleased(ctx context.Context, campaign string, user domain.
 		if err != nil {
 			return err
 		}
+		now, err := l.now(tx)
+		if err != nil {
+			return err
+		}
 		return tx.Model(&couponRow{}).
 			Where("campaign_id = ? AND user_id = ?", row.ID, int64(user)).
 			Where("revoked_at IS NOT NULL AND released_at IS NULL").
-			Update("released_at", l.now()).Error
+			Update("released_at", now).Error
 	})
 }

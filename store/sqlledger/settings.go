@@ -45,8 +45,12 @@ func (l *Ledger) SetSetting(ctx context.Context, name, value, actor string) erro
 		if err := findSetting(tx.Clauses(clause.Locking{Strength: lockExclusive}), name, &before); err != nil {
 			return err
 		}
-		row := settingRow{Name: name, Value: value, UpdatedAt: l.now()}
-		err := replacing(tx, "name", "value", "updated_at").Create(&row).Error
+		now, err := l.now(tx)
+		if err != nil {
+			return err
+		}
+		row := settingRow{Name: name, Value: value, UpdatedAt: now}
+		err = replacing(tx, "name", "value", "updated_at").Create(&row).Error
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/glebarez/sqlite"
 	"gorm.io/gorm"
@@ -35,6 +36,7 @@ func sqliteBackend(config Config) (backend, error) {
 		open: open, openForMigration: open, migrations: migrations, oneWriter: true,
 		inserted: func(column string) string { return "excluded." + column },
 		run:      sqliteRun,
+		clock:    func(*gorm.DB) (time.Time, error) { return config.processNow(), nil },
 		warnings: func(*gorm.DB) ([]string, error) { return nil, nil },
 
 		keys: sqliteKeys,

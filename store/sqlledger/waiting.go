@@ -17,13 +17,16 @@ func (l *Ledger) WakeFailEvents(ctx context.Context, campaign string, limit int)
 	woken := 0
 	err := l.write(ctx, "wake_fail_events", func(tx *gorm.DB) error {
 		woken = 0
-		now := l.now()
+		now, err := l.now(tx)
+		if err != nil {
+			return err
+		}
 		waiting := func() *gorm.DB {
 			return tx.Model(&failEventRow{}).Where("campaign_code = ? AND status = ? AND reason = ? AND next_attempt_at > ?",
 				campaign, domain.FailStatusFail, domain.ReasonNoSlotLeft, now)
 		}
 		var ids []int64
-		err := waiting().Order("admitted_at, id").Limit(limit).Pluck("id", &ids).Error
+		err = waiting().Order("admitted_at, id").Limit(limit).Pluck("id", &ids).Error
 		if err != nil || len(ids) == 0 {
 			return err
 		}

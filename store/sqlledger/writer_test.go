@@ -40,7 +40,7 @@ func TestAPanicLeavesNoTransactionBehind(t *testing.T) {
 func TestOnlyARevokedCouponIsNotedAsReleased(t *testing.T) {
 	ledger := openSQLiteLedger(t)
 	campaign, err := ledger.CreateCampaign(t.Context(), domain.Campaign{
-		Code: "spring", Quota: 1, State: domain.CampaignOpen, StartsAt: ledger.now(), EndsAt: domain.NoEnd,
+		Code: "spring", Quota: 1, State: domain.CampaignOpen, StartsAt: ledger.config.processNow(), EndsAt: domain.NoEnd,
 	}, "ada")
 	require.NoError(t, err)
 	_, err = ledger.StoreCoupons(t.Context(), "spring", []domain.Winner{{

@@ -39,6 +39,7 @@ func RunFailEventModel(t *testing.T, open func(t *testing.T, now func() time.Tim
 			"fail":               m.failOne,
 			"fail more":          m.failOne,
 			"wait":               m.wait,
+			"set the clock back": m.setBack,
 			"rescue":             m.rescueSome,
 			"store and rescue":   m.storeAndRescue,
 			"retry":              m.retryOne,
@@ -54,6 +55,9 @@ func RunFailEventModel(t *testing.T, open func(t *testing.T, now func() time.Tim
 		})
 	})
 }
+
+// The longest that anybody claims for and plans ahead in the model.
+const modelLease, modelWait = 60 * time.Second, 90 * time.Second
 
 // modelClock stands still between two steps, so that the model knows each moment that the ledger notes.
 type modelClock struct {
@@ -117,9 +121,9 @@ func newEventModel(t *rapid.T, code string, clock *modelClock, ledgers ...Ledger
 	}
 	ctx := context.Background()
 	clock.wait(24 * time.Hour)
-	_, err := ledgers[0].RescueFailEvents(ctx, domain.MaxPage, 1)
+	_, err := ledgers[0].RescueFailEvents(ctx, domain.MaxPage, 1, lease)
 	require.NoError(t, err)
-	left, err := ledgers[0].ClaimFailEvents(ctx, domain.MaxPage, lease)
+	left, err := ledgers[0].ClaimFailEvents(ctx, domain.MaxPage, lease, modelWait)
 	require.NoError(t, err)
 	for _, event := range left {
 		_, err := ledgers[0].FailClaimed(ctx, event, domain.Failure{Dead: true, Reason: event.Reason})
@@ -174,14 +178,24 @@ func (m *eventModel) sorted(choose func(*modelEvent) bool, by func(*modelEvent) 
 
 func (m *eventModel) due() []*modelEvent {
 	return m.sorted(
-		func(e *modelEvent) bool { return e.Status == domain.FailStatusFail && !e.NextAttemptAt.After(m.now()) },
+		func(e *modelEvent) bool { return e.Status == domain.FailStatusFail && m.isDue(e) },
 		func(e *modelEvent) time.Time { return e.NextAttemptAt })
+}
+
+// isDue says whether an event's moment has come, or was planned before the clock was set back.
+func (m *eventModel) isDue(e *modelEvent) bool {
+	return !e.NextAttemptAt.After(m.now()) || e.NextAttemptAt.After(m.now().Add(modelWait))
+}
+
+// isOver says the same of a lease.
+func (m *eventModel) isOver(until time.Time) bool {
+	return until.Before(m.now()) || until.After(m.now().Add(2*modelLease))
 }
 
 func (m *eventModel) expired() []*modelEvent {
 	return m.sorted(
 		func(e *modelEvent) bool {
-			return e.Status == domain.FailStatusProcessing && e.LeaseUntil.Before(m.now())
+			return e.Status == domain.FailStatusProcessing && m.isOver(e.LeaseUntil)
 		},
 		func(e *modelEvent) time.Time { return e.LeaseUntil })
 }

@@ -86,7 +86,7 @@ func (m *eventModel) stepBulk(t *rapid.T) {
 func (m *eventModel) takeBulk(t *rapid.T) {
 	job := m.anyJob(t)
 	taken, err := m.ledger(t).TakeBulk(context.Background(), job.ID, operatorName)
-	if job.Status == domain.BulkDone || m.now().Before(job.until) {
+	if job.Status == domain.BulkDone || m.now().Before(job.until) && !job.until.After(m.now().Add(2*domain.BulkLease)) {
 		requireCode(t, domain.CodeConflict, err)
 		return
 	}

@@ -68,7 +68,7 @@ func (m *eventModel) recordOne(t *rapid.T) {
 
 func (m *eventModel) claimSome(t *rapid.T) {
 	limit, lasts := rapid.IntRange(1, 3).Draw(t, "limit"), drawSeconds(t, 1, 60, "lease")
-	got, err := m.ledger(t).ClaimFailEvents(context.Background(), limit, lasts)
+	got, err := m.ledger(t).ClaimFailEvents(context.Background(), limit, lasts, modelWait)
 	require.NoError(t, err)
 	due := m.due()
 	require.Len(t, got, min(limit, len(due)))
@@ -86,7 +86,7 @@ func (m *eventModel) take(t *rapid.T, got []domain.FailEvent, lasts time.Duratio
 		event := m.events[claim.ID]
 		require.NotNil(t, event)
 		require.Equal(t, domain.FailStatusFail, event.Status, "event %d has two claims", claim.ID)
-		require.False(t, event.NextAttemptAt.After(m.now()), "event %d is not due", claim.ID)
+		require.True(t, m.isDue(event), "event %d is not due", claim.ID)
 		event.Status, event.LeaseToken = domain.FailStatusProcessing, claim.LeaseToken
 		event.LeaseUntil, event.UpdatedAt = m.now().Add(lasts), m.now()
 		require.Equal(t, event.FailEvent, claim)
@@ -102,12 +102,12 @@ func (m *eventModel) claimAtOnce(t *rapid.T) {
 	var errs [2]error
 	var both sync.WaitGroup
 	for i, ledger := range m.ledgers {
-		both.Go(func() { got[i], errs[i] = ledger.ClaimFailEvents(context.Background(), 2, time.Minute) })
+		both.Go(func() { got[i], errs[i] = ledger.ClaimFailEvents(context.Background(), 2, modelLease, modelWait) })
 	}
 	both.Wait()
 	for i := range got {
 		require.NoError(t, errs[i])
-		m.take(t, got[i], time.Minute)
+		m.take(t, got[i], modelLease)
 	}
 	require.GreaterOrEqual(t, len(got[0])+len(got[1]), min(2, due), "one of them gets what it asks for")
 }
@@ -161,7 +161,7 @@ func (m *eventModel) failOne(t *rapid.T) {
 	claim, live := m.claimed(t)
 	failure := domain.Failure{
 		Reason: rapid.SampledFrom(domain.FailReasons).Draw(t, "reason"), Message: "no", Slot: m.drawSlot(t), Epoch: m.drawEpoch(t),
-		Dead: rapid.IntRange(0, 3).Draw(t, "dead") == 0, NextAttemptAt: m.now().Add(drawSeconds(t, 0, 60, "due in")),
+		Dead: rapid.IntRange(0, 3).Draw(t, "dead") == 0, NextAttemptIn: drawSeconds(t, 0, 60, "due in"),
 	}
 	failure.Uncounted = !failure.Dead && rapid.IntRange(0, 3).Draw(t, "uncounted") == 0
 	noted, err := m.ledger(t).FailClaimed(context.Background(), claim, failure)
@@ -175,7 +175,7 @@ func (m *eventModel) failOne(t *rapid.T) {
 		event.Slot, event.Epoch = failure.Slot, failure.Epoch
 	}
 	require.Equal(t, failure.Slot >= 1 && failure.Epoch == m.campaign.Epoch, noted)
-	event.Reason, event.ErrorMessage, event.NextAttemptAt = failure.Reason, failure.Message, failure.NextAttemptAt
+	event.Reason, event.ErrorMessage, event.NextAttemptAt = failure.Reason, failure.Message, m.now().Add(failure.NextAttemptIn)
 	status := domain.FailStatusFail
 	if failure.Dead {
 		status = domain.FailStatusDead
@@ -188,9 +188,11 @@ func (m *eventModel) failOne(t *rapid.T) {
 
 func (m *eventModel) wait(t *rapid.T) { m.modelClock.wait(drawSeconds(t, 1, 40, "seconds")) }
 
+func (m *eventModel) setBack(t *rapid.T) { m.modelClock.wait(-drawSeconds(t, 1, 400, "seconds")) }
+
 func (m *eventModel) rescueSome(t *rapid.T) {
 	limit, maxAttempts := rapid.IntRange(1, 3).Draw(t, "limit"), rapid.IntRange(1, 6).Draw(t, "max attempts")
-	rescued, err := m.ledger(t).RescueFailEvents(context.Background(), limit, maxAttempts)
+	rescued, err := m.ledger(t).RescueFailEvents(context.Background(), limit, maxAttempts, modelLease)
 	require.NoError(t, err)
 	require.Equal(t, m.rescued(limit, maxAttempts), rescued)
 }
@@ -214,7 +216,7 @@ func (m *eventModel) rescued(limit, maxAttempts int) int {
 // storeAndRescue has a retryer end its claim at the moment at which the other one gives back what is overdue.
 func (m *eventModel) storeAndRescue(t *rapid.T) {
 	claim, live := m.claimed(t)
-	if event := m.events[claim.ID]; live && !event.LeaseUntil.Before(m.now()) {
+	if event := m.events[claim.ID]; live && !m.isOver(event.LeaseUntil) {
 		m.modelClock.wait(event.LeaseUntil.Sub(m.now()) + time.Second)
 	}
 	w := m.toStore(t, claim)
@@ -224,7 +226,7 @@ func (m *eventModel) storeAndRescue(t *rapid.T) {
 	var both sync.WaitGroup
 	both.Go(func() { result, storeErr = m.ledgers[0].StoreClaimed(context.Background(), claim, w) })
 	both.Go(func() {
-		rescued, rescueErr = m.ledgers[1].RescueFailEvents(context.Background(), domain.MaxPage, math.MaxInt)
+		rescued, rescueErr = m.ledgers[1].RescueFailEvents(context.Background(), domain.MaxPage, math.MaxInt, modelLease)
 	})
 	both.Wait()
 	require.NoError(t, rescueErr)
@@ -277,7 +279,7 @@ func (m *eventModel) discardAndClaim(t *rapid.T) {
 		got, discardErr = m.ledgers[0].DiscardFailEvent(context.Background(), event.ID, "a test", operatorName)
 	})
 	both.Go(func() {
-		claims, claimErr = m.ledgers[1].ClaimFailEvents(context.Background(), domain.MaxPage, time.Minute)
+		claims, claimErr = m.ledgers[1].ClaimFailEvents(context.Background(), domain.MaxPage, modelLease, modelWait)
 	})
 	both.Wait()
 	require.NoError(t, claimErr)
@@ -285,7 +287,7 @@ func (m *eventModel) discardAndClaim(t *rapid.T) {
 		m.discarded(t, event, got, nil)
 	}
 	require.Len(t, claims, len(m.due()), "all that is due is claimed, but what was given up")
-	m.take(t, claims, time.Minute)
+	m.take(t, claims, modelLease)
 	if discardErr != nil {
 		m.discarded(t, event, got, discardErr)
 	}
@@ -316,8 +318,9 @@ func (m *eventModel) rebuildOnce(t *rapid.T) {
 
 // purge deletes the history of what was resolved a while ago, and nothing else.
 func (m *eventModel) purge(t *rapid.T) {
-	before := m.now().Add(-drawSeconds(t, 0, 30, "ago"))
-	_, err := m.ledger(t).PurgeAttempts(context.Background(), before, domain.MaxPage)
+	longerAgo := drawSeconds(t, 0, 30, "ago")
+	before := m.now().Add(-longerAgo)
+	_, err := m.ledger(t).PurgeAttempts(context.Background(), longerAgo, domain.MaxPage)
 	require.NoError(t, err)
 	for _, event := range m.events {
 		if !event.resolved.IsZero() && event.resolved.Before(before) {

@@ -45,8 +45,11 @@ const RefusedUser domain.UserID = 666_000_666
 // operatorName is who acts in the tests.
 const operatorName = "ada"
 
-// lease is longer than any test.
-const lease = time.Hour
+// lease is longer than any test, and longestWait longer than what any test plans.
+const (
+	lease       = time.Hour
+	longestWait = 100 * time.Hour
+)
 
 // RunLedger runs the conformance suite of the interfaces in domain/ports_ledger.go. open must give each test an empty
 // ledger whose database refuses the coupons of RefusedUser.
@@ -166,7 +169,7 @@ func record(t *testing.T, ledger Ledger, event domain.FailEvent) domain.FailEven
 // claim takes the one due event.
 func claim(t *testing.T, ledger Ledger) domain.FailEvent {
 	t.Helper()
-	events, err := ledger.ClaimFailEvents(t.Context(), 10, lease)
+	events, err := ledger.ClaimFailEvents(t.Context(), 10, lease, longestWait)
 	require.NoError(t, err)
 	require.Len(t, events, 1)
 	return events[0]

@@ -173,7 +173,7 @@ func testConcurrentClaims(t *testing.T, ledger Ledger) {
 	claimed := map[int64]int{}
 	together(t, func(ctx context.Context, _ int) error {
 		for {
-			mine, err := ledger.ClaimFailEvents(ctx, 7, lease)
+			mine, err := ledger.ClaimFailEvents(ctx, 7, lease, longestWait)
 			if err != nil {
 				return err
 			}
@@ -203,7 +203,7 @@ func testConcurrentRescues(t *testing.T, ledger Ledger) {
 	var mutex sync.Mutex
 	rescued := 0
 	together(t, func(ctx context.Context, _ int) error {
-		count, err := ledger.RescueFailEvents(ctx, 100, 10)
+		count, err := ledger.RescueFailEvents(ctx, 100, 10, lease)
 		mutex.Lock()
 		rescued += count
 		mutex.Unlock()

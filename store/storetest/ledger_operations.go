@@ -237,7 +237,7 @@ func testBulkRetry(t *testing.T, ledger Ledger) {
 	job = finishBulk(t, ledger, job)
 	assert.EqualValues(t, 2, job.Done)
 	assert.Equal(t, "spring", job.Filter.Campaign)
-	events, err := ledger.ClaimFailEvents(t.Context(), 10, lease)
+	events, err := ledger.ClaimFailEvents(t.Context(), 10, lease, longestWait)
 	require.NoError(t, err)
 	assert.Len(t, events, 2)
 	_, attempts := current(t, ledger, dead.ID)

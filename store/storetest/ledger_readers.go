@@ -209,9 +209,9 @@ func testListLimits(t *testing.T, ledger Ledger) {
 		requireCode(t, domain.CodeInvalidRequest, err)
 		_, err = ledger.UnreleasedCoupons(t.Context(), limit)
 		requireCode(t, domain.CodeInvalidRequest, err)
-		_, err = ledger.RescueFailEvents(t.Context(), limit, 1)
+		_, err = ledger.RescueFailEvents(t.Context(), limit, 1, lease)
 		requireCode(t, domain.CodeInvalidRequest, err)
-		_, err = ledger.PurgeAttempts(t.Context(), time.Now(), limit)
+		_, err = ledger.PurgeAttempts(t.Context(), 0, limit)
 		requireCode(t, domain.CodeInvalidRequest, err)
 	}
 	_, err := ledger.CountFailEvents(t.Context(), "", 0)

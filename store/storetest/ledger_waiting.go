@@ -33,7 +33,7 @@ func testWake(t *testing.T, ledger Ledger) {
 	require.NoError(t, err)
 	assert.Equal(t, 2, woken)
 	var due []domain.UserID
-	claimed, err := ledger.ClaimFailEvents(t.Context(), 10, lease)
+	claimed, err := ledger.ClaimFailEvents(t.Context(), 10, lease, longestWait)
 	require.NoError(t, err)
 	for _, event := range claimed {
 		due = append(due, event.UserID)
