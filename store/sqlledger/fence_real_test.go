@@ -31,11 +31,15 @@ const (
 	blockSlot = `INSERT INTO coupon (campaign_id, user_id, slot, admitted_at) SELECT id, 999, 1, created_at FROM campaign`
 	blockUser = `INSERT INTO coupon (campaign_id, user_id, slot, admitted_at) SELECT id, 7, 999, created_at FROM campaign`
 	blockRow  = `UPDATE fail_event SET attempts = attempts + 1`
-	// blockPosition takes the record position that the event without a topic has.
-	blockPosition = `INSERT INTO fail_event (campaign_code, user_id, slot, epoch, status, reason, error_message, raw_record,
-		kafka_topic, kafka_partition, kafka_offset, attempts, next_attempt_at, lease_token, created_at, updated_at)
-		SELECT '', 0, 0, 0, 'DEAD', '', '', '', 'fresh', 0, 0, 0, created_at, '', created_at, created_at FROM campaign`
 )
+
+// blockRecord takes the place of a fail event whose record stood at the start of the topic "fresh".
+func blockRecord(event domain.FailEvent) string {
+	return `INSERT INTO fail_event (campaign_code, user_id, slot, epoch, status, reason, error_message, raw_record,
+		kafka_topic, kafka_partition, kafka_offset, content_key, attempts, next_attempt_at, lease_token, created_at, updated_at)
+		SELECT '', 0, 0, 0, 'DEAD', '', '', '', 'fresh', 0, 0, '` + contentKey(event) + `', 0, created_at, '', created_at, created_at
+		FROM campaign`
+}
 
 // TestARebuildWaitsForEverythingOfTheOldEpoch stops each call that relies on the epoch in the midst of its transaction,
 // after it has read the epoch. A rebuild that began must not return before that call has ended: it would not see what
@@ -43,6 +47,9 @@ const (
 func TestARebuildWaitsForEverythingOfTheOldEpoch(t *testing.T) {
 	onEachServer(t, func(t *testing.T, settings *mysql.Config) {
 		t.Helper()
+		fresh := domain.FailEvent{
+			Winner: domain.Winner{Campaign: "spring", UserID: 7}, Position: domain.RecordPosition{Topic: "fresh"},
+		}
 		for name, test := range map[string]struct {
 			block string
 			call  func(ctx context.Context, ledger *Ledger, winner domain.Winner, claimed domain.FailEvent) error
@@ -59,8 +66,10 @@ func TestARebuildWaitsForEverythingOfTheOldEpoch(t *testing.T) {
 				_, err := l.FailClaimed(ctx, claimed, domain.Failure{Slot: 3, Message: "a new slot"})
 				return err
 			}},
-			"RecordFailEvent": {blockPosition, func(ctx context.Context, l *Ledger, winner domain.Winner, _ domain.FailEvent) error {
-				return l.RecordFailEvent(ctx, domain.FailEvent{Winner: winner, Position: domain.RecordPosition{Topic: "fresh"}})
+			"RecordFailEvent": {blockRecord(fresh), func(ctx context.Context, l *Ledger, winner domain.Winner, _ domain.FailEvent) error {
+				event := fresh
+				event.Winner = winner
+				return l.RecordFailEvent(ctx, event)
 			}},
 		} {
 			t.Run(name, func(t *testing.T) {
