@@ -91,7 +91,7 @@ func TestARecordThatKafkaRefusesHoldsUpNobody(t *testing.T) {
 	large := winners(40)
 	large[7].Campaign = "a-campaign-whose-records-are-larger-than-the-topic-takes-here"
 	limitKafka(kafka, 0, func(request *kmsg.ProduceRequest) bool {
-		return len(request.Topics[0].Partitions[0].Records) > 185
+		return len(request.Topics[0].Partitions[0].Records) > 160
 	})
 	refused := map[int]domain.Code{}
 	publisher.PublishEach(t.Context(), large, func(places []int, err error) {
