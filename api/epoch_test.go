@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,10 +42,11 @@ func TestAGateThatIsOlderThanTheLedgerIsNotBelieved(t *testing.T) {
 func TestAnOldGateConfirmsNothingAndHonoursNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t)
-		epoch := int64(1)
+		var epoch atomic.Int64
+		epoch.Store(1)
 		b.gate.honour = func(context.Context, domain.UserID) (domain.Admission, error) {
 			return domain.Admission{
-				Winner: domain.Winner{Campaign: "spring", UserID: 42, Slot: 7, Epoch: epoch, AdmittedAt: admittedAt}, InQueue: true,
+				Winner: domain.Winner{Campaign: "spring", UserID: 42, Slot: 7, Epoch: epoch.Load(), AdmittedAt: admittedAt}, InQueue: true,
 			}, nil
 		}
 		changed := domain.Errorf(domain.CodeEpochChanged, "")
@@ -53,8 +55,8 @@ func TestAnOldGateConfirmsNothingAndHonoursNobody(t *testing.T) {
 			case b.server.directory.lookUp("spring").epoch.latest.Load() == 1:
 				b.server.directory.put(domain.Campaign{Code: "spring", Epoch: 2})
 				return nil // the old gate
-			case epoch == 1:
-				time.AfterFunc(time.Second, func() { epoch = 2 })
+			case epoch.Load() == 1:
+				time.AfterFunc(time.Second, func() { epoch.Store(2) })
 				return changed // another old gate, whose honour is not believed either
 			}
 			return changed
@@ -66,7 +68,7 @@ func TestAnOldGateConfirmsNothingAndHonoursNobody(t *testing.T) {
 		require.Equal(t, http.StatusAccepted, got.Code)
 		assert.Equal(t, "accepted", got.body["status"])
 		assert.EqualValues(t, 7, got.body["slot"], "as the gate of the ledger's epoch says")
-		assert.EqualValues(t, 2, epoch)
+		assert.EqualValues(t, 2, epoch.Load())
 	})
 }
 
