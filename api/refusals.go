@@ -30,6 +30,8 @@ import (
 //     (refusal_memory.go). Without them the gate refuses, as ever.
 //  6. A closed gate, a batch that failed and a new winner end the lease of the process that met them at once, and so does
 //     the next look of every other process. No lease hides a closed gate for longer than it lasts.
+//  7. A lease is of the epoch of the gate that was looked at. It ends as soon as this process reads a newer one in the
+//     ledger: what an older gate said is not believed, whatever it is.
 
 const (
 	// refusalLease is how long a look at the gate holds. It must stay below REOPEN_AFTER_MS and TOLD_AFTER_MS with room to
@@ -99,7 +101,7 @@ func newRefusals(campaign string) *refusals { return &refusals{campaign: campaig
 // refuse gives the refusal that certainly awaits a user, or nil: only the gate knows.
 func (r *refusals) refuse(user domain.UserID, now time.Time) error {
 	grant := r.lease.Load()
-	if grant == nil || !now.Before(grant.until) || grant.known.has(user) {
+	if grant == nil || !now.Before(grant.until) || r.epoch.isAfter(grant.known.epoch) || grant.known.has(user) {
 		return nil
 	}
 	r.uses.Add(1)

@@ -129,6 +129,19 @@ func (b *fixture) requireAsksTheGate(t *testing.T) {
 	require.Equal(t, asked+1, b.asked())
 }
 
+// This process looked at an old primary a moment ago, and then reads in the ledger that the campaign was rebuilt.
+func TestALeaseEndsWhenTheLedgerShowsANewerEpoch(t *testing.T) {
+	r, sent := newRefusals("spring"), time.Now()
+	r.epoch = &ledgerEpoch{}
+	r.epoch.learn(4)
+	report := &domain.GateReport{Epoch: 4, ServerTime: sent, StartsAt: sent.Add(-time.Hour), EndsAt: sent.Add(time.Hour)}
+	refusal := &domain.Error{Code: domain.CodeSoldOut}
+	r.grant(r.dropped(), newRefusalGrant(sent, report, refusal, knownUsers{epoch: 4}))
+	require.Equal(t, domain.CodeSoldOut, domain.CodeOf(r.refuse(7, sent)))
+	r.epoch.learn(5)
+	require.NoError(t, r.refuse(7, sent), "what a gate of an older epoch said is not believed")
+}
+
 func TestAWinnerWhoAsksASoldOutCampaignAgainGetsTheSameSlot(t *testing.T) {
 	inMemory(t, func(t *testing.T, b *fixture) {
 		for slot, user := range []string{"1", "2"} {
