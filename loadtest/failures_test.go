@@ -343,7 +343,9 @@ func TestWhatAStoppedRunWasPromisedIsCompared(t *testing.T) {
 
 // seedThatSendsEarly gives a seed by which the user is among the first half of those who apply.
 func seedThatSendsEarly(cfg Config, user domain.UserID) uint64 {
-	for cfg.Seed = 1; slices.Index(shuffledUsers(cfg), user) >= cfg.Users/2; cfg.Seed++ {
+	cfg.Seed = 1
+	for slices.Index(shuffledUsers(cfg), user) >= cfg.Users/2 {
+		cfg.Seed++
 	}
 	return cfg.Seed
 }

@@ -131,19 +131,24 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 	}
 	crashpoint.Reach(crashpoint.RebuildSettled)
 	b.campaign = campaign
-	if target.Unsure {
+	return campaign, r.openWritten(ctx, b, raisedAt)
+}
+
+// openWritten is steps 10 and 11.
+func (r *Retryer) openWritten(ctx context.Context, b *builder, raisedAt time.Time) error {
+	if b.target.Unsure {
 		if err := wait(ctx, time.Until(raisedAt.Add(epochSpread))); err != nil {
-			return campaign, err
+			return err
 		}
 	}
 	if err := r.writeLate(ctx, b); err != nil {
-		return campaign, err
+		return err
 	}
-	if err := r.ports.GateRebuild.OpenRebuilt(ctx, target, campaign); err != nil {
-		return campaign, err
+	if err := r.ports.GateRebuild.OpenRebuilt(ctx, b.target, b.campaign); err != nil {
+		return err
 	}
 	crashpoint.Reach(crashpoint.RebuildOpened)
-	return campaign, nil
+	return nil
 }
 
 // epochSpread is how long after it was raised an epoch is known to every api: they read the campaigns each second. Until

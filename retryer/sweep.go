@@ -198,26 +198,33 @@ func (r *Retryer) sweepCampaign(ctx context.Context, campaign domain.Campaign, s
 	} else {
 		r.sweeps.unsettle(campaign.Code)
 	}
-	switch todo {
-	case rebuild:
+	if todo == rebuild {
 		return r.checkedRebuild(ctx, campaign, why, start)
-	case applySettings:
-		err = r.ports.Mender.ApplySettings(ctx, campaign)
-	case lowerQuota:
-		err = r.lowerQuota(ctx, campaign, report)
 	}
-	switch domain.CodeOf(err) {
+	switch err := r.bringInLine(ctx, campaign, report, todo); domain.CodeOf(err) {
 	case "":
 	case domain.CodeEpochChanged, domain.CodeOvertaken:
 		return nil // The row and the gate were read at two moments; the next sweep compares anew.
 	default:
 		return err
 	}
-	if todo == applySettings {
-		crashpoint.Reach(crashpoint.SweepApplied)
-	}
 	r.watch.open(campaign.Code, campaign.Epoch)
 	return r.wakeWaiting(ctx, campaign.Code, report)
+}
+
+// bringInLine does what an open gate needs.
+func (r *Retryer) bringInLine(ctx context.Context, campaign domain.Campaign, report domain.GateReport, todo action) error {
+	switch todo {
+	case applySettings:
+		err := r.ports.Mender.ApplySettings(ctx, campaign)
+		if err == nil {
+			crashpoint.Reach(crashpoint.SweepApplied)
+		}
+		return err
+	case lowerQuota:
+		return r.lowerQuota(ctx, campaign, report)
+	}
+	return nil
 }
 
 // lowerQuota makes the wish for a lower quota the quota, as the holders fit. The gate gives slots by the wish already, so

@@ -22,4 +22,5 @@ func newClient(brokers []string, conf *sarama.Config) (sarama.Client, error) {
 	return &client{Client: made, close: sync.OnceValue(made.Close)}, nil
 }
 
+// Close is the one close of this client, however often it is called.
 func (c *client) Close() error { return c.close() }

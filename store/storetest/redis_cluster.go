@@ -4,6 +4,7 @@ package storetest
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -139,7 +140,7 @@ func (s *RedisServer) mustSay(t *testing.T, command string) {
 
 // Ask sends one command and gives the answer's text: of an error without its sign, "" when there is none.
 func (s *RedisServer) Ask(command string) string {
-	connection, err := net.DialTimeout("tcp", s.Addr, time.Second)
+	connection, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "tcp", s.Addr)
 	if err != nil {
 		return ""
 	}
