@@ -11,9 +11,10 @@ import (
 
 // allot gives a slot to every user who is left in upstream, and the order in which their records are sent again.
 //
-// A user keeps the slot of the claim if it can have a holder and is nobody's; of two who claim one slot, the claim of
-// the higher epoch is kept. The others get the lowest slots left, in the order of their admission, and when there are as
-// many holders as the quota (or the wish for a lower one) says they are owed one. A user with a slot is pending: until a
+// A user keeps the slot of the claim if it can have a holder and is nobody's, and if there are fewer holders than the
+// quota; of two who claim one slot, the claim of the higher epoch is kept. A wish for a lower quota takes no such slot away:
+// it may have been told. The others get the lowest slots left, in the order of their admission, and when there are as many
+// holders as the quota (or the wish) says they are owed one. A user with a slot is pending: until a
 // record of the new epoch names the slot, nothing but the gate knows of it, and it must not be told. That holds for a user
 // of a fail event too, which names none.
 func allot(claims map[domain.UserID]claim, used *slotSet, campaign domain.Campaign) []domain.GateWinner {
@@ -28,7 +29,7 @@ func allot(claims map[domain.UserID]claim, used *slotSet, campaign domain.Campai
 	winners := make([]domain.GateWinner, len(users))
 	for i, user := range users {
 		slot := domain.Slot(claims[user].slot)
-		if int64(slot) > campaign.HighestSlot() || !used.take(slot) {
+		if !keepSlot(slot, used, campaign) {
 			slot = domain.SlotOwed
 		}
 		winners[i] = domain.GateWinner{
@@ -46,4 +47,10 @@ func allot(claims map[domain.UserID]claim, used *slotSet, campaign domain.Campai
 		winners[i].Pending = winners[i].Slot >= 1
 	}
 	return winners
+}
+
+// keepSlot takes a slot that somebody was promised and that is no coupon yet, unless it is somebody else's, or too high, or
+// there are as many holders as the quota that is in force: under a quota that was lowered, a slot above it can be free.
+func keepSlot(slot domain.Slot, used *slotSet, campaign domain.Campaign) bool {
+	return slot >= 1 && int64(slot) <= campaign.HighestSlot() && used.count < campaign.Quota && used.take(slot)
 }

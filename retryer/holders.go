@@ -95,13 +95,13 @@ func (b *builder) hasRow(user domain.UserID) bool {
 	return found
 }
 
-// keepsSlot takes the slot of an event, unless it can't be kept: it is somebody else's or too high, or the gate
+// keepsSlot takes the slot of an event, unless it can't be kept: it is somebody else's or too high (keepSlot), or the gate
 // gave the user another one since the event was written.
 func (b *builder) keepsSlot(event domain.Holder) bool {
 	if claim, claims := b.upstream.claims[event.UserID]; claims && claim.slot >= 1 && claim.epoch > event.Epoch {
 		return false
 	}
-	return event.Slot >= 1 && int64(event.Slot) <= b.campaign.HighestSlot() && b.used.take(event.Slot)
+	return keepSlot(event.Slot, b.used, b.campaign)
 }
 
 // recallStored takes in the winners of committed records to whom the ledger gives nothing, and says how many of them

@@ -163,3 +163,61 @@ func TestAGateWithNewerSettingsIsRebuiltOnlyIfTheLedgerWentBack(t *testing.T) {
 	assert.Equal(t, int64(2), w.gates[sale].epoch)
 	assert.Equal(t, older.SettingsVersion, w.gates[sale].version)
 }
+
+// loweredSale is a campaign whose quota is to become 5 after it was 9, while users 1 to 5 hold slots 1 to 4 and 9.
+func loweredSale(t *testing.T) (*world, *Retryer) {
+	t.Helper()
+	w, r := opened(t, sale)
+	w.ledger[sale].Quota, w.gates[sale].quota = 9, 9
+	for user, slot := range map[domain.UserID]domain.Slot{1: 1, 2: 2, 3: 3, 4: 4, 5: 9} {
+		w.issue(user, slot)
+	}
+	w.setQuota(t, 5)
+	return w, r
+}
+
+// rebuildLowered rebuilds the gate, and says that nobody but users 1 to 5 has a slot.
+func rebuildLowered(t *testing.T, w *world, r *Retryer) {
+	t.Helper()
+	w.gates[sale].open = false
+	require.NoError(t, r.Rebuild(t.Context(), sale))
+	require.Equal(t, int64(5), w.ledger[sale].Quota)
+	require.Equal(t, int64(9), w.ledger[sale].HighestSlot())
+	assert.Equal(t, domain.Slot(9), w.slotOf(sale, 5), "user 5 was told it")
+	assert.Equal(t, domain.SlotOwed, w.slotOf(sale, 6), "slot 7 would be a sixth coupon of five")
+}
+
+// A slot between the quota and the limit is free, but there are as many holders as the quota.
+func TestAFreeSlotAboveALoweredQuotaIsNobodysAnyMore(t *testing.T) {
+	for name, add := range map[string]func(*world){
+		"a record of the topic": func(w *world) { w.topic = append(w.topic, domain.Delivery{Winner: promise(6, 7, 1, at(10))}) },
+		"a late record":         func(w *world) { w.acknowledgeBefore("finish", promise(6, 7, 1, at(10))) },
+		"a fail event":          func(w *world) { w.fail(refusedEvent(6, 7, 1)) },
+		"the closed gate":       func(w *world) { w.hold(6, 7) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, r := loweredSale(t)
+			w.gates[sale].open = false
+			require.NoError(t, r.Rebuild(t.Context(), sale))
+			add(w)
+			rebuildLowered(t, w, r)
+		})
+	}
+}
+
+// One holder too many has no record yet when Redis loses its data. The rebuild grants the wish, and then the record comes.
+func TestALateRecordBreaksNoQuotaThatTheRebuildHasJustLowered(t *testing.T) {
+	w, r := loweredSale(t)
+	w.gates[sale].users = map[domain.UserID]domain.GateWinner{}
+	w.acknowledgeBefore("finish", promise(6, 7, 1, at(10)))
+	rebuildLowered(t, w, r)
+}
+
+func TestASlotThatWasToldIsKeptWhileALowerQuotaIsOnlyAWish(t *testing.T) {
+	w, r := loweredSale(t)
+	w.topic = append(w.topic, domain.Delivery{Winner: promise(6, 7, 1, at(10))})
+	require.NoError(t, r.Rebuild(t.Context(), sale))
+	assert.Equal(t, domain.Slot(7), w.slotOf(sale, 6))
+	assert.Equal(t, int64(9), w.ledger[sale].Quota, "six holders do not fit")
+	assert.Equal(t, int64(5), w.ledger[sale].WantedQuota)
+}
