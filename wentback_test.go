@@ -68,3 +68,22 @@ func TestToldSlotsHoldWhenTheDatabaseAndRedisLoseAtOnce(t *testing.T) {
 	assert.Equal(t, told, now)
 	assert.True(t, s.auditWhenStored(campaign, 51).Clean())
 }
+
+// TestAnEditedEpochClosesNoGateForGood: somebody writes the highest number that the scripts read into a gate. The ledger must
+// not take it over: no epoch that can be read comes after it.
+func TestAnEditedEpochClosesNoGateForGood(t *testing.T) {
+	env := newAuditEnvironment(t)
+	s := env.start(t)
+	campaign := s.newCampaign(newCode("epoch"), 9)
+	told := wonBy(s, campaign, 1)
+	epoch := func() int64 { return s.must(http.MethodGet, "/v1/admin/campaigns/"+campaign, nil).number("epoch") }
+	before := epoch()
+	meta := "coupon:{" + campaign + "}:meta"
+	require.NoError(t, env.redisClient(t).HSet(t.Context(), meta, "epoch", "999999999999999").Err())
+	s.eventually("the gate is rebuilt", func() bool { return epoch() > before })
+	s.eventually("the next one is let in", func() bool { return s.apply(campaign, 2).status == http.StatusAccepted })
+	assert.Less(t, epoch(), before+10)
+	s.settle(campaign)
+	assert.Equal(t, told["1"], s.coupons(campaign)["1"], "the winner keeps the slot")
+	assert.True(t, s.auditWhenStored(campaign, 2).Clean())
+}

@@ -21,6 +21,9 @@ const (
 	MaxQuota = 10_000_000
 	// MaxNameLength is in characters.
 	MaxNameLength = 200
+	// MaxEpochLead is how far a gate's epoch may be ahead of the ledger's: by as many rebuilds as a ledger can forget that
+	// went back. A gate that is further ahead was edited, and its epoch says nothing. (EPOCH_LEAD, script/gate.lua.)
+	MaxEpochLead = 1_000_000
 )
 
 // NoEnd is the end of a campaign that has none.
@@ -147,4 +150,12 @@ func setIfGiven[T any](target *T, value *T) {
 	if value != nil {
 		*target = *value
 	}
+}
+
+// NextEpoch gives the epoch of a rebuild: it comes after the ledger's, and after the gate's unless that can't be one.
+func NextEpoch(ledger, gate int64) int64 {
+	if gate > ledger+MaxEpochLead {
+		return ledger + 1
+	}
+	return max(ledger, gate) + 1
 }

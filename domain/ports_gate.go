@@ -90,7 +90,8 @@ type GateReader interface {
 // EpochWitness is told what epoch the ledger shows.
 type EpochWitness interface {
 	// SawEpoch notes it: from then on a gate of this campaign that is at an older epoch is taken for closed. It may be that of
-	// a server which was replaced, and still answers on connections that are open.
+	// a server which was replaced, and still answers on connections that are open. So is one that is more than MaxEpochLead
+	// ahead: somebody has edited it.
 	SawEpoch(campaign string, epoch int64)
 }
 
@@ -150,7 +151,8 @@ type GateWinner struct {
 // GateRebuilder makes the gate's keys anew. Frozen and overtaken rebuilders may call it at any time: they change nothing.
 type GateRebuilder interface {
 	// BeginRebuild closes the gate if it is at an older epoch, or at none, and empties the rebuild's own keys.
-	// CodeOvertaken: the gate is at this epoch or a newer one already.
+	// CodeOvertaken: the gate is at this epoch or a newer one already. One that is more than MaxEpochLead ahead is no
+	// epoch, and overtakes nothing.
 	BeginRebuild(ctx context.Context, campaign string, epoch int64) (RebuildTarget, error)
 	// WriteWinners adds users to the rebuild's own keys. Those Pending should come in the order of AdmittedAt: should
 	// they not, some others hear for longer that their records are not in Kafka.

@@ -114,7 +114,7 @@ type CouponReader interface {
 type LedgerRebuild interface {
 	// BeginRebuild raises the campaign's epoch and fencing number and gives the row as it then is: from here on no row
 	// of an older epoch is stored. The epoch is then above gateEpoch too, the gate's own: a ledger that went back may be
-	// several behind it. CodeUnknownCampaign.
+	// several behind it. One that is more than MaxEpochLead ahead is left out. CodeUnknownCampaign.
 	BeginRebuild(ctx context.Context, code string, gateEpoch int64) (Campaign, error)
 	// VisitHolders calls visit for every coupon and every unresolved fail event of the campaign whose user has no coupon,
 	// all as of one moment, coupons first. A user may come more than once. An error of visit ends it and is returned.

@@ -352,7 +352,7 @@ func (w ledgerRebuild) BeginRebuild(_ context.Context, code string, gateEpoch in
 		if !known {
 			return domain.Campaign{}, domain.Errorf(domain.CodeUnknownCampaign, "unknown")
 		}
-		l.Epoch = max(l.Epoch, gateEpoch) + 1
+		l.Epoch = domain.NextEpoch(l.Epoch, gateEpoch)
 		l.Fencing++
 		return l.Campaign, nil
 	})
@@ -582,7 +582,7 @@ type gateRebuild struct{ *world }
 func (w gateRebuild) BeginRebuild(_ context.Context, code string, epoch int64) (domain.RebuildTarget, error) {
 	return call(w.world, "gate begin", code, func() (domain.RebuildTarget, error) {
 		g := w.gates[code]
-		if g.epoch >= epoch {
+		if g.epoch >= epoch && g.epoch <= epoch+domain.MaxEpochLead {
 			return domain.RebuildTarget{}, domain.Errorf(domain.CodeOvertaken, "overtaken")
 		}
 		g.open, g.epoch = false, epoch

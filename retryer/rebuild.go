@@ -54,7 +54,7 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 // the next sweep of any retryer begins again with a higher epoch.
 //
 //  1. Raise the epoch and the fencing number in the ledger: no row of an older epoch is stored from here on. The epoch
-//     comes after the gate's as well: a ledger that lost its last commits may be several behind it. A crash leaves an open
+//     comes after the gate's as well: a ledger that lost its last commits may be several behind it. (Not if somebody has edited that.) A crash leaves an open
 //     gate of the old epoch, whose winners become rows only after the next rebuild.
 //  2. Close the gate, and claim the rebuild's own keys for this epoch. A crash leaves those keys empty and unused.
 //  3. Read the pending entries that are left.

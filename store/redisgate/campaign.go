@@ -65,7 +65,8 @@ type campaigns struct {
 	count int
 }
 
-// SawEpoch implements domain.EpochWitness. Of a campaign that this process never asked for nothing is kept.
+// SawEpoch implements domain.EpochWitness. Of a campaign that this process never asked for nothing is kept. What a gate showed
+// that was edited again and again, and is by now far ahead of the ledger, is forgotten.
 func (g *Gate) SawEpoch(campaign string, epoch int64) { g.campaigns.sawEpoch(campaign, epoch) }
 
 func (cs *campaigns) sawEpoch(code string, epoch int64) {
@@ -76,7 +77,7 @@ func (cs *campaigns) sawEpoch(code string, epoch int64) {
 	c, _ := found.(*campaign)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if epoch > c.epoch {
+	if epoch > c.epoch || c.epoch > epoch+domain.MaxEpochLead {
 		c.epoch, c.count = epoch, 0
 	}
 }

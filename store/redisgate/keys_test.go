@@ -43,7 +43,12 @@ func (b *bench) reopen(t *testing.T) {
 	t.Helper()
 	report, err := b.Inspect(t.Context(), b.campaign.Code)
 	require.NoError(t, err)
-	b.campaign.Epoch = max(b.campaign.Epoch, report.Epoch) + 1
+	b.rebuild(t, max(b.campaign.Epoch, report.Epoch)+1)
+}
+
+func (b *bench) rebuild(t *testing.T, epoch int64) {
+	t.Helper()
+	b.campaign.Epoch = epoch
 	target, err := b.BeginRebuild(t.Context(), b.campaign.Code, b.campaign.Epoch)
 	require.NoError(t, err)
 	at := time.UnixMilli(1_700_000_000_000)
@@ -120,6 +125,7 @@ func spoiledKeys(t *testing.T, addrs []string) {
 		"ALostUserClosesTheGate":           testLostUser,
 		"LostWritesCloseTheGate":           testLostWrites,
 		"AnOldEpochClosesTheGate":          testOldEpoch,
+		"AnEditedEpochClosesItForARebuild": testEditedEpoch,
 		"UnreadableEntriesHideNoOthers":    testUnreadableEntries,
 		"ForgottenScriptsAreSentAgain":     testForgottenScripts,
 		"LeftoversOfARebuildAreThrownAway": testLeftovers,

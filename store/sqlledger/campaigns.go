@@ -148,7 +148,8 @@ func storedTimePointer(t *time.Time) *time.Time {
 }
 
 // BeginRebuild raises the campaign's epoch and fencing number. It waits for the transactions that hold the row shared,
-// so once it returns, no row of an older epoch is stored any more. The epoch comes after the gate's too. CodeUnknownCampaign.
+// so once it returns, no row of an older epoch is stored any more. The epoch comes after the gate's too
+// (domain.NextEpoch). CodeUnknownCampaign.
 func (l *Ledger) BeginRebuild(ctx context.Context, code string, gateEpoch int64) (domain.Campaign, error) {
 	var campaign domain.Campaign
 	err := l.write(ctx, "begin_rebuild", func(tx *gorm.DB) error {
@@ -157,7 +158,7 @@ func (l *Ledger) BeginRebuild(ctx context.Context, code string, gateEpoch int64)
 			return err
 		}
 		campaign = row.campaign()
-		campaign.Epoch = max(campaign.Epoch, gateEpoch) + 1
+		campaign.Epoch = domain.NextEpoch(campaign.Epoch, gateEpoch)
 		campaign.Fencing++
 		if campaign.UpdatedAt, err = l.now(tx); err != nil {
 			return err

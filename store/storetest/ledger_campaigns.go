@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -151,13 +152,17 @@ func testRebuildBegin(t *testing.T, ledger Ledger) {
 	}
 }
 
-// testRebuildAboveGate has a ledger that is behind the gate, as after a fail-over without its last commits.
+// testRebuildAboveGate has a ledger that is behind the gate, as after a fail-over without its last commits, and gates whose
+// epoch was edited.
 func testRebuildAboveGate(t *testing.T, ledger Ledger) {
 	openCampaign(t, ledger, "spring", 3)
-	for i, gateEpoch := range []int64{7, 3} {
-		campaign, err := ledger.BeginRebuild(t.Context(), "spring", gateEpoch)
+	for i, rebuild := range []struct{ gateEpoch, want int64 }{
+		{7, 8}, {3, 9}, {9 + domain.MaxEpochLead + 1, 10}, {999_999_999_999_999, 11}, {math.MaxInt64, 12},
+		{12 + domain.MaxEpochLead, 13 + domain.MaxEpochLead},
+	} {
+		campaign, err := ledger.BeginRebuild(t.Context(), "spring", rebuild.gateEpoch)
 		require.NoError(t, err)
-		assert.EqualValues(t, 8+i, campaign.Epoch)
+		assert.Equal(t, rebuild.want, campaign.Epoch, "the gate was at %d", rebuild.gateEpoch)
 		assert.EqualValues(t, 2+i, campaign.Fencing)
 		read, err := ledger.Campaign(t.Context(), "spring")
 		require.NoError(t, err)

@@ -6,10 +6,10 @@
 -- of an old gate that is open; of any other but one that was never opened (a first epoch) nobody knows what it last said,
 -- and unsure_at_ms notes that it is closed by now.
 -- Why atomic: of two rebuilds the one with the higher epoch goes on, whichever comes first. From here on meta names its
--- epoch, and every step of another rebuild refuses.
+-- epoch, and every step of another rebuild refuses. An epoch that can't be one is overwritten.
 local old, why = read_gate(0, 0)
 local epoch = old.epoch or 0
-if epoch >= tonumber(ARGV[1]) then return { 'OVERTAKEN', epoch } end
+if epoch >= tonumber(ARGV[1]) and epoch <= tonumber(ARGV[1]) + EPOCH_LEAD then return { 'OVERTAKEN', epoch } end
 if type_of(META) ~= 'hash' then redis.call('UNLINK', META) end
 redis.call('HSET', META, 'epoch', ARGV[1], 'run_id', '', 'installation', INSTALLATION)
 if tonumber(ARGV[1]) > 1 then

@@ -30,6 +30,10 @@ local REOPEN_AFTER_MS = 2000
 -- lease (refusalLease, api/refusals.go), with room for clocks that do not run alike.
 local TOLD_AFTER_MS = 1200
 
+-- How far a gate's epoch may be ahead of what a process has seen, or of a rebuild (domain.MaxEpochLead). Rebuilds count it
+-- up by one: a gate that is further ahead was edited, and if its epoch were believed, none could come after the highest.
+local EPOCH_LEAD = 1000000
+
 -- A number from its decimal text, nil for anything else: "nan", "0x1", "1e9" and " 1" are all refused.
 local function number_of(text)
   if text and #text <= 15 and string.find(text, '^%d+$') then return tonumber(text) end
@@ -162,6 +166,7 @@ end
 
 -- Reads the gate and says why nobody may be admitted: nil when it is open and its state is the one that was verified.
 -- seen_epoch and seen_count are the highest that the calling process has seen: lower ones mean that Redis lost writes.
+-- An epoch that is far higher closes the gate only for who asks: a process that knows little may be wrong about it.
 local function read_gate(seen_epoch, seen_count)
   local gate = { users = 0, free = 0 }
   local kind = type_of(META)
@@ -176,6 +181,7 @@ local function read_gate(seen_epoch, seen_count)
   if not complete_meta(gate) then return gate, 'meta' end
   if not types_fit then return gate, 'wrong-type' end
   if gate.epoch < seen_epoch then return gate, 'epoch' end
+  if gate.epoch > seen_epoch + EPOCH_LEAD then return gate, 'epoch-ahead' end
   if not gate.count then return gate, 'count' end
   if gate.epoch == seen_epoch and gate.count < seen_count then return gate, 'count' end
   if not gate.entries then return gate, 'pending' end
