@@ -87,3 +87,24 @@ func TestAnEditedEpochClosesNoGateForGood(t *testing.T) {
 	assert.Equal(t, told["1"], s.coupons(campaign)["1"], "the winner keeps the slot")
 	assert.True(t, s.auditWhenStored(campaign, 2).Clean())
 }
+
+// TestToldSlotsHoldWhenTheDatabaseGoesBackToBeforeTheFirstOpening: the backup is older than the first epoch, and Redis is
+// empty.
+func TestToldSlotsHoldWhenTheDatabaseGoesBackToBeforeTheFirstOpening(t *testing.T) {
+	env := newAuditEnvironment(t)
+	s := env.start(t)
+	campaign := s.newCampaign(newCode("first"), 60)
+	told := wonBy(s, campaign, 50)
+	s.stop()
+	env.loseCoupons(t, campaign)
+	env.execSQL(t, "UPDATE campaign SET epoch = 0, fencing = 0 WHERE code = ?", campaign)
+	env.emptyRedis()
+	s = env.start(t)
+	s.eventually("the gate is open again, and lets the next in", func() bool {
+		return s.apply(campaign, 1000).status == http.StatusAccepted
+	})
+	s.eventually("the lost coupons are back", func() bool { return len(s.coupons(campaign)) == 51 })
+	now := s.coupons(campaign)
+	delete(now, "1000")
+	assert.Equal(t, told, now)
+}

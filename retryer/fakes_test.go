@@ -93,11 +93,12 @@ func newWorld(codes ...string) *world {
 	return w
 }
 
-// opened is a world whose gates were opened, at epoch 1.
+// opened is a world whose gates were opened, at epoch 1, and a retryer that has read no stored records yet.
 func opened(t require.TestingT, codes ...string) (*world, *Retryer) {
 	w := newWorld(codes...)
 	r := w.retryer(t, Config{})
 	require.NoError(t, r.SweepOnce(context.Background()))
+	r.stored = newStoredRecords(w)
 	return w, r
 }
 

@@ -15,9 +15,6 @@ const maxLateReadings = 5
 // writeLate reads the topic's tail on from where the last reading stopped, and writes the winners who came meanwhile as
 // if they had been there before, until a reading finds nobody new.
 func (r *Retryer) writeLate(ctx context.Context, b *builder) error {
-	if b.upstream.ends == nil {
-		return nil
-	}
 	for range maxLateReadings {
 		late, err := b.readLate(ctx, r.ports.Tail)
 		if err != nil {

@@ -63,6 +63,7 @@ func TestARecordThatComesLateOfSomebodyWhoIsKnownChangesNothing(t *testing.T) {
 // Somebody who floods the topic keeps no gate closed.
 func TestARebuildReadsOnOnlySoOften(t *testing.T) {
 	w, r := opened(t, sale)
+	delete(w.calls, "tail on")
 	user := domain.UserID(0)
 	w.before = func(call, _ string) error {
 		if call == "tail on" {

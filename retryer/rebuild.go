@@ -58,8 +58,8 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 //     gate of the old epoch, whose winners become rows only after the next rebuild.
 //  2. Close the gate, and claim the rebuild's own keys for this epoch. A crash leaves those keys empty and unused.
 //  3. Read the pending entries that are left.
-//  4. Read the topic's tail, and the newest records before it, which are stored; nothing can be on it before the first
-//     epoch.
+//  4. Read the topic's tail, and the newest records before it, which are stored; for the first epoch too: the ledger may
+//     have gone back to before the gate was first opened.
 //  5. Read the ledger as of one moment, and write everybody to whom it gives a slot to the rebuild's own keys. A crash from
 //     here to step 8 leaves keys that nobody reads; the next rebuild empties them. Of whom a stored record tells and the
 //     ledger has nothing, the ledger has lost the coupon: the record counts as one of the tail.
@@ -175,10 +175,6 @@ func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign) (*
 		return nil, err
 	}
 	crashpoint.Reach(crashpoint.RebuildPendingRead)
-	const firstEpoch = 1
-	if campaign.Epoch == firstEpoch {
-		return upstream, nil
-	}
 	err := upstream.readTail(ctx, r.ports.Tail)
 	if err != nil {
 		return nil, err

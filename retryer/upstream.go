@@ -32,7 +32,7 @@ type upstream struct {
 	limit   int
 	claims  map[domain.UserID]claim
 	dropped int
-	// ends are where the last reading of the tail stopped; nil when it was not read.
+	// ends are where the last reading of the tail stopped.
 	ends domain.TailEnds
 	// now bounds the admission times that are believed: a time in the future would stand in a stream for ever.
 	now time.Time
