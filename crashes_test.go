@@ -269,6 +269,7 @@ func rebuildCrashes() []crash {
 		arm()
 		_, quota, _ := w.campaignNow(w.campaign)
 		w.changeQuota(w.campaign, int(quota)-1)
+		w.loseGate(w.campaign) // else the gate takes the wish over as it is
 	}
 	owed := &owing{}
 	var crashes []crash

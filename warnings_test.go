@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,11 +25,11 @@ type fakeWarner struct {
 	away bool
 	// hangs makes Warnings wait for the end of its context.
 	hangs bool
-	asked int
+	asked atomic.Int64
 }
 
 func (f *fakeWarner) Warnings(ctx context.Context) []string {
-	f.asked++
+	f.asked.Add(1)
 	if f.hangs {
 		<-ctx.Done()
 	}
@@ -86,7 +87,7 @@ func TestStoresAreAskedAtOnceAndThenNowAndAgain(t *testing.T) {
 		time.Sleep(warningsTimeout + time.Millisecond)
 		assert.Len(t, watch.current(), 2, "one that hangs keeps the next from being asked for no longer than it may take")
 		time.Sleep(10 * warningsEvery)
-		assert.Equal(t, 11, other.asked)
+		assert.EqualValues(t, 11, other.asked.Load())
 		stop()
 		<-ended
 	})
