@@ -113,8 +113,8 @@ type GateMender interface {
 	// nothing is changed.
 	ApplySettings(ctx context.Context, campaign Campaign) error
 	// Release marks a user revoked and frees the slot, if the gate still says that the user holds it; else it only
-	// marks the user. Doing it twice is harmless. CodeGateClosed.
-	Release(ctx context.Context, campaign string, user UserID, slot Slot) error
+	// marks the user. Doing it twice is harmless. It gives the epoch of the gate that was told. CodeGateClosed.
+	Release(ctx context.Context, campaign string, user UserID, slot Slot) (epoch int64, err error)
 }
 
 // PendingReader gives the relay what was admitted but is not yet known to be in Kafka.

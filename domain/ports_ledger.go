@@ -136,8 +136,10 @@ type RevocationLedger interface {
 	// UnreleasedCoupons gives up to limit revoked coupons whose slot was not yet released, those of some campaigns left
 	// out.
 	UnreleasedCoupons(ctx context.Context, limit int, except ...string) ([]Coupon, error)
-	// MarkReleased notes that the gate was told. Doing it twice is harmless.
-	MarkReleased(ctx context.Context, campaign string, user UserID) error
+	// MarkReleased notes that the gate of this epoch was told. Doing it twice is harmless. CodeOvertaken: the ledger has
+	// another epoch, nothing is noted, and the gate is to be told again: it may have been one that was replaced, and
+	// whoever made the new one may have read the coupon before it was revoked.
+	MarkReleased(ctx context.Context, campaign string, user UserID, epoch int64) error
 }
 
 // LedgerVerifier knows under which run of the database server the ledger was last compared with the topic. A server that

@@ -337,8 +337,11 @@ func (w *world) UnreleasedCoupons(_ context.Context, limit int, except ...string
 	})
 }
 
-func (w *world) MarkReleased(_ context.Context, code string, user domain.UserID) error {
+func (w *world) MarkReleased(_ context.Context, code string, user domain.UserID, epoch int64) error {
 	return callPlain(w, "mark released", code, func() error {
+		if w.ledger[code].Epoch != epoch {
+			return domain.Errorf(domain.CodeOvertaken, "rebuilt meanwhile")
+		}
 		w.ledger[code].released[user] = true
 		return nil
 	})
@@ -538,14 +541,14 @@ func (g *gate) take(campaign domain.Campaign) {
 	g.startsAt, g.endsAt = campaign.StartsAt, campaign.EndsAt
 }
 
-func (w *world) Release(_ context.Context, code string, user domain.UserID, _ domain.Slot) error {
-	return callPlain(w, "release", code, func() error {
+func (w *world) Release(_ context.Context, code string, user domain.UserID, _ domain.Slot) (int64, error) {
+	return call(w, "release", code, func() (int64, error) {
 		g := w.gates[code]
 		if !g.open {
-			return errClosed
+			return 0, errClosed
 		}
 		g.users[user] = domain.GateWinner{UserID: user, Slot: domain.NoSlot}
-		return nil
+		return g.epoch, nil
 	})
 }
 

@@ -34,7 +34,8 @@ var (
 // releaseRevoked tells the gate of revoked coupons. For each:
 //
 //  1. Mark the user revoked in the gate and free the slot. A crash leaves it to be done again, which is harmless.
-//  2. Note in the ledger that the gate was told.
+//  2. Note in the ledger that the gate was told, if the ledger still has that gate's epoch. It may be one that was replaced:
+//     the new one is told by the next run.
 //
 // After a campaign's first failure, or when its turn is over, the rest of its coupons wait for the next run; they keep
 // nobody else's waiting.
@@ -98,11 +99,12 @@ func (t *releasing) count(took time.Duration, err error) {
 // release releases one coupon, and says how long that took.
 func (r *Retryer) release(ctx context.Context, coupon domain.Coupon) (time.Duration, error) {
 	began := time.Now()
-	if err := r.ports.Mender.Release(ctx, coupon.Campaign, coupon.UserID, coupon.RevokedSlot); err != nil {
+	epoch, err := r.ports.Mender.Release(ctx, coupon.Campaign, coupon.UserID, coupon.RevokedSlot)
+	if err != nil {
 		return time.Since(began), err
 	}
 	crashpoint.Reach(crashpoint.ReleaseTold)
-	if err := r.ports.Revocations.MarkReleased(ctx, coupon.Campaign, coupon.UserID); err != nil {
+	if err := r.ports.Revocations.MarkReleased(ctx, coupon.Campaign, coupon.UserID, epoch); err != nil {
 		return time.Since(began), err
 	}
 	crashpoint.Reach(crashpoint.ReleaseMarked)

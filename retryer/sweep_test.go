@@ -123,6 +123,26 @@ func TestRevokedCouponsAreReleasedAndThenNoted(t *testing.T) {
 	assert.True(t, w.ledger[sale].released[7])
 }
 
+// TestARevocationThatAnOldGateWasToldIsToldToTheNewOne: the campaign is rebuilt elsewhere, from what the ledger had before
+// the revocation, while this retryer still has a connection to the old primary.
+func TestARevocationThatAnOldGateWasToldIsToldToTheNewOne(t *testing.T) {
+	w, r := opened(t, sale)
+	w.revoke(sale, 7, 3)
+	rebuilt := *w.gates[sale]
+	rebuilt.epoch, rebuilt.users = 2, map[domain.UserID]domain.GateWinner{7: {UserID: 7, Slot: 3}}
+	w.before = func(call, _ string) error {
+		if call == "mark released" {
+			w.gates[sale], w.ledger[sale].Epoch = &rebuilt, 2
+		}
+		return nil
+	}
+	require.Equal(t, domain.CodeOvertaken, domain.CodeOf(r.releaseRevoked(t.Context(), fairTurn)))
+	assert.Empty(t, w.ledger[sale].released)
+	require.NoError(t, r.releaseRevoked(t.Context(), fairTurn))
+	assert.True(t, w.ledger[sale].released[7])
+	assert.Equal(t, domain.NoSlot, w.slotOf(sale, 7), "the new gate was told")
+}
+
 func TestAClosedGateKeepsNoOtherCampaignsCouponsFromBeingReleased(t *testing.T) {
 	w, r := opened(t, "a", "b")
 	for user := domain.UserID(1); user <= releasePage+10; user++ {

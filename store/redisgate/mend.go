@@ -35,9 +35,12 @@ func (g *Gate) ApplySettings(ctx context.Context, campaign domain.Campaign) erro
 }
 
 // Release implements domain.GateMender.
-func (g *Gate) Release(ctx context.Context, campaign string, user domain.UserID, slot domain.Slot) error {
-	_, err := g.askOpen(ctx, releaseScript, campaign, int64(user), int64(slot))
-	return err
+func (g *Gate) Release(ctx context.Context, campaign string, user domain.UserID, slot domain.Slot) (int64, error) {
+	answer, err := g.askOpen(ctx, releaseScript, campaign, int64(user), int64(slot))
+	if err != nil {
+		return 0, err
+	}
+	return answer.number(1), nil
 }
 
 // milliseconds are since 1970, never negative: the scripts read digits only.

@@ -45,7 +45,8 @@ func TestAServerOutOfMemoryAdmitsNobodyAndStaysWhole(t *testing.T) {
 	known, err := b.Admit(t.Context(), b.campaign.Code, 1)
 	require.NoError(t, err, "a known winner writes nothing")
 	assert.Equal(t, domain.Slot(1), known.Slot)
-	require.Error(t, b.Release(t.Context(), b.campaign.Code, 1, 1))
+	_, err = b.Release(t.Context(), b.campaign.Code, 1, 1)
+	require.Error(t, err)
 	require.NoError(t, b.Acknowledge(t.Context(), b.campaign.Code, known.Epoch, nil))
 
 	require.NoError(t, server.client.ConfigSet(t.Context(), "maxmemory", "0").Err())

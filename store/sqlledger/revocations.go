@@ -98,8 +98,10 @@ func lockCoupon(tx *gorm.DB, campaignID int64, user domain.UserID) (couponRow, e
 	return row, err
 }
 
-// MarkReleased notes that the gate was told. Doing it twice is harmless, and so is an unknown campaign or user.
-func (l *Ledger) MarkReleased(ctx context.Context, campaign string, user domain.UserID) error {
+// MarkReleased notes that the gate of this epoch was told. Doing it twice is harmless, and so is an unknown campaign or user.
+// CodeOvertaken: the campaign has another epoch. No lock is needed: should the epoch be raised after it was read here, the
+// rebuild reads the coupons later still, and finds this one revoked.
+func (l *Ledger) MarkReleased(ctx context.Context, campaign string, user domain.UserID, epoch int64) error {
 	return l.write(ctx, "mark_released", func(tx *gorm.DB) error {
 		row, err := findCampaign(tx, campaign)
 		if domain.CodeOf(err) == domain.CodeUnknownCampaign {
@@ -111,6 +113,9 @@ func (l *Ledger) MarkReleased(ctx context.Context, campaign string, user domain.
 		now, err := l.now(tx)
 		if err != nil {
 			return err
+		}
+		if row.Epoch != epoch {
+			return domain.Errorf(domain.CodeOvertaken, "the gate of campaign %s was rebuilt meanwhile", campaign)
 		}
 		return tx.Model(&couponRow{}).
 			Where("campaign_id = ? AND user_id = ?", row.ID, int64(user)).

@@ -47,7 +47,7 @@ func TestOnlyARevokedCouponIsNotedAsReleased(t *testing.T) {
 		Campaign: "spring", UserID: 7, Slot: 1, AdmittedAt: campaign.CreatedAt,
 	}})
 	require.NoError(t, err)
-	require.NoError(t, ledger.MarkReleased(t.Context(), "spring", 7))
+	require.NoError(t, ledger.MarkReleased(t.Context(), "spring", 7, campaign.Epoch))
 	execute(t, ledger, "UPDATE coupon SET slot = NULL, revoked_slot = slot, revoked_at = issued_at")
 	unreleased, err := ledger.UnreleasedCoupons(t.Context(), 10)
 	require.NoError(t, err)

@@ -132,6 +132,13 @@ func (s *sale) admit(t *testing.T, user domain.UserID) domain.Admission {
 	return admission
 }
 
+// release frees a slot, and expects the epoch of the gate.
+func (s *sale) release(t require.TestingT, user domain.UserID, slot domain.Slot) {
+	epoch, err := s.Release(context.Background(), s.campaign.Code, user, slot)
+	require.NoError(t, err)
+	require.Equal(t, s.campaign.Epoch, epoch)
+}
+
 func (s *sale) report(t require.TestingT) domain.GateReport {
 	report, err := s.Inspect(context.Background(), s.campaign.Code)
 	require.NoError(t, err)
@@ -165,7 +172,8 @@ func testGateNeverOpened(t *testing.T, s *sale) {
 	requireCode(t, domain.CodeGateClosed, err)
 	_, err = s.Lookup(ctx, code, 1)
 	requireCode(t, domain.CodeGateClosed, err)
-	requireCode(t, domain.CodeGateClosed, s.Release(ctx, code, 1, 1))
+	_, err = s.Release(ctx, code, 1, 1)
+	requireCode(t, domain.CodeGateClosed, err)
 	requireCode(t, domain.CodeGateClosed, s.ApplySettings(ctx, s.campaign))
 	requireCode(t, domain.CodeGateClosed, s.Acknowledge(ctx, code, 0, []string{"1-1"}))
 	require.NoError(t, s.Dispute(ctx, domain.Winner{Campaign: code, UserID: 1, Slot: 1}))

@@ -228,7 +228,7 @@ func (m *gateModel) releaseOne(t *rapid.T) {
 		said++
 	}
 	soldOut := m.soldOut()
-	err := m.Release(context.Background(), m.campaign.Code, user, said)
+	epoch, err := m.Release(context.Background(), m.campaign.Code, user, said)
 	if m.closed {
 		requireCode(t, domain.CodeGateClosed, err)
 		return
@@ -239,6 +239,7 @@ func (m *gateModel) releaseOne(t *rapid.T) {
 		m.closed = true
 	} else {
 		require.NoError(t, err)
+		require.Equal(t, m.campaign.Epoch, epoch)
 	}
 	m.slots[user] = domain.NoSlot
 	if slot > 0 && !contradicts {

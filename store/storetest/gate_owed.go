@@ -47,7 +47,7 @@ func testGateOwedFirst(t *testing.T, s *sale) {
 		_, err = s.Honour(t.Context(), s.campaign.Code, owed)
 		requireCode(t, domain.CodeSoldOut, err)
 	}
-	require.NoError(t, s.Release(t.Context(), s.campaign.Code, 1, 1))
+	s.release(t, 1, 1)
 	s.waitOutALease(t)
 	s.requireSoldOut(t, 102, "the freed slot is user 3's or 4's")
 	s.open(t, holder(2, 2), holder(3, domain.SlotOwed), holder(4, domain.SlotOwed))
@@ -74,7 +74,7 @@ func testGateOwedReleased(t *testing.T, s *sale) {
 	s.openWith(t, 2, holder(1, 1), holder(2, domain.SlotOwed))
 	s.requireSoldOut(t, 101, "the other slot is user 2's")
 	released := time.Now()
-	require.NoError(t, s.Release(t.Context(), s.campaign.Code, 2, domain.NoSlot))
+	s.release(t, 2, domain.NoSlot)
 	_, err := s.Admit(t.Context(), s.campaign.Code, 101)
 	requireCode(t, domain.CodeSoldOut, err)
 	s.waitUntilAdmitted(t, 101)

@@ -52,7 +52,7 @@ func testGateLowered(t *testing.T, s *sale) {
 	assert.Equal(t, int64(3), s.report(t).Quota)
 
 	for _, user := range []domain.UserID{2, 3} {
-		require.NoError(t, s.Release(t.Context(), s.campaign.Code, user, domain.Slot(user)))
+		s.release(t, user, domain.Slot(user))
 	}
 	_, err := s.Honour(t.Context(), s.campaign.Code, 50)
 	requireCode(t, domain.CodeSoldOut, err)
@@ -63,7 +63,7 @@ func testGateLowered(t *testing.T, s *sale) {
 	s.waitOutALease(t)
 	s.requireSoldOut(t, 102, "after a rebuild too")
 
-	require.NoError(t, s.Release(t.Context(), s.campaign.Code, 5, 5))
+	s.release(t, 5, 5)
 	honoured, err := s.Honour(t.Context(), s.campaign.Code, 50)
 	require.NoError(t, err)
 	assert.Equal(t, domain.Slot(2), honoured.Slot, "the lowest free slot, which is within the wish")

@@ -22,6 +22,7 @@ var ledgerOperatorTests = map[string]func(*testing.T, Ledger){
 	"AnEventThatIsProcessedOrResolvedIsLeftAlone":  testOperateConflict,
 	"AReleaseIsNotedOnce":                          testReleased,
 	"OnlyRevokedCouponsAreToldToTheGate":           testReleasedOnlyRevoked,
+	"TheGateOfAnotherEpochWasToldNothing":          testReleasedElsewhere,
 	"ADiscardedSlotIsFreeForTheNext":               testDiscardFreesSlot,
 	"AnOperatorsStepOnAnUnknownEventIsSaidUnknown": testOperateUnknown,
 }
@@ -198,10 +199,10 @@ func testReleased(t *testing.T, ledger Ledger) {
 	require.Len(t, unreleased, 3, "only others are left out")
 	for range 2 {
 		for _, user := range []domain.UserID{11, 12} {
-			require.NoError(t, ledger.MarkReleased(t.Context(), "spring", user))
+			require.NoError(t, ledger.MarkReleased(t.Context(), "spring", user, campaign.Epoch))
 		}
 	}
-	require.NoError(t, ledger.MarkReleased(t.Context(), "ghost", 11))
+	require.NoError(t, ledger.MarkReleased(t.Context(), "ghost", 11, 1))
 	unreleased, err = ledger.UnreleasedCoupons(t.Context(), 10)
 	require.NoError(t, err)
 	require.Len(t, unreleased, 1)
@@ -210,10 +211,30 @@ func testReleased(t *testing.T, ledger Ledger) {
 	assert.Equal(t, "spring", unreleased[0].Campaign)
 }
 
+// testReleasedElsewhere has a gate told that was replaced: the new one may be made of what was there before the revocation.
+func testReleasedElsewhere(t *testing.T, ledger Ledger) {
+	campaign := openCampaign(t, ledger, "spring", 10)
+	storeAll(t, ledger, campaign, winner(campaign, 11, 1))
+	_, err := ledger.RevokeCoupon(t.Context(), "spring", 11, "a test", operatorName)
+	require.NoError(t, err)
+	_, err = ledger.BeginRebuild(t.Context(), "spring", 0)
+	require.NoError(t, err)
+	for _, epoch := range []int64{campaign.Epoch, campaign.Epoch + 2} {
+		requireCode(t, domain.CodeOvertaken, ledger.MarkReleased(t.Context(), "spring", 11, epoch))
+	}
+	unreleased, err := ledger.UnreleasedCoupons(t.Context(), 10)
+	require.NoError(t, err)
+	require.Len(t, unreleased, 1, "the new gate is to be told")
+	require.NoError(t, ledger.MarkReleased(t.Context(), "spring", 11, campaign.Epoch+1))
+	unreleased, err = ledger.UnreleasedCoupons(t.Context(), 10)
+	require.NoError(t, err)
+	assert.Empty(t, unreleased)
+}
+
 func testReleasedOnlyRevoked(t *testing.T, ledger Ledger) {
 	campaign := openCampaign(t, ledger, "spring", 10)
 	storeAll(t, ledger, campaign, winner(campaign, 11, 1))
-	require.NoError(t, ledger.MarkReleased(t.Context(), "spring", 11))
+	require.NoError(t, ledger.MarkReleased(t.Context(), "spring", 11, campaign.Epoch))
 	unreleased, err := ledger.UnreleasedCoupons(t.Context(), 10)
 	require.NoError(t, err)
 	assert.Empty(t, unreleased)
