@@ -19,13 +19,15 @@ type topicWatch struct {
 	searched time.Time
 	identity string
 	pace     pacing
-	// due says that this process saw records go, which the identity does not show.
+	// due says that this process saw records go, which the identity does not show. A loss is told once, so it is kept
+	// until a search for it has ended, whatever fails meanwhile.
 	due bool
 }
 
 // topicOnce puts winners back whose records are gone from the topic. Nobody has to ask for it:
 //
-//  1. Ask what the topic is now. If it is what the ledger noted last, and nothing was seen to go, nothing is to do.
+//  1. Ask what the topic is now, and keep in mind what was seen to go, before anything can fail. If the topic is what the
+//     ledger noted last, and nothing was seen to go, nothing is to do.
 //  2. Compare every campaign and mend (auditAll), so whom the gate knows and nothing else does is put back; once more
 //     after a while. A crash leaves the old identity in the ledger, and the next run begins again.
 //  3. Note the identity.
@@ -34,6 +36,7 @@ func (r *Retryer) topicOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.topic.see(state.Losses)
 	noted, err := r.ports.Topic.Settings.Setting(ctx, domain.SettingTopic)
 	if err != nil {
 		return err
@@ -41,7 +44,7 @@ func (r *Retryer) topicOnce(ctx context.Context) error {
 	if noted == "" {
 		return r.noteTopic(ctx, state.Identity)
 	}
-	if now := time.Now(); !r.topic.mustSearch(state, noted, now) || !r.topic.pace.isDue(now) {
+	if now := time.Now(); !r.topic.mustSearch(state.Identity, noted, now) || !r.topic.pace.isDue(now) {
 		return nil
 	}
 	r.logger.Error("RECORDS MAY BE LOST: the topic is not what it was; winners whom only the gate knows are put back",
@@ -55,17 +58,23 @@ func (r *Retryer) topicOnce(ctx context.Context) error {
 	return r.noteTopic(ctx, state.Identity)
 }
 
-// mustSearch says whether lost winners are to be looked for now.
-func (w *topicWatch) mustSearch(state domain.TopicState, noted string, now time.Time) bool {
+// see keeps in mind that records were seen to go; a search that has ended before does not count for them.
+func (w *topicWatch) see(losses []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(state.Losses) > 0 {
+	if len(losses) > 0 {
 		w.due, w.searched = true, time.Time{}
 	}
-	if state.Identity == noted && !w.due {
+}
+
+// mustSearch says whether lost winners are to be looked for now.
+func (w *topicWatch) mustSearch(identity, noted string, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if identity == noted && !w.due {
 		return false
 	}
-	return w.identity != state.Identity || w.searched.IsZero() || now.Sub(w.searched) >= searchAgainAfter
+	return w.identity != identity || w.searched.IsZero() || now.Sub(w.searched) >= searchAgainAfter
 }
 
 // searchedNow notes the end of a search, and says whether it was the last one for this identity.

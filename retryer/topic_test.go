@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"firstcome/domain"
 )
@@ -16,38 +17,47 @@ func TestWhenLostWinnersAreSearched(t *testing.T) {
 	t.Parallel()
 	at := func(seconds int) time.Time { return start.Add(time.Duration(seconds) * time.Second) }
 	var w topicWatch
-	is := func(identity string, losses ...string) domain.TopicState {
-		return domain.TopicState{Identity: identity, Losses: losses}
-	}
-	assert.False(t, w.mustSearch(is("a"), "a", at(0)), "nothing has changed")
-	assert.True(t, w.mustSearch(is("b"), "a", at(1)), "another topic")
-	assert.True(t, w.mustSearch(is("b"), "a", at(2)), "the search failed")
+	assert.False(t, w.mustSearch("a", "a", at(0)), "nothing has changed")
+	assert.True(t, w.mustSearch("b", "a", at(1)), "another topic")
+	assert.True(t, w.mustSearch("b", "a", at(2)), "the search failed")
 	assert.False(t, w.searchedNow("b", at(3)), "somebody may have been about to be acknowledged")
-	assert.False(t, w.mustSearch(is("b"), "a", at(4)))
-	assert.True(t, w.mustSearch(is("b"), "a", at(23)))
+	assert.False(t, w.mustSearch("b", "a", at(4)))
+	assert.True(t, w.mustSearch("b", "a", at(23)))
 	assert.True(t, w.searchedNow("b", at(24)), "it is noted")
-	assert.False(t, w.mustSearch(is("b"), "b", at(25)))
+	assert.False(t, w.mustSearch("b", "b", at(25)))
 
-	assert.True(t, w.mustSearch(is("b", "the log is shorter"), "b", at(30)), "a loss is told once")
+	w.see([]string{"the log is shorter"})
+	assert.True(t, w.mustSearch("b", "b", at(30)), "a loss is told once")
 	assert.False(t, w.searchedNow("b", at(31)))
-	assert.True(t, w.mustSearch(is("c"), "b", at(32)), "and another topic at once")
+	assert.True(t, w.mustSearch("c", "b", at(32)), "and another topic at once")
 	assert.False(t, w.searchedNow("c", at(33)))
-	assert.True(t, w.mustSearch(is("c"), "b", at(53)))
+	assert.True(t, w.mustSearch("c", "b", at(53)))
 	assert.True(t, w.searchedNow("c", at(53)))
-	assert.False(t, w.mustSearch(is("c"), "c", at(54)))
+	assert.False(t, w.mustSearch("c", "c", at(54)))
 }
 
-// topicOf is a topic of an identity, and the settings of a ledger.
+// topicOf is a topic of an identity, and the settings of a ledger that may be away. It tells losses once.
 type topicOf struct {
 	identity string
+	losses   []string
 	noted    string
+	away     bool
 	searches int
 }
 
 func (s *topicOf) TopicState(context.Context) (domain.TopicState, error) {
-	return domain.TopicState{Identity: s.identity}, nil
+	losses := s.losses
+	s.losses = nil
+	return domain.TopicState{Identity: s.identity, Losses: losses}, nil
 }
-func (s *topicOf) Setting(context.Context, string) (string, error) { return s.noted, nil }
+
+func (s *topicOf) Setting(context.Context, string) (string, error) {
+	if s.away {
+		return "", errAway
+	}
+	return s.noted, nil
+}
+
 func (s *topicOf) SetSetting(_ context.Context, _, value, _ string) error {
 	s.noted = value
 	return nil
@@ -79,6 +89,39 @@ func TestATopicThatWasMadeAnewIsNotedOnceLostWinnersWereSearchedTwice(t *testing
 	assert.Equal(t, "b", topic.noted)
 	run()
 	assert.Equal(t, 2, topic.searches)
+}
+
+// TestALossThatIsToldAtABadMomentIsSearchedForLater: it is told once, so whatever fails must not forget it.
+func TestALossThatIsToldAtABadMomentIsSearchedForLater(t *testing.T) {
+	t.Parallel()
+	for name, topic := range map[string]*topicOf{
+		"the ledger is away":         {identity: "a", noted: "a", away: true},
+		"no identity is noted yet":   {identity: "a"},
+		"the topic is another one":   {identity: "b", noted: "a", away: true},
+		"nothing else is in the way": {identity: "a", noted: "a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			ports := w.ports()
+			ports.Topic = TopicPorts{Watcher: topic, Settings: topic}
+			r, err := New(Config{}, ports, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
+			require.NoError(t, err)
+			topic.losses = []string{"partition 0 lost its end"}
+			err = r.topicOnce(t.Context())
+			assert.Equal(t, topic.away, err != nil)
+			topic.away = false
+			for range 3 {
+				require.NoError(t, r.topicOnce(t.Context()))
+			}
+			assert.Equal(t, 1, w.calls["campaigns"], "the second search comes later")
+			r.topic.searched = time.Now().Add(-searchAgainAfter)
+			for range 3 {
+				require.NoError(t, r.topicOnce(t.Context()))
+			}
+			assert.Equal(t, 2, w.calls["campaigns"])
+		})
+	}
 }
 
 // TestAComparisonThatFailsIsPutOffForLongerEachTime, up to a bound, and begins anew once one did not fail.
