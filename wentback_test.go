@@ -108,3 +108,30 @@ func TestToldSlotsHoldWhenTheDatabaseGoesBackToBeforeTheFirstOpening(t *testing.
 	delete(now, "1000")
 	assert.Equal(t, told, now)
 }
+
+// TestADatabaseThatWentBackGivesNoRevokedUserTheSlotOfAnother: Redis and Kafka are whole. The database alone goes back behind a
+// revocation and all coupons.
+func TestADatabaseThatWentBackGivesNoRevokedUserTheSlotOfAnother(t *testing.T) {
+	env := newEnvironment(t)
+	env.config.AuditWait = 50 * time.Millisecond
+	s := env.start(t)
+	campaign := s.newCampaign(newCode("back"), 2)
+	wonBy(s, campaign, 2)
+	env.revoke(t, campaign, 1)
+	var told answer
+	s.eventually("user 3 gets the slot", func() bool {
+		told = s.apply(campaign, 3)
+		return told.status == http.StatusAccepted
+	})
+	require.Equal(t, int64(1), told.number("slot"), "%v", told.body)
+	s.eventually("it is stored", func() bool { return s.coupons(campaign)["3"] == 1 })
+	s.eventually("nothing is on its way", func() bool { return env.uncommitted(t) == 0 })
+	s.stop()
+	env.execSQL(t, "DELETE FROM coupon WHERE campaign_id = (SELECT id FROM campaign WHERE code = ?)", campaign)
+	env.execSQL(t, "UPDATE campaign SET epoch = 0, fencing = 0 WHERE code = ?", campaign)
+	env.execSQL(t, "UPDATE installation SET verified_run = ?", "the server before")
+	s = env.start(t)
+	s.eventually("both coupons are back", func() bool { return len(s.coupons(campaign)) == 2 })
+	assert.Equal(t, map[string]int64{"2": 2, "3": 1}, s.coupons(campaign))
+	assert.NotEqual(t, http.StatusAccepted, s.apply(campaign, 1).status, "user 1 was revoked")
+}

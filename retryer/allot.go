@@ -12,7 +12,8 @@ import (
 // allot gives a slot to every user who is left in upstream, and the order in which their records are sent again.
 //
 // A user keeps the slot of the claim if it can have a holder and is nobody's, and if there are fewer holders than the
-// quota; of two who claim one slot, the claim of the higher epoch is kept. A wish for a lower quota takes no such slot away:
+// quota; of two who claim one slot, the claim of the higher epoch is kept, and of one epoch the later one: the slot was freed and
+// given again. A wish for a lower quota takes no such slot away:
 // it may have been told. The others get the lowest slots left, in the order of their admission, and when there are as many
 // holders as the quota (or the wish) says they are owed one. A user with a slot is pending: until a
 // record of the new epoch names the slot, nothing but the gate knows of it, and it must not be told. That holds for a user
@@ -22,7 +23,7 @@ func allot(claims map[domain.UserID]claim, used *slotSet, campaign domain.Campai
 		return cmp.Or(
 			cmp.Compare(claims[b].epoch, claims[a].epoch),
 			cmp.Compare(claims[a].slot, claims[b].slot),
-			cmp.Compare(claims[a].admittedAt, claims[b].admittedAt),
+			cmp.Compare(claims[b].admittedAt, claims[a].admittedAt),
 			cmp.Compare(a, b),
 		)
 	})

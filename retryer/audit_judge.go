@@ -99,7 +99,7 @@ func (s *seen) judgeRevoked() (kind domain.AuditKind, slot int32, detail string)
 			fmt.Sprintf("the gate says that the user was revoked, the coupon with slot %d is good", s.ledgerSlot)
 	case s.at == inGate:
 		return domain.AuditRevocationLost, 0,
-			"the gate says that the user was revoked, and the ledger has no row of it: a rebuild would forget it"
+			"the gate says that the user was revoked, and the ledger has no row of it: the gate alone knows"
 	}
 	return "", 0, ""
 }

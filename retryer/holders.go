@@ -24,6 +24,12 @@ type builder struct {
 	events []domain.Holder
 	// byEvent are the users of events: true for those who keep the slot of one, and are written.
 	byEvent map[domain.UserID]bool
+	// gateEpoch is the epoch at which the gate was closed.
+	gateEpoch int64
+	// recalled are the users of stored records that the ledger has lost, by the slots that the records name.
+	recalled map[domain.Slot][]domain.UserID
+	// revoked are the users of whose revocation the closed gate alone knows; they are written.
+	revoked map[domain.UserID]bool
 
 	// buffer fills up while spare is written; written gives the outcome, and is nil when nothing is being written.
 	buffer, spare []domain.GateWinner
@@ -117,6 +123,7 @@ func (b *builder) recallStored(winners []domain.Winner) int {
 			lost++
 		}
 		b.upstream.addBounded(winner)
+		b.recalled[winner.Slot] = append(b.recalled[winner.Slot], winner.UserID)
 	}
 	return lost
 }
@@ -126,15 +133,39 @@ func (b *builder) recallStored(winners []domain.Winner) int {
 func (b *builder) recallForgotten(ctx context.Context) (int, error) {
 	forgotten := 0
 	err := b.gate.VisitWinners(ctx, b.campaign.Code, func(winner domain.GateWinner) error {
-		if winner.Slot == domain.NoSlot || b.byEvent[winner.UserID] || b.hasRow(winner.UserID) {
+		switch {
+		case b.byEvent[winner.UserID] || b.revoked[winner.UserID] || b.hasRow(winner.UserID):
 			return nil
+		case winner.Slot == domain.NoSlot:
+			return b.keepRevoked(ctx, winner)
 		}
+		b.unseat(winner)
 		if b.upstream.recall(winner) {
 			forgotten++
 		}
 		return nil
 	})
 	return forgotten, err
+}
+
+// keepRevoked writes a user whom the gate calls revoked, and of whom the ledger has no row. A gate hears of a revocation
+// from the ledger only, so the ledger has lost it, and it is final: no record gives that user a coupon again.
+func (b *builder) keepRevoked(ctx context.Context, winner domain.GateWinner) error {
+	delete(b.upstream.claims, winner.UserID)
+	b.revoked[winner.UserID] = true
+	return b.write(ctx, winner)
+}
+
+// unseat takes the slot of a holder of the gate from the claims of others that stored records make. The gate knows what
+// became of a slot since; a record of a newer epoch than the gate's is newer than that.
+func (b *builder) unseat(holder domain.GateWinner) {
+	for _, user := range b.recalled[holder.Slot] {
+		claim, claims := b.upstream.claims[user]
+		if claims && user != holder.UserID && claim.slot == int32(holder.Slot) && claim.epoch <= b.gateEpoch {
+			claim.slot = int32(domain.NoSlot)
+			b.upstream.claims[user] = claim
+		}
+	}
 }
 
 // writeUpstream writes the users who are left in upstream, and gives back the winners for whom no slot was left, as

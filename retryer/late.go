@@ -41,7 +41,7 @@ func (b *builder) readLate(ctx context.Context, tail domain.TailReader) (map[dom
 	b.upstream.ends = ends
 	for user := range late.claims {
 		_, hasRow := slices.BinarySearch(b.rows, user)
-		if _, known := b.upstream.claims[user]; known || hasRow {
+		if _, known := b.upstream.claims[user]; known || hasRow || b.revoked[user] {
 			delete(late.claims, user)
 		}
 	}

@@ -65,6 +65,8 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 //     ledger has nothing, the ledger has lost the coupon: the record counts as one of the tail.
 //  6. Read the users whom the closed gate held. Whom neither upstream nor the ledger knows, Kafka has lost (retention
 //     passed the committed offset): the gate's word is all that is left of the promise, and counts as the oldest claim.
+//     Whom the gate calls revoked, and the ledger does not know, stays revoked: the ledger has lost the revocation. A slot
+//     that the gate gives to somebody is not kept for the user of a stored record that is no newer than the gate.
 //  7. Write the users of upstream, of the old gate and of fail events that hold no slot, each with a fresh pending entry
 //     unless an event is all that stands for the user: the relay sends them again. Those for whom no slot is left (after
 //     two masters at once, say) have no entry: they go to the topic now, unless they have an event, as winners of an
@@ -105,6 +107,7 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 	}
 	b := &builder{
 		gate: r.ports.GateRebuild, target: target, campaign: campaign, upstream: upstream, used: newSlotSet(),
+		gateEpoch: report.Epoch, recalled: map[domain.Slot][]domain.UserID{}, revoked: map[domain.UserID]bool{},
 	}
 	// After an error a write may still be under way, whose outcome no longer matters.
 	defer func() { _ = b.settle() }()
@@ -213,6 +216,10 @@ func (r *Retryer) recallUnstored(ctx context.Context, b *builder) error {
 
 func (r *Retryer) recallForgotten(ctx context.Context, b *builder) error {
 	forgotten, err := b.recallForgotten(ctx)
+	if len(b.revoked) > 0 {
+		r.logger.Error("THE DATABASE LOST REVOCATIONS: the gate says that users were revoked of whom it has no row; they stay revoked",
+			"campaign", b.campaign.Code, "users", len(b.revoked))
+	}
 	if forgotten > 0 {
 		r.metrics.recalled.WithLabelValues("gate").Add(float64(forgotten))
 		r.logger.Error("RECORDS WERE LOST: winners of the gate stand neither on the topic nor in the ledger; they are sent again",
