@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,8 +54,9 @@ func TestALostGateIsRebuiltAsSoonAsThereIsNewsOfIt(t *testing.T) {
 func TestNewsDuringASweepIsSweptForAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, _ := opened(t, sale)
+		var inspected atomic.Int64
 		w.before = func(call, _ string) error {
-			if call == "inspect" && w.calls["inspect"] == 2 {
+			if call == "inspect" && inspected.Add(1) == 2 {
 				time.Sleep(300 * time.Millisecond)
 				return errors.New("the server is gone")
 			}

@@ -86,7 +86,7 @@ func testTransactionMarkers(t *testing.T, brokers ...string) {
 	batch := pollAll(t, source, 5)
 	require.NoError(t, source.Commit(t.Context(), batch))
 	requireStored(100, true, 1, 2, 3, 4, 5)
-	requireStored(2, false, 4, 5)
+	requireStored(3, false, 4, 5) // the last marker may be committed or not
 	_, err = tail.ReadStored(ctx, 100, func(domain.Delivery) error { return context.Canceled })
 	require.ErrorIs(t, err, context.Canceled, "what the visitor says is said")
 	_, err = tail.ReadTail(ctx, nil, func(domain.Delivery) error { t.Error("all is committed"); return nil })
