@@ -315,7 +315,8 @@ func (a *audit) conclude(ctx context.Context, left suspects) (auditOutcome, erro
 		differences: found,
 		result: domain.AuditResult{
 			Campaign: a.campaign.Code, Epoch: a.campaign.Epoch, Quota: a.campaign.Quota, Counts: counts,
-			Settled:     counts.Pending == 0 && counts.InTopic == 0 && counts.Fail == 0 && counts.Processing == 0,
+			Settled: counts.Pending == 0 && counts.InTopic == 0 && counts.Fail == 0 && counts.Processing == 0 &&
+				!hasKind(found, domain.AuditWinnerLost),
 			Differences: append([]domain.AuditDifference{}, found[:min(len(found), domain.MaxAuditDifferences)]...),
 			Unchecked:   a.seen.dropped, DifferencesTotal: int64(len(found)) + a.seen.dropped,
 		},

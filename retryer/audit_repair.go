@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"firstcome/domain"
 )
@@ -98,11 +99,7 @@ func (m *mending) rescue(ctx context.Context) {
 func (m *mending) putBack(ctx context.Context, lost domain.AuditDifference) {
 	campaign := m.outcome.result.Campaign
 	if lost.Slot < 1 {
-		_, err := domain.Honour(ctx, m.ports.Gate, campaign, lost.UserID)
-		if err != nil {
-			m.unsafe++
-		}
-		m.noteError(lost, "given the next slot, as one was owed", err)
+		m.putBackOwed(ctx, lost)
 		return
 	}
 	done, err := m.ports.Audit.Restorer.PutBack(ctx, domain.Winner{
@@ -118,6 +115,34 @@ func (m *mending) putBack(ctx context.Context, lost domain.AuditDifference) {
 		m.unsafe++
 		m.note(lost, false, "not put back: the gate has changed since, or its pending stream is missing")
 	}
+}
+
+// putBackOwed asks for the slot that a winner is owed. While none is left the winner's record is sent again, as one of an
+// epoch that is over: the consumer makes it a fail event, which waits for a slot where an operator sees it. Nothing but the
+// gate would know of the promise otherwise.
+func (m *mending) putBackOwed(ctx context.Context, lost domain.AuditDifference) {
+	campaign := m.outcome.result.Campaign
+	what := "given the next slot, as one was owed"
+	_, err := domain.Honour(ctx, m.ports.Gate, campaign, lost.UserID)
+	if domain.CodeOf(err) == domain.CodeSoldOut {
+		what = "no slot is left for the one that is owed: the record is sent again, to wait as a fail event"
+		err = m.ports.Publisher.PublishAll(ctx, []domain.Winner{{
+			Campaign: campaign, UserID: lost.UserID, Slot: 1, AdmittedAt: m.admittedAt(ctx, lost.UserID), Epoch: m.outcome.result.Epoch - 1,
+		}})
+	}
+	if err != nil {
+		m.unsafe++
+	}
+	m.noteError(lost, what, err)
+}
+
+// admittedAt is when the gate admitted the user; a user whom it does not know comes last.
+func (m *mending) admittedAt(ctx context.Context, user domain.UserID) time.Time {
+	known, err := m.ports.Audit.Gate.FindWinners(ctx, m.outcome.result.Campaign, []domain.UserID{user})
+	if err != nil || len(known) == 0 {
+		return time.Now()
+	}
+	return known[0].AdmittedAt
 }
 
 func (m *mending) release(ctx context.Context) {
