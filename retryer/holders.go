@@ -161,7 +161,7 @@ func (b *builder) keepRevoked(ctx context.Context, winner domain.GateWinner) err
 func (b *builder) unseat(holder domain.GateWinner) {
 	for _, user := range b.recalled[holder.Slot] {
 		claim, claims := b.upstream.claims[user]
-		if claims && user != holder.UserID && claim.slot == int32(holder.Slot) && claim.epoch <= b.gateEpoch {
+		if claims && user != holder.UserID && domain.Slot(claim.slot) == holder.Slot && claim.epoch <= b.gateEpoch {
 			claim.slot = int32(domain.NoSlot)
 			b.upstream.claims[user] = claim
 		}
