@@ -16,9 +16,6 @@ import (
 //go:embed statement/keys_mysql.sql
 var mysqlKeys string
 
-//go:embed statement/keys_sqlite.sql
-var sqliteKeys string
-
 // neededKey is a key on which a promise or a claim rests.
 type neededKey struct {
 	table, name string

@@ -109,9 +109,6 @@ func mysqlRun(tx *gorm.DB) (serverRun, error) {
 	return serverRun{server: strings.TrimSpace(server), startedUnixS: unixS - uptime}, nil
 }
 
-// sqliteRun is the same for all time: a file has no server that could be exchanged.
-func sqliteRun(*gorm.DB) (serverRun, error) { return serverRun{server: "sqlite"}, nil }
-
 // shownValues gives what a SHOW statement says, with names in small letters.
 func shownValues(tx *gorm.DB, statement string) (map[string]string, error) {
 	rows, err := tx.Raw(statement).Rows()

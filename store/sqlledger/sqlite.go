@@ -18,6 +18,12 @@ import (
 //go:embed migration/sqlite/*.sql
 var sqliteMigrations embed.FS
 
+//go:embed statement/keys_sqlite.sql
+var sqliteKeys string
+
+// sqliteRun is the same for all time: a file has no server that could be exchanged.
+func sqliteRun(*gorm.DB) (serverRun, error) { return serverRun{server: "sqlite"}, nil }
+
 // sqliteBackend keeps the ledger in one file. A transaction that writes takes the write lock at its start
 // (_txlock=immediate), so a locking read needs no clause. The file is synced at checkpoints only: what was committed
 // survives the end of the process, not a power cut.

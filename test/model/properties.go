@@ -31,8 +31,6 @@ const (
 	Differ
 	// Unsettled says that the system never comes to rest.
 	Unsettled
-
-	allProperties = Unsettled<<1 - 1
 )
 
 var propertyNames = []string{

@@ -95,6 +95,4 @@ const (
 	OpenIfMine
 	// FinishIfNewest settles the quota only for the newest rebuild.
 	FinishIfNewest
-
-	allRules Rule = FinishIfNewest<<1 - 1
 )

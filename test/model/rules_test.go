@@ -6,6 +6,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// All rules, and all properties.
+const (
+	allRules      = FinishIfNewest<<1 - 1
+	allProperties = Unsettled<<1 - 1
+)
+
 // takenOut names for each rule a case in which it is needed. Where another rule would do as well, that one is out besides.
 var takenOut = []struct {
 	name    string
