@@ -1,10 +1,12 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // Nothing here reaches a server: the mistake is found before.
@@ -29,6 +31,10 @@ func TestAMistypedCommandIsRefused(t *testing.T) {
 }
 
 func TestWithoutDatabaseOrTokenACommandSaysWhatItLookedFor(t *testing.T) {
+	for _, name := range []string{"MYSQL_DSN", "ADMIN_TOKEN"} { // the tests on real servers run with these
+		t.Setenv("FIRSTCOME_"+name, "")
+		require.NoError(t, os.Unsetenv("FIRSTCOME_"+name))
+	}
 	folder := filepath.Join(t.TempDir(), "elsewhere")
 	config := Config{DataDir: folder}
 	for _, want := range []string{filepath.Join(folder, "firstcome.db"), "FIRSTCOME_MYSQL_DSN", "--data-dir", "--mysql-dsn"} {
