@@ -39,7 +39,9 @@ func TestACrowdAtAGateThatDoesNotAnswerKeepsNobodyOutOfAnotherCampaign(t *testin
 		defer b.server.Close()
 		synctest.Wait()
 		var crowd sync.WaitGroup
-		for user := domain.UserID(1); user <= 100; user++ {
+		crowd.Go(func() { b.server.decide(t.Context(), "spring", 1) })
+		synctest.Wait() // the first has left the line, and is at the gate
+		for user := domain.UserID(2); user <= 100; user++ {
 			crowd.Go(func() { b.server.decide(t.Context(), "spring", user) })
 		}
 		synctest.Wait()
