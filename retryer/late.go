@@ -2,7 +2,6 @@ package retryer
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"firstcome/domain"
@@ -40,8 +39,7 @@ func (b *builder) readLate(ctx context.Context, tail domain.TailReader) (map[dom
 	}
 	b.upstream.ends = ends
 	for user := range late.claims {
-		_, hasRow := slices.BinarySearch(b.rows, user)
-		if _, known := b.upstream.claims[user]; known || hasRow || b.revoked[user] {
+		if _, known := b.upstream.claims[user]; known || b.hasRow(user) || b.revoked[user] {
 			delete(late.claims, user)
 		}
 	}
