@@ -25,6 +25,10 @@ func TestShortRunsFindNoDifference(t *testing.T) {
 			{Steps: []step{{Fault: "retention passes the committed offset", Target: kafkaServer, At: time.Second, For: 2 * time.Second}}},
 			{Steps: []step{{Fault: "restart server", Target: redisServer}}},
 		},
+		// An old record names a user for whom no slot is left: the fail event waits for an operator, and that is rest.
+		"a_user_waits_for_a_slot": {
+			{Steps: []step{{Fault: "lower quota", Target: "campaign", At: 2 * time.Second}, {Fault: "poison records", Target: "topic", At: 3 * time.Second}}},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r, err := s.runPlan(t.Context(), name, plan, t.Output())

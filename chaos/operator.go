@@ -97,6 +97,8 @@ type campaignView struct {
 		State          string `json:"state"`
 		Count          int64  `json:"count"`
 		Free           int64  `json:"free"`
+		Owed           int64  `json:"owed"`
+		Remaining      int64  `json:"remaining"`
 		PendingEntries int64  `json:"pending_entries"`
 	} `json:"gate"`
 }

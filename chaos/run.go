@@ -161,13 +161,16 @@ func (w *world) finish(ctx context.Context) error {
 	if err := w.retryDead(ctx); err != nil {
 		return err
 	}
-	if err := w.takeWishBack(ctx); err != nil {
+	if err := w.makeRoom(ctx); err != nil {
 		return err
 	}
 	if err := w.load.sellOut(ctx); err != nil {
 		return err
 	}
 	if err := w.settle(ctx); err != nil {
+		return err
+	}
+	if err := eventually(ctx, settlePatience, "nobody waits for a slot", w.nobodyIsOwed); err != nil {
 		return err
 	}
 	found, err := w.readFacts(ctx)
@@ -184,13 +187,42 @@ func (w *world) finish(ctx context.Context) error {
 	return nil
 }
 
-// takeWishBack ends a wish for a lower quota that the holders don't fit: until they do, slots would stay unused.
-func (w *world) takeWishBack(ctx context.Context) error {
+// makeRoom ends a wish for a lower quota that the holders don't fit: until they do, slots would stay unused. And it raises
+// the quota for those who wait for a slot: they must get theirs before any newcomer.
+func (w *world) makeRoom(ctx context.Context) error {
 	view, err := w.operator.campaign(ctx)
-	if err != nil || view.WantedQuota == 0 {
+	if err != nil || view.Gate == nil || (view.WantedQuota == 0 && view.Gate.Owed == 0) {
 		return err
 	}
-	return w.operator.setQuota(ctx, view.Quota)
+	w.timeline.add("the quota is %d, a lower one is wished for: %d; %d users wait for a slot", view.Quota, view.WantedQuota, view.Gate.Owed)
+	if err := w.operator.setQuota(ctx, view.Quota+view.Gate.Owed); err != nil {
+		return err
+	}
+	return eventually(ctx, time.Minute, "newcomers are admitted again", w.newcomersComeIn)
+}
+
+// newcomersComeIn asks as a newcomer where something is left for them: who was sold out says so for a moment longer.
+func (w *world) newcomersComeIn(ctx context.Context) error {
+	view, err := w.operator.campaign(ctx)
+	if err == nil {
+		err = view.gateFollows()
+	}
+	if err != nil || view.Gate.Remaining <= 0 {
+		return err
+	}
+	if got := w.load.apply(ctx, w.load.who(false), apiNames[0]); got.outcome == soldOut {
+		return fmt.Errorf("a newcomer was told %q, and %d slots are left", got.text, view.Gate.Remaining)
+	}
+	return nil
+}
+
+// nobodyIsOwed says whether everybody who waited for a slot has one, now that the quota was raised for them.
+func (w *world) nobodyIsOwed(ctx context.Context) error {
+	view, err := w.operator.campaign(ctx)
+	if err == nil && (view.Gate == nil || view.Gate.Owed != 0) {
+		err = fmt.Errorf("users wait for a slot: %+v", view.Gate)
+	}
+	return err
 }
 
 // retryDead lets the retryers try every dead fail event of a user once more, now that nothing is broken.
@@ -209,5 +241,14 @@ func (w *world) retryDead(ctx context.Context) error {
 		}
 	}
 	w.timeline.add("%d dead fail events are retried", retried)
-	return eventually(ctx, settlePatience, "the retried events are done", w.nothingFails)
+	return eventually(ctx, settlePatience, "the retried events are done", func(ctx context.Context) error {
+		view, err := w.operator.campaign(ctx)
+		if err == nil {
+			err = view.gateAtRest()
+		}
+		if err == nil {
+			_, err = w.nothingFails(ctx, view)
+		}
+		return err
+	})
 }

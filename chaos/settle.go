@@ -72,10 +72,11 @@ func (w *world) atRest(ctx context.Context) error {
 	if lag, err := w.operator.lag(ctx); err != nil || lag != 0 {
 		return errors.Join(err, fmt.Errorf("%d records are not consumed", lag))
 	}
-	if err := w.nothingFails(ctx); err != nil {
+	waiting, err := w.nothingFails(ctx, view)
+	if err != nil {
 		return err
 	}
-	if !view.Settled {
+	if !view.Settled && waiting == 0 {
 		return errors.New("the campaign is not settled")
 	}
 	return nil
@@ -83,13 +84,19 @@ func (w *world) atRest(ctx context.Context) error {
 
 // gateAtRest says what keeps the gate from being at rest: open, as the campaign says, and with nothing pending.
 func (v campaignView) gateAtRest() error {
+	if err := v.gateFollows(); err != nil || v.Gate.PendingEntries == 0 {
+		return err
+	}
+	return fmt.Errorf("%d entries are pending", v.Gate.PendingEntries)
+}
+
+// gateFollows says why the gate is not open, or not as the campaign says.
+func (v campaignView) gateFollows() error {
 	switch {
 	case v.Gate == nil || v.Gate.Closed != "":
 		return errors.New("the gate is closed")
 	case v.Gate.Quota != cmp.Or(v.WantedQuota, v.Quota) || v.Gate.State != v.State || v.wishFits():
 		return fmt.Errorf("the gate does not follow the campaign yet: %+v", v)
-	case v.Gate.PendingEntries != 0:
-		return fmt.Errorf("%d entries are pending", v.Gate.PendingEntries)
 	}
 	return nil
 }
@@ -99,21 +106,44 @@ func (v campaignView) wishFits() bool {
 	return v.WantedQuota != 0 && v.Gate.Count-v.Gate.Free <= v.WantedQuota
 }
 
-// nothingFails asks the database for fail events that are being worked on, and revocations that Redis was not told of.
-func (w *world) nothingFails(ctx context.Context) error {
-	for what, text := range map[string]string{
-		"fail events are neither resolved nor dead": "SELECT COUNT(*) FROM fail_event WHERE status IN ('FAIL', 'PROCESSING')",
-		"revocations are not released":              "SELECT COUNT(*) FROM coupon WHERE revoked_at IS NOT NULL AND released_at IS NULL",
-	} {
-		var count int
-		if err := w.database.QueryRowContext(ctx, text).Scan(&count); err != nil {
-			return err
-		}
-		if count > 0 {
-			return fmt.Errorf("%d %s", count, what)
-		}
+// mayWait says why users may not wait for a slot any more. While none is left they do, and as long as it takes: what
+// settles that is an operator who raises the quota or revokes a coupon.
+func (v campaignView) mayWait(users int64) error {
+	if users == 0 {
+		return nil
+	}
+	if left := v.Gate.Quota - (v.Gate.Count - v.Gate.Free); left > 0 {
+		return fmt.Errorf("%d users wait for a slot, and %d are left", users, left)
+	}
+	if users > v.Gate.Owed {
+		return fmt.Errorf("%d users wait for a slot, and the gate knows of %d", users, v.Gate.Owed)
 	}
 	return nil
+}
+
+// nothingFails asks the database for fail events that are being worked on, and revocations that Redis was not told of. It
+// gives how many users wait for a slot, as they may.
+func (w *world) nothingFails(ctx context.Context, view campaignView) (waiting int64, err error) {
+	const waits = "status = 'FAIL' AND reason = 'NO_SLOT_LEFT'"
+	for what, text := range map[string]string{
+		"fail events are neither resolved nor dead": "SELECT COUNT(*) FROM fail_event WHERE status IN ('FAIL', 'PROCESSING') AND NOT (" + waits + ")",
+		"revocations are not released":              "SELECT COUNT(*) FROM coupon WHERE revoked_at IS NOT NULL AND released_at IS NULL",
+	} {
+		count, err := w.count(ctx, text)
+		if err == nil && count > 0 {
+			err = fmt.Errorf("%d %s", count, what)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	waiting, err = w.count(ctx, "SELECT COUNT(DISTINCT user_id) FROM fail_event WHERE "+waits)
+	return waiting, errors.Join(err, view.mayWait(waiting))
+}
+
+func (w *world) count(ctx context.Context, text string) (count int64, err error) {
+	err = w.database.QueryRowContext(ctx, text).Scan(&count)
+	return count, err
 }
 
 // audit runs `firstcome audit`, which says the same by its exit code as in its answer.
