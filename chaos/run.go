@@ -170,7 +170,7 @@ func (w *world) finish(ctx context.Context) error {
 	if err := w.settle(ctx); err != nil {
 		return err
 	}
-	if err := eventually(ctx, settlePatience, "nobody waits for a slot", w.nobodyIsOwed); err != nil {
+	if err := whileItMoves(ctx, settlePatience, "nobody waits for a slot", w.nobodyIsOwed); err != nil {
 		return err
 	}
 	found, err := w.readFacts(ctx)
@@ -241,7 +241,7 @@ func (w *world) retryDead(ctx context.Context) error {
 		}
 	}
 	w.timeline.add("%d dead fail events are retried", retried)
-	return eventually(ctx, settlePatience, "the retried events are done", func(ctx context.Context) error {
+	return whileItMoves(ctx, settlePatience, "the retried events are done", func(ctx context.Context) error {
 		view, err := w.operator.campaign(ctx)
 		if err == nil {
 			err = view.gateAtRest()

@@ -33,8 +33,8 @@ type servers struct {
 // diskSize is how large the database's disk is: small enough to be filled in a moment.
 const diskSize = "400m"
 
-// serverTimeout bounds one call of the script; a machine with much to do starts Kafka in half a minute.
-const serverTimeout = 3 * time.Minute
+// serverTimeout bounds one call of the script, which waits for a server that starts as long as its log grows.
+const serverTimeout = 10 * time.Minute
 
 // newServers prepares the folder, with the data of a single database on a small disk and with a clock file for each server
 // whose clock can be shifted. proxied are the pairs of ports for FIRSTCOME_SERVERS_KAFKA_PROXIED.

@@ -12,13 +12,12 @@ import (
 	"firstcome/domain"
 )
 
-const (
-	// settlePatience is above the longest wait that is by design: a fail event whose retryer was killed keeps its lease
-	// for 30 s, and a rebuild that was abandoned is taken over after 15 s or some multiple of it.
-	settlePatience = 150 * time.Second
-	// repairEvery is how long the system has to settle after a repair, before the next one.
-	repairEvery = 20 * time.Second
-)
+// settlePatience is, while nothing moves, above the longest wait that is by design: a fail event whose retryer was killed
+// keeps its lease for 30 s, and a rebuild that was abandoned is taken over after 15 s or some multiple of it.
+var settlePatience = patienceOf{standstill: 150 * time.Second, whole: 10 * time.Minute}
+
+// repairEvery is how long the system has to settle after a repair, before the next one.
+const repairEvery = 20 * time.Second
 
 // settle waits until nothing is on its way, while nobody applies, then audits, and writes down that moment. What
 // Kafka has lost only `audit --repair` brings back, so that comes first where Kafka has lost something.
@@ -29,7 +28,7 @@ func (w *world) settle(ctx context.Context) error {
 			return err
 		}
 		w.kafkaLost = false
-	} else if err := eventually(ctx, settlePatience, "everything has settled", w.atRest); err != nil {
+	} else if err := whileItMoves(ctx, settlePatience, "everything has settled", w.atRest); err != nil {
 		w.repair(ctx) //nolint:errcheck // it says in the timeline what was wrong
 		return err
 	}
@@ -43,16 +42,12 @@ func (w *world) settle(ctx context.Context) error {
 
 // settleWithRepair repairs again and again until nothing is on its way.
 func (w *world) settleWithRepair(ctx context.Context) error {
-	var err error
-	for began := time.Now(); time.Since(began) < settlePatience; {
-		if repairErr := w.repair(ctx); repairErr != nil {
-			w.timeline.add("audit --repair: %v", repairErr)
+	return whileItMoves(ctx, settlePatience, "everything has settled", func(ctx context.Context) error {
+		if err := w.repair(ctx); err != nil {
+			w.timeline.add("audit --repair: %v", err)
 		}
-		if err = eventually(ctx, repairEvery, "everything has settled", w.atRest); err == nil || ctx.Err() != nil {
-			return err
-		}
-	}
-	return err
+		return eventually(ctx, repairEvery, "everything has settled", w.atRest)
+	})
 }
 
 // atRest says what is still on its way.

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,6 +28,38 @@ func TestUsersMayWaitForASlotOnlyWhileNoneIsLeft(t *testing.T) {
 			var view campaignView
 			require.NoError(t, json.Unmarshal([]byte(`{"gate":`+c.gate+`}`), &view))
 			err := view.mayWait(c.waiting)
+			if c.want == "" {
+				assert.NoError(t, err)
+				return
+			}
+			assert.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func TestAWaitGoesOnWhileSomethingMoves(t *testing.T) {
+	const standstill = 300 * time.Millisecond
+	for name, c := range map[string]struct {
+		steps int
+		whole time.Duration
+		want  string
+	}{
+		"it moves for longer than the patience": {steps: 8, whole: time.Minute},
+		"it stands still":                       {steps: 1 << 30, whole: time.Minute, want: "step 1"},
+		"it moves without an end":               {steps: 1 << 30, whole: time.Second, want: "in vain"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stands := c.want == "step 1"
+			step := 0
+			err := whileItMoves(t.Context(), patienceOf{standstill, c.whole}, "the last step is done", func(context.Context) error {
+				if step == 0 || !stands {
+					step++
+				}
+				if step == c.steps {
+					return nil
+				}
+				return fmt.Errorf("step %d", step)
+			})
 			if c.want == "" {
 				assert.NoError(t, err)
 				return

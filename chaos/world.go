@@ -226,19 +226,32 @@ func (w *world) close() {
 
 // eventually repeats a check until it gives no error; the last one is returned when the time is over.
 func eventually(ctx context.Context, patience time.Duration, what string, check func(context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, patience)
+	return whileItMoves(ctx, patienceOf{patience, patience}, what, check)
+}
+
+// patienceOf says how long to wait while nothing moves, and how long in all.
+type patienceOf struct{ standstill, whole time.Duration }
+
+// whileItMoves is eventually with a patience that begins anew whenever the check says something else: a machine with much
+// to do takes longer for each step, and is not stuck.
+func whileItMoves(ctx context.Context, patience patienceOf, what string, check func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, patience.whole)
 	defer cancel()
 	var last error
+	moved := time.Now()
 	for {
 		err := check(limited)
 		if err == nil {
 			return nil
 		}
 		if limited.Err() == nil || last == nil {
+			if last == nil || err.Error() != last.Error() {
+				moved = time.Now()
+			}
 			last = err
 		}
-		if !pause(limited, 100*time.Millisecond) {
-			return fmt.Errorf("waited %s in vain until %s: %w", patience, what, last)
+		if time.Since(moved) >= patience.standstill || !pause(limited, 100*time.Millisecond) {
+			return fmt.Errorf("waited %s in vain until %s: %w", patience.standstill, what, last)
 		}
 	}
 }
