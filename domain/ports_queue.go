@@ -47,10 +47,26 @@ type TailReader interface {
 // StoredReader gives the rebuild what the consumer group has committed already: each of these records has left a coupon
 // or a fail event, unless the ledger has lost it.
 type StoredReader interface {
-	// ReadStored calls visit for each of the newest records before the committed offset, at most so many offsets of every
-	// partition, and says whether it gave all that the topic still has. An error of visit ends it and is returned.
-	// CodeUnavailable.
-	ReadStored(ctx context.Context, newest int64, visit func(Delivery) error) (whole bool, err error)
+	// ReadStored notes the committed offset of every partition, calls visit for the wanted records before it, and says what
+	// it has read. An error of visit ends it and is returned. CodeUnavailable.
+	ReadStored(ctx context.Context, part StoredPart, visit func(Delivery) error) (StoredRead, error)
+}
+
+// StoredPart says which of the committed records are wanted.
+type StoredPart struct {
+	// Newest is how many offsets before the committed one are wanted of every partition at most.
+	Newest int64
+	// After leaves out what comes before the ends of an earlier reading. A partition that they don't name is read as
+	// without them, and so is one whose log is another one by now.
+	After TailEnds
+}
+
+// StoredRead is what a reading of committed records has read.
+type StoredRead struct {
+	// Ends are the committed offsets up to which it went.
+	Ends TailEnds
+	// Whole says that it gave all of what comes after StoredPart.After that the topic still has.
+	Whole bool
 }
 
 // TailEnds are the ends at which a reading of the tail stopped, by partition: the offset after the last record's. They

@@ -31,8 +31,8 @@ type Config struct {
 	MaxAttempts int
 	// BackoffMin and BackoffMax bound the wait between two attempts, which doubles each time; 1 s and 10 min.
 	BackoffMin, BackoffMax time.Duration
-	// ConcurrentRebuilds is how many campaigns are rebuilt at the same time, up to 64; 32. They read the topic's tail
-	// together, and coupons a few at a time (couponReaders).
+	// ConcurrentRebuilds is how many campaigns are rebuilt at the same time, up to 64; 32. They read the topic
+	// together, and coupons a few at a time (couponReaders). Those that only wait do not count (maxAside).
 	ConcurrentRebuilds int
 	// RebuildTimeout ends a rebuild that takes too long; 10 min.
 	RebuildTimeout time.Duration

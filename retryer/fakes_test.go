@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -50,6 +51,8 @@ type world struct {
 	confirmed []domain.UserID
 	purged    time.Duration
 	leases    int
+	// unsure says that nobody knows what the gates said last.
+	unsure bool
 }
 
 type ledger struct {
@@ -98,7 +101,7 @@ func opened(t require.TestingT, codes ...string) (*world, *Retryer) {
 	w := newWorld(codes...)
 	r := w.retryer(t, Config{})
 	require.NoError(t, r.SweepOnce(context.Background()))
-	r.stored = newStoredRecords(w)
+	r.newest = newNewestRecords(w)
 	return w, r
 }
 
@@ -592,7 +595,7 @@ func (w gateRebuild) BeginRebuild(_ context.Context, code string, epoch int64) (
 		g.open, g.epoch = false, epoch
 		g.building, g.entries = map[domain.UserID]domain.GateWinner{}, nil
 		g.taken = map[domain.Slot]bool{}
-		return domain.RebuildTarget{Campaign: code, Epoch: epoch, RunID: "run"}, nil
+		return domain.RebuildTarget{Campaign: code, Epoch: epoch, RunID: "run", Unsure: w.unsure}, nil
 	})
 }
 
@@ -699,18 +702,27 @@ func (w *world) ReadTail(
 	return domain.TailEnds{0: {Offset: int64(len(topic))}}, nil
 }
 
-func (w *world) ReadStored(_ context.Context, newest int64, visit func(domain.Delivery) error) (bool, error) {
-	stored, err := call(w, "stored", "", func() ([]domain.Delivery, error) { return slices.Clone(w.stored), nil })
-	if err != nil {
-		return false, err
+func (w *world) ReadStored(
+	_ context.Context, part domain.StoredPart, visit func(domain.Delivery) error,
+) (domain.StoredRead, error) {
+	name := "stored"
+	if part.After != nil {
+		name = "stored on"
+	} else if part.Newest == math.MaxInt64 {
+		name = "stored all"
 	}
-	from := max(0, int64(len(stored))-newest)
+	stored, err := call(w, name, "", func() ([]domain.Delivery, error) { return slices.Clone(w.stored), nil })
+	if err != nil {
+		return domain.StoredRead{}, err
+	}
+	after := part.After[0].Offset
+	from := max(after, int64(len(stored))-part.Newest)
 	for _, delivery := range stored[from:] {
 		if err := visit(delivery); err != nil {
-			return false, err
+			return domain.StoredRead{}, err
 		}
 	}
-	return from == 0, nil
+	return domain.StoredRead{Ends: domain.TailEnds{0: {Offset: int64(len(stored))}}, Whole: from == after}, nil
 }
 
 func (w *world) slotOf(code string, user domain.UserID) domain.Slot {

@@ -96,6 +96,9 @@ func (b *builder) writeEvents(ctx context.Context) error {
 	return nil
 }
 
+// users is how many users the builder holds in memory.
+func (b *builder) users() int { return len(b.rows) + len(b.upstream.claims) }
+
 func (b *builder) hasRow(user domain.UserID) bool {
 	_, found := slices.BinarySearch(b.rows, user)
 	return found

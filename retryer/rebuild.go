@@ -44,6 +44,7 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 	}
 	r.metrics.rebuilt(rebuildOpened, took)
 	r.watch.open(code, campaign.Epoch)
+	r.stored.forget(code)
 	r.wakeRebuilt(ctx, code)
 	r.logger.Info("gate rebuilt and opened", "campaign", code, "epoch", campaign.Epoch, "quota", campaign.Quota, "took", took)
 	return nil
@@ -140,7 +141,8 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaig
 // openWritten is steps 10 and 11.
 func (r *Retryer) openWritten(ctx context.Context, b *builder, raisedAt time.Time) error {
 	if b.target.Unsure {
-		if err := wait(ctx, time.Until(raisedAt.Add(epochSpread))); err != nil {
+		err := r.slots.aside(b.users(), func() error { return wait(ctx, time.Until(raisedAt.Add(epochSpread))) })
+		if err != nil {
 			return err
 		}
 	}
@@ -183,7 +185,7 @@ func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign) (*
 		return nil, err
 	}
 	crashpoint.Reach(crashpoint.RebuildTailRead)
-	if upstream.stored, err = r.stored.newest(ctx, campaign.Code); err != nil {
+	if upstream.stored, err = r.newest.of(ctx, campaign.Code); err != nil {
 		return nil, err
 	}
 	if upstream.dropped > 0 {
@@ -199,8 +201,10 @@ func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign) (*
 func (r *Retryer) recallUnstored(ctx context.Context, b *builder) error {
 	lost := b.recallStored(b.upstream.stored.winners)
 	if lost > 0 && !b.upstream.stored.whole {
-		err := r.stored.all(ctx, b.campaign.Code, func(winner domain.Winner) {
-			lost += b.recallStored([]domain.Winner{winner})
+		err := r.slots.aside(b.users(), func() error {
+			return r.stored.all(ctx, b.campaign, func(winner domain.Winner) {
+				lost += b.recallStored([]domain.Winner{winner})
+			})
 		})
 		if err != nil {
 			return err

@@ -22,7 +22,8 @@ type Retryer struct {
 	logger  *slog.Logger
 	watch   *watch
 	slots   *rebuildSlots
-	stored  *storedRecords
+	newest  *newestRecords
+	stored  *searches
 	// couponReaders is held by the rebuilds that read coupons.
 	couponReaders chan struct{}
 	// sweeping is held by a sweep in the background.
@@ -70,7 +71,8 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		logger:  logger,
 		watch:   newWatch(cfg.RebuildPatience),
 		slots:   newRebuildSlots(cfg.ConcurrentRebuilds),
-		stored:  newStoredRecords(ports.Stored),
+		newest:  newNewestRecords(ports.Stored),
+		stored:  newSearches(ports.Stored),
 
 		couponReaders: make(chan struct{}, couponReaders),
 		sweeping:      make(chan struct{}, 1),
@@ -131,6 +133,7 @@ func (r *Retryer) Run(ctx context.Context) error {
 	times.run(ctx)
 	news.Wait()
 	r.slots.wait()
+	r.stored.stop()
 	return nil
 }
 

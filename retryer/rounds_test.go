@@ -109,30 +109,31 @@ func TestAGateThatWasRebuiltWhileItWaitedIsLeftAlone(t *testing.T) {
 	w, r := settled(t, 2)
 	w.gates["c-00000"].open, w.gates["c-00001"].open = false, false
 	r.slots = newRebuildSlots(1)
-	require.True(t, r.slots.takeOrWait("c-00000", false))
+	require.True(t, r.slots.take("c-00000"))
 	require.NoError(t, r.sweepInBackground(t.Context()), "the other waits for room")
 	w.gates["c-00001"].open = true
 	epoch := w.ledger["c-00001"].Epoch
-	next, more := r.slots.next("c-00000")
-	require.True(t, more)
-	require.NoError(t, r.rebuildIfNeeded(t.Context(), next))
-	assert.Equal(t, epoch, w.ledger["c-00001"].Epoch)
-	_, more = r.slots.next(next)
-	assert.False(t, more)
+	r.slots.leave("c-00000")
 	r.slots.wait()
+	assert.Equal(t, epoch, w.ledger["c-00001"].Epoch)
+	assert.True(t, r.slots.take("c-00000"), "nobody holds a place any more")
+	r.slots.leave("c-00000")
 }
 
 func TestGatesAtWhichPeopleApplyAreRebuiltBeforeTheOthers(t *testing.T) {
 	slots := newRebuildSlots(1)
-	require.True(t, slots.takeOrWait("first", false))
-	for _, code := range []string{"over-1", "running-1", "over-2", "running-2"} {
-		require.False(t, slots.takeOrWait(code, strings.HasPrefix(code, "running")))
-		require.False(t, slots.takeOrWait(code, true), "it waits once")
-	}
+	require.True(t, slots.take("first"))
 	order := []string{}
-	for next, more := slots.next("first"); more; next, more = slots.next(next) {
-		order = append(order, next)
+	for _, code := range []string{"over-1", "running-1", "over-2", "running-2"} {
+		later := func() {
+			defer slots.leave(code)
+			order = append(order, code)
+		}
+		require.False(t, slots.takeOrWait(code, strings.HasPrefix(code, "running"), later))
+		require.False(t, slots.takeOrWait(code, true, later), "it waits once")
 	}
+	slots.leave("first")
+	slots.wait()
 	assert.Equal(t, []string{"running-1", "running-2", "over-1", "over-2"}, order)
 
 	now := time.Now()

@@ -2,7 +2,7 @@ package retryer
 
 import (
 	"context"
-	"math"
+	"maps"
 	"sync"
 	"time"
 
@@ -13,7 +13,8 @@ const (
 	// lookBack is how many of the newest committed records of each partition a rebuild compares with the ledger. What a
 	// database loses that goes back is what was stored last, so some of it is among them.
 	lookBack = 10_000
-	// lookBackAge is how long rebuilds share one reading: after the loss of Redis every gate is rebuilt.
+	// lookBackAge is how long the newest records are kept, so that only what is committed meanwhile is to be read: after
+	// the loss of Redis every gate is rebuilt.
 	lookBackAge = 3 * time.Second
 )
 
@@ -24,94 +25,81 @@ type newestStored struct {
 	whole bool
 }
 
-// storedRecords reads the committed records, once for all who want the newest within lookBackAge.
-type storedRecords struct {
-	reader domain.StoredReader
-	// reading is held by the one who reads.
-	reading chan struct{}
+// newestRecords reads the newest committed records for all who want them.
+type newestRecords struct {
+	reader   domain.StoredReader
+	readings *together[recentRecords]
 
-	mu     sync.Mutex
-	readAt time.Time
-	recent map[string][]domain.Winner
-	whole  bool
+	mu   sync.Mutex
+	kept recentRecords
 }
 
-func newStoredRecords(reader domain.StoredReader) *storedRecords {
-	return &storedRecords{reader: reader, reading: make(chan struct{}, 1)}
+// recentRecords is what was read, by campaign. Nobody changes it any more.
+type recentRecords struct {
+	// since is when the first reading began on which these rest.
+	since   time.Time
+	winners map[string][]domain.Winner
+	ends    domain.TailEnds
+	whole   bool
 }
 
-// newest gives the winners of the newest committed records. The reading began at most lookBackAge ago: what was stored
-// since is not among them.
-func (s *storedRecords) newest(ctx context.Context, campaign string) (newestStored, error) {
-	if err := s.begin(ctx); err != nil {
-		return newestStored{}, err
+func newNewestRecords(reader domain.StoredReader) *newestRecords {
+	return &newestRecords{reader: reader, readings: newTogether[recentRecords]()}
+}
+
+// of gives the winners of the newest records that are committed when it is called, and perhaps of some that come later. So
+// whoever has read the topic's tail before misses nothing that is committed between the two.
+func (n *newestRecords) of(ctx context.Context, campaign string) (newestStored, error) {
+	recent, err := n.readings.do(ctx, n.read)
+	return newestStored{winners: recent.winners[campaign], whole: recent.whole}, err
+}
+
+// read reads on from what is kept. The winners of one campaign may share the memory of those before: only one reading is
+// under way at a time, and it appends.
+func (n *newestRecords) read(ctx context.Context) (recentRecords, error) {
+	recent := n.last()
+	recent.winners = maps.Clone(recent.winners)
+	if recent.winners == nil {
+		recent = recentRecords{since: time.Now(), winners: map[string][]domain.Winner{}, whole: true}
 	}
-	defer s.end()
-	if found, fresh := s.kept(campaign); fresh {
-		return found, nil
-	}
-	started, recent := time.Now(), map[string][]domain.Winner{}
-	whole, err := s.reader.ReadStored(ctx, lookBack, func(delivery domain.Delivery) error {
+	part := domain.StoredPart{Newest: lookBack, After: recent.ends}
+	read, err := n.reader.ReadStored(ctx, part, func(delivery domain.Delivery) error {
 		if isPromise(delivery) {
-			recent[delivery.Winner.Campaign] = append(recent[delivery.Winner.Campaign], delivery.Winner)
+			recent.winners[delivery.Winner.Campaign] = append(recent.winners[delivery.Winner.Campaign], delivery.Winner)
 		}
 		return nil
 	})
 	if err != nil {
-		return newestStored{}, err
+		return recentRecords{}, err
 	}
-	s.keep(started, recent, whole)
-	return newestStored{winners: recent[campaign], whole: whole}, nil
-}
-
-// all calls visit for the winners of all committed records of the campaign that the topic still has.
-func (s *storedRecords) all(ctx context.Context, campaign string, visit func(domain.Winner)) error {
-	if err := s.begin(ctx); err != nil {
-		return err
-	}
-	defer s.end()
-	_, err := s.reader.ReadStored(ctx, math.MaxInt64, func(delivery domain.Delivery) error {
-		if isPromise(delivery) && delivery.Winner.Campaign == campaign {
-			visit(delivery.Winner)
-		}
-		return nil
-	})
-	return err
+	recent.ends, recent.whole = read.Ends, recent.whole && read.Whole
+	n.keep(recent)
+	return recent, nil
 }
 
 // isPromise says whether a record names a winner of the gate.
 func isPromise(delivery domain.Delivery) bool { return delivery.Problem == nil && !delivery.External }
 
-func (s *storedRecords) begin(ctx context.Context) error {
-	select {
-	case s.reading <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// last gives what is kept, or nothing if that is too old.
+func (n *newestRecords) last() recentRecords {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if time.Since(n.kept.since) > lookBackAge {
+		return recentRecords{}
 	}
-}
-
-func (s *storedRecords) end() { <-s.reading }
-
-func (s *storedRecords) kept(campaign string) (newestStored, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.recent == nil || time.Since(s.readAt) > lookBackAge {
-		return newestStored{}, false
-	}
-	return newestStored{winners: s.recent[campaign], whole: s.whole}, true
+	return n.kept
 }
 
 // keep holds a reading for others, and lets its memory go when it is too old for them.
-func (s *storedRecords) keep(readAt time.Time, recent map[string][]domain.Winner, whole bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.readAt, s.recent, s.whole = readAt, recent, whole
-	time.AfterFunc(lookBackAge, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.readAt.Equal(readAt) {
-			s.recent = nil
+func (n *newestRecords) keep(recent recentRecords) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.kept = recent
+	time.AfterFunc(lookBackAge-time.Since(recent.since), func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.kept.since.Equal(recent.since) {
+			n.kept = recentRecords{}
 		}
 	})
 }

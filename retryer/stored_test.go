@@ -2,6 +2,7 @@ package retryer
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,36 +108,110 @@ func TestWithoutAGateTheLaterOfTwoStoredRecordsHoldsTheSlot(t *testing.T) {
 	assert.Equal(t, domain.SlotOwed, w.slotOf(sale, 1))
 }
 
-// countingStored gives one record of each campaign.
-type countingStored struct{ readings int }
-
-func (s *countingStored) ReadStored(_ context.Context, _ int64, visit func(domain.Delivery) error) (bool, error) {
-	s.readings++
-	for _, campaign := range []string{"a", "b"} {
-		if err := visit(domain.Delivery{Winner: domain.Winner{Campaign: campaign, UserID: 1}}); err != nil {
-			return false, err
-		}
-	}
-	return true, nil
+// slowStored takes a second for what is committed before a reading begins.
+type slowStored struct {
+	mu        sync.Mutex
+	committed []domain.Winner
+	readings  int
+	shown     int
+	panics    bool
 }
 
-func TestRebuildsShareAReadingForAWhile(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		reader := &countingStored{}
-		stored := newStoredRecords(reader)
-		for _, campaign := range []string{"a", "b", "a"} {
-			found, err := stored.newest(t.Context(), campaign)
-			require.NoError(t, err)
-			require.Len(t, found.winners, 1)
-			assert.Equal(t, campaign, found.winners[0].Campaign)
+func (s *slowStored) ReadStored(
+	_ context.Context, part domain.StoredPart, visit func(domain.Delivery) error,
+) (domain.StoredRead, error) {
+	s.mu.Lock()
+	s.readings++
+	committed, panics := s.committed, s.panics
+	s.mu.Unlock()
+	time.Sleep(time.Second)
+	if panics {
+		panic("what nobody thought of")
+	}
+	for _, winner := range committed[part.After[0].Offset:] {
+		s.shown++
+		if err := visit(domain.Delivery{Winner: winner}); err != nil {
+			return domain.StoredRead{}, err
 		}
-		assert.Equal(t, 1, reader.readings)
-		time.Sleep(lookBackAge + time.Millisecond)
-		synctest.Wait()
-		assert.Nil(t, stored.recent, "its memory is given back")
-		_, err := stored.newest(t.Context(), "a")
-		require.NoError(t, err)
+	}
+	return domain.StoredRead{Ends: domain.TailEnds{0: {Offset: int64(len(committed))}}, Whole: true}, nil
+}
+
+func (s *slowStored) commit(campaign string, users ...domain.UserID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, user := range users {
+		s.committed = append(s.committed, domain.Winner{Campaign: campaign, UserID: user, Slot: domain.Slot(user)})
+	}
+}
+
+func usersOf(winners []domain.Winner) []domain.UserID {
+	var users []domain.UserID
+	for _, winner := range winners {
+		users = append(users, winner.UserID)
+	}
+	return users
+}
+
+// What is committed between the reading of the tail and that of the newest records would be in neither.
+func TestWhoAsksForTheNewestRecordsSeesAllThatAreCommittedByThen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reader := &slowStored{}
+		newest := newNewestRecords(reader)
+		var asking sync.WaitGroup
+		ask := func(campaign string, wanted ...domain.UserID) {
+			asking.Go(func() {
+				found, err := newest.of(t.Context(), campaign)
+				assert.NoError(t, err)
+				assert.Equal(t, wanted, usersOf(found.winners))
+				assert.True(t, found.whole)
+			})
+		}
+		reader.commit("a", 1)
+		ask("a", 1)
+		synctest.Wait() // a reading has begun
+		reader.commit("a", 2)
+		reader.commit("b", 3)
+		for range 10 {
+			ask("a", 1, 2)
+			ask("b", 3)
+		}
+		asking.Wait()
 		assert.Equal(t, 2, reader.readings)
-		time.Sleep(lookBackAge + time.Millisecond)
+		assert.Equal(t, 3, reader.shown, "the second one reads on")
+		reader.commit("a", 4)
+		ask("a", 1, 2, 4)
+		asking.Wait()
+		assert.Equal(t, 4, reader.shown)
+
+		time.Sleep(lookBackAge)
+		synctest.Wait()
+		assert.Nil(t, newest.kept.winners, "its memory is given back")
+		ask("b", 3)
+		asking.Wait()
+		assert.Equal(t, 4, reader.readings)
+		assert.Equal(t, 8, reader.shown, "all of them again")
+	})
+}
+
+func TestWhoTakesPartInAReadingThatFailsAsksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		newest := newNewestRecords(&slowStored{})
+		ctx, end := context.WithCancel(t.Context())
+		var asking sync.WaitGroup
+		ask := func(ctx context.Context, check func(error)) {
+			asking.Go(func() {
+				_, err := newest.of(ctx, "a")
+				check(err)
+			})
+			synctest.Wait()
+		}
+		ask(t.Context(), func(err error) { assert.NoError(t, err) })
+		ask(ctx, func(err error) { assert.ErrorIs(t, err, context.Canceled) })
+		ask(t.Context(), func(err error) { assert.Equal(t, domain.CodeUnavailable, domain.CodeOf(err)) })
+		end()
+		asking.Wait()
+		_, err := newest.of(t.Context(), "a")
+		require.NoError(t, err)
 	})
 }

@@ -121,19 +121,18 @@ func (r *Retryer) sweepForNews(ctx context.Context) {
 	}
 }
 
-// startRebuild begins a rebuild if there is room, and goes on with the campaigns that wait for room meanwhile.
+// startRebuild begins a rebuild if there is room, and else as soon as there is.
 func (r *Retryer) startRebuild(ctx context.Context, campaign domain.Campaign, why string) {
 	code := campaign.Code
-	if !r.slots.takeOrWait(code, isRunning(campaign, time.Now())) {
+	rebuild := func(how func(context.Context, string) error) {
+		defer r.slots.leave(code)
+		r.rebuildLogged(ctx, code, how)
+	}
+	if !r.slots.takeOrWait(code, isRunning(campaign, time.Now()), func() { rebuild(r.rebuildIfNeeded) }) {
 		return
 	}
 	r.logger.Info("gate needs a rebuild", "campaign", code, "why", why)
-	go func() {
-		r.rebuildLogged(ctx, code, r.rebuildNow)
-		for next, more := r.slots.next(code); more; next, more = r.slots.next(next) {
-			r.rebuildLogged(ctx, next, r.rebuildIfNeeded)
-		}
-	}()
+	go rebuild(r.rebuildNow)
 }
 
 // isRunning says whether people can apply now, as far as this process's clock knows.

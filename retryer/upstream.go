@@ -24,6 +24,13 @@ type claim struct {
 	admittedAt int64 // microseconds since 1970
 }
 
+// winner gives what the claim says as a record would.
+func (c claim) winner(campaign string, user domain.UserID) domain.Winner {
+	return domain.Winner{
+		Campaign: campaign, UserID: user, Slot: domain.Slot(c.slot), Epoch: c.epoch, AdmittedAt: time.UnixMicro(c.admittedAt).UTC(),
+	}
+}
+
 // upstream holds the users that were admitted and perhaps are not in the ledger yet: those of pending entries, and
 // those of the topic's tail, of one campaign.
 type upstream struct {

@@ -70,24 +70,30 @@ func testTransactionMarkers(t *testing.T, brokers ...string) {
 	require.NoError(t, err)
 	assert.Equal(t, int64(7), positions[0].End, "five records and two markers")
 
-	requireStored := func(newest int64, whole bool, wanted ...domain.UserID) {
+	requireStored := func(part domain.StoredPart, whole bool, wanted ...domain.UserID) domain.TailEnds {
 		t.Helper()
 		var users []domain.UserID
-		all, err := tail.ReadStored(ctx, newest, func(delivery domain.Delivery) error {
+		read, err := tail.ReadStored(ctx, part, func(delivery domain.Delivery) error {
 			users = append(users, delivery.Winner.UserID)
 			return delivery.Problem
 		})
 		require.NoError(t, err)
-		assert.Equal(t, whole, all)
+		assert.Equal(t, whole, read.Whole)
 		assert.Equal(t, wanted, users)
+		return read.Ends
 	}
-	requireStored(100, true)
 	source := openedSource(t, cfg)
 	batch := pollAll(t, source, 5)
-	require.NoError(t, source.Commit(t.Context(), batch))
-	requireStored(100, true, 1, 2, 3, 4, 5)
-	requireStored(3, false, 4, 5) // the last marker may be committed or not
-	_, err = tail.ReadStored(ctx, 100, func(domain.Delivery) error { return context.Canceled })
+	before := requireStored(domain.StoredPart{Newest: 100}, true)
+	require.NoError(t, source.Commit(t.Context(), batch[:2]))
+	first := requireStored(domain.StoredPart{Newest: 100, After: before}, true, 1, 2)
+	require.NoError(t, source.Commit(t.Context(), batch[2:]))
+	requireStored(domain.StoredPart{Newest: 100, After: first}, true, 3, 4, 5)
+	requireStored(domain.StoredPart{Newest: 100}, true, 1, 2, 3, 4, 5)
+	requireStored(domain.StoredPart{Newest: 3}, false, 4, 5) // the last marker may be committed or not
+	first[0] = domain.TailEnd{Offset: first[0].Offset, Log: "of a topic that was deleted"}
+	requireStored(domain.StoredPart{Newest: 100, After: first}, true, 1, 2, 3, 4, 5)
+	_, err = tail.ReadStored(ctx, domain.StoredPart{Newest: 100}, func(domain.Delivery) error { return context.Canceled })
 	require.ErrorIs(t, err, context.Canceled, "what the visitor says is said")
 	_, err = tail.ReadTail(ctx, nil, func(domain.Delivery) error { t.Error("all is committed"); return nil })
 	require.NoError(t, err)
