@@ -14,8 +14,8 @@ import (
 
 const module = "firstcome"
 
-// layers says which of our own packages each may import (tests apart): domain ← store, api, consumer, retryer,
-// loadtest ← main. The chaos suite runs the program as processes, and knows of it the words only.
+// layers says which of our own packages each may import (tests apart): domain ← store, operator, consumer,
+// retryer, loadtest ← api ← main. The chaos suite runs the program as processes, and knows of it the words only.
 var layers = map[string][]string{
 	"clockshift":       {},
 	"crashpoint":       {},
@@ -25,7 +25,8 @@ var layers = map[string][]string{
 	"store/sqlledger":  {"crashpoint", "domain"},
 	"store/embedded":   {"domain"},
 	"store/storetest":  {"domain"},
-	"api":              {"crashpoint", "domain"},
+	"operator":         {"domain"},
+	"api":              {"crashpoint", "domain", "operator"},
 	"consumer":         {"crashpoint", "domain"},
 	"retryer":          {"crashpoint", "domain"},
 	"funnel":           {"domain"},
@@ -40,7 +41,7 @@ var layers = map[string][]string{
 	"bench/growth": {"domain", "bench/gauge", "store/redisgate", "store/sqlledger"},
 	".": {
 		"domain", "store/redisgate", "store/kafkaqueue", "store/sqlledger", "store/embedded",
-		"api", "consumer", "retryer", "funnel", "loadtest",
+		"api", "operator", "consumer", "retryer", "funnel", "loadtest",
 	},
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"firstcome/domain"
+	"firstcome/operator"
 	"firstcome/retryer"
 )
 
@@ -91,7 +92,8 @@ func auditStores(
 	if err != nil {
 		return nil, err
 	}
-	return auditor.Audit(ctx, campaigns, options.repair)
+	order := operator.AuditOrder{Campaigns: campaigns, Repair: options.repair}
+	return operator.NewAudits(auditor, p.stores.ledger).Run(ctx, order, operatorName())
 }
 
 const (

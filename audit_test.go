@@ -284,6 +284,20 @@ func TestAnAuditFindsEveryPlantedCorruptionAndRepairsIt(t *testing.T) {
 	}
 }
 
+func TestTheHistoryNamesARepairFromTheCommandLine(t *testing.T) {
+	env := newAuditEnvironment(t)
+	s := env.start(t)
+	campaign := s.newCampaign(newCode("history"), 1)
+	s.stop()
+	env.auditStopped(t, true, campaign)
+	s = env.start(t)
+	got := s.must(http.MethodGet, "/v1/admin/actions?action=repair&target=campaign+"+campaign, nil)
+	actions, _ := got.body["actions"].([]any)
+	require.Len(t, actions, 1)
+	action, _ := actions[0].(map[string]any)
+	assert.Contains(t, action["actor"], "command line")
+}
+
 func TestAnAuditNamesTwoCouponsForOneSlotAndRepairsNeither(t *testing.T) {
 	env := newAuditEnvironment(t)
 	s := env.start(t)

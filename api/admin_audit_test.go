@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"net/url"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -39,8 +40,22 @@ func TestAnAuditOfNothingIsAnEmptyList(t *testing.T) {
 }
 
 func TestAProcessThatCannotAuditSaysSo(t *testing.T) {
-	b := newFixture(t).start()
-	b.server.ports.Auditor = nil
+	b := newFixture(t)
+	b.cannotAudit = true
+	b.start()
 	requireProblem(t, b.admin(http.MethodGet, "/audit", ""), 404, domain.CodeNotFound)
 	requireProblem(t, b.admin(http.MethodPost, "/audit", ""), 404, domain.CodeNotFound)
+}
+
+func TestTheHistoryNamesEachAuditWhereverItWasAskedFor(t *testing.T) {
+	b := newFixture(t).start()
+	b.admin(http.MethodPost, "/audit?campaign=spring&repair=true", "")
+	console := b.logIn(testToken)
+	require.Equal(t, http.StatusSeeOther, console.post("/console/audit", url.Values{"campaign": {"spring"}}).Code)
+	require.Equal(t, http.StatusSeeOther, console.post("/console/audit", url.Values{"campaign": {""}}).Code)
+	var kept []string
+	for _, action := range b.operated.actions {
+		kept = append(kept, action.Actor+": "+action.Action+" "+action.Target)
+	}
+	assert.Equal(t, []string{"admin: audit all campaigns", "admin: audit campaign spring", "admin: repair campaign spring"}, kept)
 }

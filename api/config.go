@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"firstcome/domain"
+	"firstcome/operator"
 )
 
 // Config says how the server behaves. A zero number or duration stands for the default that the field names.
@@ -96,7 +97,7 @@ type Ports struct {
 	// Pipeline tells how far the consumers are behind; nil leaves that out of the operators' view.
 	Pipeline func(ctx context.Context) (PipelineView, error)
 	// Auditor compares the stores; without it the operators' calls for that answer 404.
-	Auditor Auditor
+	Auditor operator.Auditor
 	// Gatherer gives what /metrics shows.
 	Gatherer prometheus.Gatherer
 }

@@ -1,10 +1,8 @@
 package api
 
 import (
-	"context"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -21,10 +19,11 @@ type auditPage struct {
 }
 
 func (k *console) audit(c *gin.Context) {
-	page := auditPage{Campaigns: k.server.directory.all(c.Request.Context()), None: k.server.ports.Auditor == nil}
+	audits := k.server.audits
+	page := auditPage{Campaigns: k.server.directory.all(c.Request.Context()), None: !audits.Possible()}
 	if !page.None {
 		var err error
-		if page.Audits, err = k.server.ports.Auditor.LastAudits(c.Request.Context(), ""); err != nil {
+		if page.Audits, err = audits.Last(c.Request.Context(), ""); err != nil {
 			k.fail(c, err)
 			return
 		}
@@ -32,29 +31,15 @@ func (k *console) audit(c *gin.Context) {
 	k.render(c, http.StatusOK, "audit", "Audit", page)
 }
 
-// runAudit audits now, without repairing anything: that is for the command line, where it is said what it does. It has
-// a time of its own.
+// runAudit audits now, without repairing anything: that is for the command line, where it is said what it does.
 func (k *console) runAudit(c *gin.Context) {
-	if k.server.ports.Auditor == nil {
-		k.fail(c, errNoAuditor)
-		return
-	}
 	fields, err := readForm(c)
+	if err == nil {
+		_, err = k.server.runAudit(c, auditOrder(strings.TrimSpace(fields.Get("campaign")), false))
+	}
 	if err != nil {
 		k.fail(c, err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(c.Request.Context(), auditTimeout)
-	defer cancel()
-	_ = http.NewResponseController(c.Writer).SetWriteDeadline(time.Now().Add(auditTimeout + adminTimeout))
-	var campaigns []string
-	if campaign := strings.TrimSpace(fields.Get("campaign")); campaign != "" {
-		campaigns = []string{campaign}
-	}
-	if _, err := k.server.ports.Auditor.Audit(ctx, campaigns, false); err != nil {
-		k.fail(c, err)
-		return
-	}
-	k.server.record(c, "audit run", "repair", false)
 	c.Redirect(http.StatusSeeOther, "/console/audit?note=audited")
 }

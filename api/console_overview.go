@@ -106,8 +106,8 @@ func (k *console) loadOverview(ctx context.Context) overview {
 	found := overview{At: now()}
 	found.Readiness, _, _ = s.readiness.get(ctx)
 	found.Pipeline = k.pipelineState(ctx)
-	if s.ports.Auditor != nil {
-		audits, err := s.ports.Auditor.LastAudits(ctx, "")
+	if s.audits.Possible() {
+		audits, err := s.audits.Last(ctx, "")
 		if found.Audits = audits; err != nil {
 			found.AuditError = harmless(err)
 		}

@@ -39,12 +39,14 @@ type fixture struct {
 	operated *fakeOperations
 	cfg      Config
 	checks   []Check
-	pipeline func(context.Context) (PipelineView, error)
-	self     func() domain.Heartbeat
-	warnings func() []domain.StoreWarning
-	registry *prometheus.Registry
-	log      *logBuffer
-	server   *Server
+	// cannotAudit leaves the auditor out.
+	cannotAudit bool
+	pipeline    func(context.Context) (PipelineView, error)
+	self        func() domain.Heartbeat
+	warnings    func() []domain.StoreWarning
+	registry    *prometheus.Registry
+	log         *logBuffer
+	server      *Server
 }
 
 // newFixture gives a server that is not started: tests change the fakes and the configuration first.
@@ -59,7 +61,7 @@ func newFixture(tb testing.TB) *fixture {
 }
 
 func (b *fixture) ports() Ports {
-	return Ports{
+	ports := Ports{
 		Admitter: b.gate, GateReader: b.gate, GateLister: b.gate, Publisher: b.queue,
 		CampaignReader: b.ledger, CampaignWriter: b.ledger,
 		CouponReader: b.ledger, FailEventReader: b.ledger, FailEventOperator: b.ledger, LedgerCounter: b.ledger,
@@ -67,6 +69,10 @@ func (b *fixture) ports() Ports {
 		BulkRunner: b.operated, Heartbeats: b.operated, ActionLog: b.operated, Funnel: b.operated, Self: b.self,
 		SettingStore: b.ledger, Checks: b.checks, Warnings: b.warnings, Pipeline: b.pipeline, Auditor: b.ledger, Gatherer: b.registry,
 	}
+	if b.cannotAudit {
+		ports.Auditor = nil
+	}
+	return ports
 }
 
 // start makes the server; whoever starts it in a bubble of testing/synctest closes it there.

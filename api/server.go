@@ -12,6 +12,8 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"firstcome/operator"
 )
 
 // Limits of one connection; together with Config they bound what a client can hold of the server.
@@ -40,6 +42,7 @@ type Server struct {
 	console      *console
 	connections  *connectionLimit
 	operators    *operators
+	audits       *operator.Audits
 
 	// bulkPlaces and exports hold one entry for each bulk job, and each export, under way in this process.
 	bulkPlaces, exports chan struct{}
@@ -68,6 +71,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		cfg: cfg, ports: ports, logger: logger, metrics: measured, stop: stop, applications: applications,
 		figures:    newFigures(ctx, ports.GateReader, ports.LedgerCounter),
 		operators:  newOperators(cfg.AdminToken, cfg.Tokens),
+		audits:     operator.NewAudits(ports.Auditor, ports.ActionLog),
 		bulkPlaces: make(chan struct{}, maxBulkAtOnce), exports: make(chan struct{}, maxExports), background: ctx,
 	}
 	s.connections = newConnectionLimit(cfg.MaxConnections)
