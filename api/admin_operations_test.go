@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -113,7 +114,9 @@ func TestACouponIsRevokedOnceAndWithAReason(t *testing.T) {
 }
 
 func TestAUserIsFoundWhereverTheyStand(t *testing.T) {
-	b := newFixture(t).withCoupons(1).withEvents(1).start()
+	b := newFixture(t).withCoupons(1).withEvents(1)
+	b.ledger.events[0].UserID = 1
+	b.start()
 	got := b.admin("GET", "/users/1", "")
 	require.Equal(t, http.StatusOK, got.Code, got.Body.String())
 	assert.JSONEq(t, `[{"campaign":"spring","standing":{"campaign":"spring","user_id":"1","status":"issued","slot":11,
@@ -123,6 +126,36 @@ func TestAUserIsFoundWhereverTheyStand(t *testing.T) {
 	b.gate.lookupErr = domain.Errorf(domain.CodeGateClosed, "the gate is closed")
 	assert.JSONEq(t, `[{"campaign":"spring","error":"gate-closed: the gate is closed"}]`,
 		mustJSON(t, b.admin("GET", "/users/77", "").body["campaigns"]), "a gate that can't tell is no 'not found'")
+}
+
+// withCampaigns adds so many campaigns, the last of which was made last and stands last in the alphabet.
+func (b *fixture) withCampaigns(count int) *fixture {
+	for i := range count {
+		campaign := b.ledger.campaigns[0]
+		campaign.ID, campaign.Code = int64(i+2), fmt.Sprintf("many-%03d", i)
+		b.ledger.campaigns = append(b.ledger.campaigns, campaign)
+	}
+	return b
+}
+
+func TestAUserIsFoundInTheLastOfManyCampaigns(t *testing.T) {
+	b := newFixture(t).withCampaigns(210)
+	first, last := "many-000", "many-209"
+	b.ledger.coupons = []domain.Coupon{
+		{Campaign: first, UserID: 5, Slot: 1, AdmittedAt: admittedAt, IssuedAt: admittedAt},
+		{Campaign: last, UserID: 6, Slot: 1, AdmittedAt: admittedAt, IssuedAt: admittedAt},
+	}
+	b.start()
+	console := b.logIn(testToken)
+	for user, code := range map[string]string{"5": first, "6": last} {
+		assert.Contains(t, mustJSON(t, b.admin("GET", "/users/"+user, "").body["campaigns"]), code)
+		page := console.get("/console/users?user_id=" + user).Body.String()
+		assert.Contains(t, page, "/console/campaigns/"+code+"/coupons/"+user+"/revoke")
+		assert.NotContains(t, page, "has no coupon")
+	}
+	assert.Contains(t, console.get("/console/users?user_id=7").Body.String(), "has no coupon")
+	b.gate.lookupErr = domain.Errorf(domain.CodeGateClosed, "the gate is closed")
+	assert.NotContains(t, console.get("/console/users?user_id=7").Body.String(), "has no coupon", "nobody knows that")
 }
 
 func TestCouponsAreExportedWholeOrNotAtAll(t *testing.T) {

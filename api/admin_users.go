@@ -26,12 +26,8 @@ type userCampaignView struct {
 	Error    string          `json:"error,omitempty"`
 }
 
-const (
-	// maxUserEvents bounds the fail events that are shown of one user.
-	maxUserEvents = 20
-	// maxUserCampaigns bounds the campaigns in which a user is looked for: the newest ones.
-	maxUserCampaigns = 100
-)
+// maxUserEvents bounds the fail events that are shown of one user.
+const maxUserEvents = 20
 
 // adminUser answers GET /v1/admin/users/{user_id}: where is this user's coupon?
 func (s *Server) adminUser(c *gin.Context) {
@@ -48,22 +44,25 @@ func (s *Server) adminUser(c *gin.Context) {
 	c.JSON(http.StatusOK, view)
 }
 
-// user looks for a user in the newest campaigns, and among the fail events. CodeUnavailable.
+// user looks for a user in all campaigns, and among the fail events. CodeUnavailable.
 func (s *Server) user(ctx context.Context, user domain.UserID) (userView, error) {
 	view := userView{UserID: user, Campaigns: []userCampaignView{}}
-	campaigns, err := s.ports.CampaignReader.Campaigns(ctx)
+	campaigns, err := s.campaignsNewestFirst(ctx)
 	if err != nil {
 		return view, err
 	}
-	for i := range min(len(campaigns), maxUserCampaigns) {
-		code := campaigns[len(campaigns)-1-i].Code
-		standing, err := s.couponStatus(ctx, code, user.String())
-		switch {
-		case err == nil:
-			view.Campaigns = append(view.Campaigns, userCampaignView{Campaign: code, Standing: standing.appendTo(nil)})
-		case domain.CodeOf(err) != domain.CodeNotFound:
-			view.Campaigns = append(view.Campaigns, userCampaignView{Campaign: code, Error: harmless(err)})
+	standings, err := s.userStandings(ctx, user, campaigns)
+	if err != nil {
+		return view, err
+	}
+	for _, one := range standings {
+		shown := userCampaignView{Campaign: one.campaign.Code}
+		if one.err != nil {
+			shown.Error = harmless(one.err)
+		} else {
+			shown.Standing = one.view.appendTo(nil)
 		}
+		view.Campaigns = append(view.Campaigns, shown)
 	}
 	page, err := s.failEvents(ctx, domain.FailEventFilter{UserID: user, Limit: maxUserEvents})
 	view.FailEvents = page.FailEvents

@@ -3,8 +3,8 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
-	"sync"
 
 	"github.com/gin-gonic/gin"
 
@@ -73,39 +73,29 @@ func (k *console) findUser(ctx context.Context, page *usersPage) error {
 	for _, event := range events {
 		page.Events = append(page.Events, viewFailEvent(event))
 	}
-	k.findPlaces(ctx, page)
+	k.findPlaces(ctx, page, user)
 	return nil
 }
 
-// findPlaces asks about every campaign, the gate included, so that a winner whose coupon is still on its way is found.
-func (k *console) findPlaces(ctx context.Context, page *usersPage) {
-	campaigns := page.Campaigns
-	if page.Campaign != "" {
-		campaigns = nil
-		for _, campaign := range page.Campaigns {
-			if campaign.Code == page.Campaign {
-				campaigns = append(campaigns, campaign)
-			}
-		}
+// findPlaces asks about every campaign, or the one that was chosen.
+func (k *console) findPlaces(ctx context.Context, page *usersPage, user domain.UserID) {
+	campaigns, err := k.server.campaignsNewestFirst(ctx)
+	if err != nil {
+		campaigns = page.Campaigns // as they were read last; what the ledger is asked next says why
 	}
-	campaigns = campaigns[:min(len(campaigns), maxWatched)]
-	found := make([]*userPlace, len(campaigns))
-	var mu sync.Mutex
-	aFewAtATime(len(campaigns), func(i int) {
-		view, err := k.server.couponStatus(ctx, campaigns[i].Code, page.UserID)
-		switch {
-		case err == nil:
-			found[i] = placeOf(campaigns[i], view)
-		case domain.CodeOf(err) != domain.CodeNotFound:
-			mu.Lock()
-			page.Away = campaigns[i].Code + ": " + harmless(err)
-			mu.Unlock()
+	if page.Campaign != "" {
+		campaigns = slices.DeleteFunc(slices.Clone(campaigns), func(campaign domain.Campaign) bool { return campaign.Code != page.Campaign })
+	}
+	found, err := k.server.userStandings(ctx, user, campaigns)
+	if err != nil {
+		page.Away = harmless(err)
+	}
+	for _, one := range found {
+		if one.err != nil {
+			page.Away = one.campaign.Code + ": " + harmless(one.err)
+			continue
 		}
-	})
-	for _, place := range found {
-		if place != nil {
-			page.Places = append(page.Places, *place)
-		}
+		page.Places = append(page.Places, *placeOf(one.campaign, one.view))
 	}
 }
 

@@ -126,7 +126,7 @@ func (l *fakeLedger) ChangeCampaign(_ context.Context, code string, change domai
 	return changed, nil
 }
 
-func (l *fakeLedger) FindCoupon(ctx context.Context, _ string, user domain.UserID) (domain.Coupon, error) {
+func (l *fakeLedger) FindCoupon(ctx context.Context, campaign string, user domain.UserID) (domain.Coupon, error) {
 	if err := l.hang(ctx); err != nil {
 		return domain.Coupon{}, err
 	}
@@ -136,7 +136,7 @@ func (l *fakeLedger) FindCoupon(ctx context.Context, _ string, user domain.UserI
 		return domain.Coupon{}, err
 	}
 	for _, coupon := range l.coupons {
-		if coupon.UserID == user {
+		if coupon.UserID == user && coupon.Campaign == campaign {
 			return coupon, nil
 		}
 	}
@@ -177,7 +177,8 @@ func (l *fakeLedger) FailEvents(_ context.Context, filter domain.FailEventFilter
 	l.lastFilter = filter
 	var found []domain.FailEvent
 	for _, event := range l.events {
-		if filter.BeforeID == 0 || event.ID < filter.BeforeID {
+		ofUser := filter.UserID == 0 || event.UserID == filter.UserID
+		if ofUser && (filter.BeforeID == 0 || event.ID < filter.BeforeID) {
 			found = append(found, event)
 		}
 	}

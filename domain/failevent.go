@@ -92,6 +92,9 @@ type FailEvent struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
+// Unresolved says that the event's record still waits to be stored, or for an operator.
+func (e FailEvent) Unresolved() bool { return e.Status != FailStatusSuccess && e.DiscardedAt.IsZero() }
+
 // FailEventAttempt is one try at storing a fail event, kept as history.
 type FailEventAttempt struct {
 	Number                int
