@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"firstcome/domain"
+	"firstcome/operator"
 	"firstcome/store/sqlledger"
 )
 
@@ -85,7 +86,7 @@ func campaignListCommand() *cobra.Command {
 					return err
 				}
 				if asJSON {
-					return json.NewEncoder(command.OutOrStdout()).Encode(campaigns)
+					return writeCampaigns(command.OutOrStdout(), campaigns)
 				}
 				return printCampaigns(ctx, command.OutOrStdout(), ledger, campaigns...)
 			})
@@ -93,6 +94,15 @@ func campaignListCommand() *cobra.Command {
 	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	addFlags(command)
 	return command
+}
+
+// writeCampaigns prints campaigns for programs, under the names of the admin API.
+func writeCampaigns(out io.Writer, campaigns []domain.Campaign) error {
+	views := make([]operator.CampaignView, len(campaigns))
+	for i, campaign := range campaigns {
+		views[i] = operator.ViewCampaign(campaign)
+	}
+	return json.NewEncoder(out).Encode(views)
 }
 
 func campaignCreateCommand() *cobra.Command {

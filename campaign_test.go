@@ -27,3 +27,13 @@ func TestAWishForALowerQuotaIsListedAsOne(t *testing.T) {
 		assert.Contains(t, out.String(), want)
 	}
 }
+
+func TestCampaignsAreWrittenForProgramsUnderTheNamesOfTheAdminAPI(t *testing.T) {
+	var out strings.Builder
+	require.NoError(t, writeCampaigns(&out, []domain.Campaign{{Code: "spring", Quota: 5, SettingsVersion: 3, Fencing: 7}}))
+	assert.Contains(t, out.String(), `"settings_version":3`)
+	assert.NotRegexp(t, `"[A-Z]\w*":`, out.String(), "no name of a Go field")
+	out.Reset()
+	require.NoError(t, writeCampaigns(&out, nil))
+	assert.JSONEq(t, `[]`, out.String())
+}

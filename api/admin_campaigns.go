@@ -8,45 +8,12 @@ import (
 
 	"firstcome/crashpoint"
 	"firstcome/domain"
+	"firstcome/operator"
 )
-
-// adminCampaignView is a campaign as operators see it.
-type adminCampaignView struct {
-	Code        string `json:"code"`
-	Name        string `json:"name"`
-	Quota       int64  `json:"quota"`
-	WantedQuota int64  `json:"wanted_quota,omitempty"`
-	// HighestSlot is the highest slot that somebody may hold, where that is above the quota.
-	HighestSlot int64                `json:"highest_slot,omitempty"`
-	StartsAt    time.Time            `json:"starts_at"`
-	EndsAt      time.Time            `json:"ends_at"`
-	State       domain.CampaignState `json:"state"`
-	Epoch       int64                `json:"epoch"`
-	// SettingsVersion is raised by each change.
-	SettingsVersion int64     `json:"settings_version"`
-	CreatedAt       time.Time `json:"created_at"`
-	UpdatedAt       time.Time `json:"updated_at"`
-}
-
-func viewCampaign(c domain.Campaign) adminCampaignView {
-	return adminCampaignView{
-		Code: c.Code, Name: c.Name, Quota: c.Quota, WantedQuota: c.WantedQuota, HighestSlot: aboveQuota(c),
-		SettingsVersion: c.SettingsVersion, StartsAt: c.StartsAt.UTC(), EndsAt: c.EndsAt.UTC(), State: c.State, Epoch: c.Epoch,
-		CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC(),
-	}
-}
-
-// aboveQuota is the highest slot that somebody may hold, 0 unless it is above the quota.
-func aboveQuota(c domain.Campaign) int64 {
-	if c.HighestSlot() > c.Quota {
-		return c.HighestSlot()
-	}
-	return 0
-}
 
 // adminCampaignDetail is a campaign with what the stores hold of it; the error says why a part is missing.
 type adminCampaignDetail struct {
-	adminCampaignView
+	operator.CampaignView
 	Settled bool `json:"settled"`
 	// HoldersTooMany is how many have to leave before a wish for a lower quota becomes the quota.
 	HoldersTooMany int64 `json:"holders_too_many,omitempty"`
@@ -88,9 +55,9 @@ func (s *Server) adminCampaigns(c *gin.Context) {
 		s.refuse(c, err)
 		return
 	}
-	views := make([]adminCampaignView, len(campaigns))
+	views := make([]operator.CampaignView, len(campaigns))
 	for i, campaign := range campaigns {
-		views[i] = viewCampaign(campaign)
+		views[i] = operator.ViewCampaign(campaign)
 	}
 	c.JSON(http.StatusOK, gin.H{"campaigns": views})
 }
@@ -110,7 +77,7 @@ func (s *Server) adminCampaign(c *gin.Context) {
 }
 
 func campaignDetail(campaign domain.Campaign, found figuresOfOne, at time.Time) adminCampaignDetail {
-	detail := adminCampaignDetail{adminCampaignView: viewCampaign(campaign), Settled: found.settled()}
+	detail := adminCampaignDetail{CampaignView: operator.ViewCampaign(campaign), Settled: found.settled()}
 	if found.reportErr != nil {
 		detail.GateError = harmless(found.reportErr)
 	} else {
@@ -169,7 +136,7 @@ func (s *Server) adminCreateCampaign(c *gin.Context) {
 		return
 	}
 	c.Header("Location", "/v1/admin/campaigns/"+created.Code)
-	c.JSON(http.StatusCreated, viewCampaign(created))
+	c.JSON(http.StatusCreated, operator.ViewCampaign(created))
 }
 
 // createCampaign stores a campaign with what is stated of it, for the API and the console.
@@ -225,7 +192,7 @@ func (s *Server) answerChange(c *gin.Context, change domain.CampaignChange) {
 		s.refuse(c, err)
 		return
 	}
-	c.JSON(http.StatusOK, viewCampaign(changed))
+	c.JSON(http.StatusOK, operator.ViewCampaign(changed))
 }
 
 // changeCampaign changes a campaign, for the API and the console.

@@ -89,7 +89,7 @@ type campaignView struct {
 
 func publicCampaign(campaign domain.Campaign, found figuresOfOne, at time.Time) campaignView {
 	view := campaignView{
-		Campaign: campaign.Code, Name: campaign.Name, Quota: campaign.Quota, HighestSlot: aboveQuota(campaign), State: campaign.State,
+		Campaign: campaign.Code, Name: campaign.Name, Quota: campaign.Quota, HighestSlot: campaign.HighestAboveQuota(), State: campaign.State,
 		StartsAt: campaign.StartsAt.UTC(), EndsAt: campaign.EndsAt.UTC(),
 		Gate: "closed", Settled: found.settled(), ServerTime: time.Now().UTC(),
 	}

@@ -65,6 +65,14 @@ func (c Campaign) EffectiveQuota() int64 {
 // HighestSlot is the highest slot that somebody may hold.
 func (c Campaign) HighestSlot() int64 { return max(c.Quota, c.SlotLimit) }
 
+// HighestAboveQuota is HighestSlot where that is above the quota, else 0.
+func (c Campaign) HighestAboveQuota() int64 {
+	if c.HighestSlot() > c.Quota {
+		return c.HighestSlot()
+	}
+	return 0
+}
+
 // SlotUse is how many slots of a campaign have a holder, and which is the highest that was given to anybody.
 type SlotUse struct{ Holders, Highest int64 }
 

@@ -51,20 +51,20 @@ type ActionFilter struct {
 	Limit int
 }
 
-// Heartbeat is what a process last said of itself.
+// Heartbeat is what a process last said of itself. It is kept as JSON under these names.
 type Heartbeat struct {
 	// Process names it: unlike any other process, also of another start of the same one.
-	Process   string
-	Host      string
-	Version   string
-	Roles     []string
-	StartedAt time.Time
-	SeenAt    time.Time
+	Process   string    `json:"process"`
+	Host      string    `json:"host"`
+	Version   string    `json:"version"`
+	Roles     []string  `json:"roles"`
+	StartedAt time.Time `json:"started_at"`
+	SeenAt    time.Time `json:"seen_at"`
 	// Consumer and Retryer are nil in a process without that role.
-	Consumer *ConsumerState
-	Retryer  *RetryerState
+	Consumer *ConsumerState `json:"consumer,omitempty"`
+	Retryer  *RetryerState  `json:"retryer,omitempty"`
 	// Warnings are what the stores told this process last.
-	Warnings []StoreWarning
+	Warnings []StoreWarning `json:"warnings,omitempty"`
 }
 
 // StoreWarning is a setting or a fact of a store under which promises depend on luck.
@@ -78,18 +78,19 @@ type StoreWarning struct {
 // ConsumerState is how a consumer does.
 type ConsumerState struct {
 	// Paused says why nothing is stored; empty while it runs. PausedSince is then zero.
-	Paused      string
-	PausedSince time.Time
+	Paused      string    `json:"paused,omitempty"`
+	PausedSince time.Time `json:"paused_since,omitzero"`
 	// Waiting are the records that wait, mostly of one campaign each, whether others get on or not; those that have waited
 	// longest first.
-	Waiting []WaitingRecords
+	Waiting []WaitingRecords `json:"waiting,omitempty"`
 	// RowsStored counts the new rows since the process began, RowsPerSecond those of the last seconds.
-	RowsStored    int64
-	RowsPerSecond float64
+	RowsStored    int64   `json:"rows_stored"`
+	RowsPerSecond float64 `json:"rows_per_second"`
 	// LimitRowsPerSecond is the throttle in force for all consumers together, 0 for none.
-	LimitRowsPerSecond float64
+	LimitRowsPerSecond float64 `json:"limit_rows_per_second"`
 	// Partitions says how many of PartitionsTotal are this consumer's.
-	Partitions, PartitionsTotal int
+	Partitions      int `json:"partitions"`
+	PartitionsTotal int `json:"partitions_total"`
 }
 
 // WaitingRecords are records that a consumer keeps in hand and tries again.
@@ -104,17 +105,17 @@ type WaitingRecords struct {
 
 // RetryerState is how a retryer's jobs do.
 type RetryerState struct {
-	Jobs []JobState
+	Jobs []JobState `json:"jobs"`
 }
 
 // JobState is how one job does.
 type JobState struct {
-	Name  string
-	Every time.Duration
+	Name  string        `json:"name"`
+	Every time.Duration `json:"every_ns"`
 	// LastRunAt is zero before the first run has ended; LastError is empty when it went well.
-	LastRunAt time.Time
-	LastError string
-	NextRunAt time.Time
+	LastRunAt time.Time `json:"last_run_at,omitzero"`
+	LastError string    `json:"last_error,omitempty"`
+	NextRunAt time.Time `json:"next_run_at,omitzero"`
 }
 
 // Heartbeats are written each HeartbeatEvery; whoever is silent for HeartbeatSilence is taken for gone.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -43,7 +45,7 @@ type filterState struct {
 	Status   domain.FailStatus `json:"status,omitempty"`
 	Reason   domain.FailReason `json:"reason,omitempty"`
 	Campaign string            `json:"campaign,omitempty"`
-	UserID   domain.UserID     `json:"user_id,string,omitzero"`
+	UserID   keptUserID        `json:"user_id,omitzero"`
 	From     time.Time         `json:"from,omitzero"`
 	Until    time.Time         `json:"until,omitzero"`
 	Text     string            `json:"text,omitempty"`
@@ -51,8 +53,27 @@ type filterState struct {
 
 func filterStateOf(f domain.FailEventFilter) filterState {
 	return filterState{
-		Status: f.Status, Reason: f.Reason, Campaign: f.Campaign, UserID: f.UserID, From: f.From, Until: f.Until, Text: f.Text,
+		Status: f.Status, Reason: f.Reason, Campaign: f.Campaign, UserID: keptUserID(f.UserID), From: f.From, Until: f.Until, Text: f.Text,
 	}
+}
+
+func (f filterState) filter() domain.FailEventFilter {
+	return domain.FailEventFilter{
+		Status: f.Status, Reason: f.Reason, Campaign: f.Campaign, UserID: domain.UserID(f.UserID), From: f.From, Until: f.Until, Text: f.Text,
+	}
+}
+
+// keptUserID is kept as text; older versions kept a number.
+type keptUserID domain.UserID
+
+// MarshalText gives the digits.
+func (u keptUserID) MarshalText() ([]byte, error) { return []byte(domain.UserID(u).String()), nil }
+
+// UnmarshalJSON takes digits with or without quotes.
+func (u *keptUserID) UnmarshalJSON(raw []byte) error {
+	value, err := strconv.ParseInt(strings.Trim(string(raw), `"`), 10, 64)
+	*u = keptUserID(value)
+	return err
 }
 
 // recordAction keeps an operator's step in the transaction that carries it out.

@@ -44,9 +44,11 @@ func (r bulkRow) job(now time.Time) (domain.BulkJob, error) {
 	case !r.LeaseUntil.Valid || isOver(r.LeaseUntil.Time, now, domain.BulkLease):
 		job.Status = domain.BulkAbandoned
 	}
-	if err := json.Unmarshal([]byte(r.Filter), &job.Filter); err != nil {
+	var kept filterState
+	if err := decodeKept(r.Filter, &kept); err != nil {
 		return job, fmt.Errorf("the filter of bulk job %d can't be read: %w", r.ID, err)
 	}
+	job.Filter = kept.filter()
 	return job, nil
 }
 
@@ -82,7 +84,7 @@ func (l *Ledger) StartBulk(ctx context.Context, order domain.BulkOrder, actor st
 		return domain.BulkJob{}, err
 	}
 	order.Filter = forBulk(order.Filter)
-	filter, err := json.Marshal(order.Filter)
+	filter, err := json.Marshal(filterStateOf(order.Filter))
 	if err != nil {
 		return domain.BulkJob{}, fmt.Errorf("encode a filter: %w", err)
 	}

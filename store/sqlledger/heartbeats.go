@@ -57,7 +57,7 @@ func (l *Ledger) Heartbeats(ctx context.Context, since time.Time) ([]domain.Hear
 	}
 	beats := make([]domain.Heartbeat, len(rows))
 	for i, row := range rows {
-		if err := json.Unmarshal([]byte(row.Beat), &beats[i]); err != nil {
+		if err := decodeKept(row.Beat, &beats[i]); err != nil {
 			return nil, domain.Wrap(domain.CodeInternal, err, "a kept heartbeat can't be read")
 		}
 	}
