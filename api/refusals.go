@@ -34,8 +34,8 @@ import (
 //     ledger: what an older gate said is not believed, whatever it is.
 
 const (
-	// refusalLease is how long a look at the gate holds. It must stay below REOPEN_AFTER_MS and TOLD_AFTER_MS with room to
-	// spare.
+	// refusalLease is how long a look at the gate holds. It must stay below domain.ReopenAfter and domain.TellAfter with room
+	// to spare.
 	refusalLease = time.Second
 	// refusalRenewal is how often the gate is looked at while somebody asks: often enough that a lease never runs out.
 	refusalRenewal = 400 * time.Millisecond

@@ -324,3 +324,9 @@ func TestNobodyIsRefusedFromMemoryAfterAnotherProcessGaveNewCapacity(t *testing.
 		assert.Equal(t, http.StatusAccepted, b.server.decide(t.Context(), "spring", 51).status)
 	})
 }
+
+func TestALeaseOfRefusalsEndsBeforeAnybodyElseIsAdmittedOrTold(t *testing.T) {
+	const clocks = 100 * time.Millisecond // that don't run alike
+	assert.Less(t, refusalLease+clocks, domain.ReopenAfter)
+	assert.Less(t, refusalLease+clocks, domain.TellAfter)
+}

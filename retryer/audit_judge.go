@@ -203,7 +203,7 @@ func judgeGate(campaign domain.Campaign, report domain.GateReport) []domain.Audi
 // missing or being written anew there is nothing to learn from them.
 func isComparable(report domain.GateReport) bool {
 	switch report.Closed {
-	case "", "sum", "run-id", "pending":
+	case "", domain.ClosedSum, domain.ClosedRunID, domain.ClosedPending:
 		return true
 	}
 	return false

@@ -52,12 +52,12 @@ func errGateClosed(why string) *domain.Error {
 
 // unusable are the reasons for which a gate is closed and no rebuild opens it: an operator has to act.
 var unusable = map[string]*domain.Error{
-	"foreign": {
+	domain.ClosedForeign: {
 		Code: domain.CodeGateClosed, RetryAfter: retryAfter,
 		Message: "the campaign's keys in Redis belong to another installation of firstcome; " +
 			"set FIRSTCOME_REDIS_KEY_PREFIX, or use another Redis, or delete these keys if the other one is no more",
 	},
-	"no-run-id": {
+	domain.ClosedNoRunID: {
 		Code: domain.CodeUnavailable, RetryAfter: retryAfter,
 		Message: "Redis does not tell its run_id (INFO server), so nobody can know whether it is the one that was verified",
 	},
