@@ -131,9 +131,8 @@ func (d *delivery) await(ctx context.Context, receipt *receipt, places []int) ([
 	var again []int
 	answered, left := make([]bool, len(d.records)), len(places)
 	for left > 0 {
-		select {
-		case <-receipt.news:
-		case <-ctx.Done():
+		verdicts := receipt.wait(ctx)
+		if len(verdicts) == 0 {
 			for _, place := range places {
 				if !answered[place] {
 					again = append(again, place)
@@ -141,7 +140,7 @@ func (d *delivery) await(ctx context.Context, receipt *receipt, places []int) ([
 			}
 			return again, ctx.Err()
 		}
-		for _, verdict := range receipt.take() {
+		for _, verdict := range verdicts {
 			left -= len(verdict.places)
 			for _, place := range verdict.places {
 				answered[place] = true
@@ -212,6 +211,21 @@ func (r *receipt) add(v verdict) {
 	select {
 	case r.news <- struct{}{}:
 	default:
+	}
+}
+
+// wait gives what came since it was called last, as soon as there is something; nothing only if nothing came before ctx
+// ended. While the caller settles some records the others' answers come in: they count, however long that took.
+func (r *receipt) wait(ctx context.Context) []verdict {
+	for {
+		select {
+		case <-r.news:
+		case <-ctx.Done():
+			return r.take()
+		}
+		if verdicts := r.take(); len(verdicts) > 0 {
+			return verdicts
+		}
 	}
 }
 

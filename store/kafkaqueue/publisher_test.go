@@ -196,3 +196,23 @@ func TestAnAcknowledgementIsThatOfAllReplicas(t *testing.T) {
 	assert.Equal(t, sarama.WaitForAll, conf.Producer.RequiredAcks)
 	assert.False(t, conf.Metadata.AllowAutoTopicCreation, "a topic that brokers make by themselves has other partitions")
 }
+
+func TestAnAcknowledgementThatCameInTimeCountsHoweverLongTheCallerTookForAnother(t *testing.T) {
+	for range 64 { // chance decides between two things that are ready at once
+		ctx, endOfPatience := context.WithCancel(t.Context())
+		receipt := &receipt{news: make(chan struct{}, 1)}
+		var acknowledged []int
+		d := &delivery{records: make([]sarama.Record, 2), settled: func(places []int, err error) {
+			require.NoError(t, err)
+			if acknowledged = append(acknowledged, places...); len(acknowledged) == 1 {
+				receipt.add(verdict{places: []int{1}}) // another broker's, while this one's winners are answered
+				endOfPatience()
+			}
+		}}
+		receipt.add(verdict{places: []int{0}})
+		again, err := d.await(ctx, receipt, []int{0, 1})
+		require.NoError(t, err)
+		require.Empty(t, again, "its winner would hear \"reserved\" without need")
+		require.Equal(t, []int{0, 1}, acknowledged)
+	}
+}
