@@ -17,7 +17,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"firstcome/api"
-	"firstcome/consumer"
 	"firstcome/domain"
 )
 
@@ -72,7 +71,7 @@ type Config struct {
 	CORSOrigins     []string      `env:"CORS_ORIGINS" help:"web origins that may call the API, or *"`
 	TrustedProxies  []string      `env:"TRUSTED_PROXIES" help:"proxies whose X-Forwarded-For is believed"`
 
-	RowsPerSecond consumer.Rate `env:"ROWS_PER_SECOND" envDefault:"5000" help:"rows stored a second, all consumers together; 0 sets no limit, auto follows the database"`
+	RowsPerSecond domain.Rate   `env:"ROWS_PER_SECOND" envDefault:"5000" help:"rows stored a second, all consumers together; 0 sets no limit, auto follows the database"`
 	BatchSize     int           `env:"BATCH_SIZE" envDefault:"500" help:"rows of one insert at the most"`
 	Linger        time.Duration `env:"LINGER" envDefault:"20ms" help:"how long a batch waits to be filled"`
 
@@ -213,7 +212,6 @@ type limit struct {
 func (c *Config) limits() []limit {
 	return []limit{
 		{"BATCH_SIZE", between(c.BatchSize, 1, domain.MaxPage), "1 to 1000"},
-		{"ROWS_PER_SECOND", between(c.RowsPerSecond.PerSecond, 0, 1e6), "0 to 1000000, or auto"},
 		{"REDIS_KEY_PREFIX", len(c.RedisKeyPrefix) <= 64 && !strings.ContainsAny(c.RedisKeyPrefix, "{} "), "up to 64 characters without { } and space"},
 		{"KAFKA_PARTITIONS", between(c.KafkaPartitions, 1, 1000), "1 to 1000"},
 		{"KAFKA_MIN_INSYNC_REPLICAS", between(c.KafkaMinInSyncReplicas, 0, 100), "0 to 100"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -12,41 +11,34 @@ import (
 	"firstcome/domain"
 )
 
-const (
-	// maxRowsPerSecond bounds the throttle; it is more than any database here stores.
-	maxRowsPerSecond = 1_000_000
-	// maxCounted is where the counts of fail events stop, so that a flood of them makes no page slow.
-	maxCounted = 1000
-)
+// maxCounted is where the counts of fail events stop, so that a flood of them makes no page slow.
+const maxCounted = 1000
 
-// throttleView is the throttle over all consumers: a number of rows a second, 0 for no limit, or "auto".
-type throttleView string
+// throttleView is the throttle over all consumers as JSON tells it: a whole number of rows a second, 0 for no limit, or
+// "auto".
+type throttleView struct{ domain.Rate }
 
 // MarshalJSON writes a number as a number.
 func (t throttleView) MarshalJSON() ([]byte, error) {
-	if rows, err := strconv.ParseInt(string(t), 10, 64); err == nil {
-		return strconv.AppendInt(nil, rows, 10), nil
+	if t.Auto {
+		return json.Marshal(t.String())
 	}
-	return json.Marshal(string(t))
+	return []byte(t.String()), nil
 }
 
-// UnmarshalJSON takes an integer from 0 to maxRowsPerSecond, or "auto".
+// UnmarshalJSON takes what domain.ParseRate takes, but no fraction. Only "auto" is a JSON string.
 func (t *throttleView) UnmarshalJSON(raw []byte) error {
 	text := string(raw)
 	if text == `"`+domain.RowsPerSecondAuto+`"` {
-		*t = domain.RowsPerSecondAuto
-		return nil
+		text = domain.RowsPerSecondAuto
 	}
-	rows, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || rows < 0 || rows > maxRowsPerSecond {
-		return errThrottle
+	rate, err := domain.ParseRate(text)
+	if err != nil || !rate.IsWhole() {
+		return domain.Invalid("rows_per_second", "rows_per_second must be a whole number")
 	}
-	*t = throttleView(strconv.FormatInt(rows, 10))
+	t.Rate = rate
 	return nil
 }
-
-var errThrottle = domain.Invalid("rows_per_second",
-	`rows_per_second must be 0 (no limit) to %d, or "auto"`, maxRowsPerSecond)
 
 // pipelineView is what operators see of the way from Kafka to the database. What the database would have told is left
 // out while it is away, and LedgerError says why.
@@ -154,9 +146,9 @@ func (s *Server) addLedgersPart(ctx context.Context, view *pipelineView) error {
 	if err != nil {
 		return err
 	}
-	if throttle != "" {
-		set := throttleView(throttle)
-		view.RowsPerSecond = &set
+	// One that can't be read is as none, as for the consumers.
+	if rate, err := domain.ParseRate(throttle); err == nil {
+		view.RowsPerSecond = &throttleView{rate}
 	}
 	view.Consumers = domain.ConsumersRunning
 	held, err := s.ports.SettingStore.Setting(ctx, domain.SettingConsumers)
@@ -238,7 +230,7 @@ func (s *Server) changePipeline(ctx context.Context, throttle *throttleView, con
 		return domain.Invalid("consumers", "consumers must be %s or %s", domain.ConsumersPaused, domain.ConsumersRunning)
 	}
 	if throttle != nil {
-		if err := s.ports.SettingStore.SetSetting(ctx, domain.SettingRowsPerSecond, string(*throttle), actor); err != nil {
+		if err := s.ports.SettingStore.SetSetting(ctx, domain.SettingRowsPerSecond, throttle.String(), actor); err != nil {
 			return err
 		}
 	}

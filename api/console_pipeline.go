@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -80,7 +79,7 @@ func (p pipelineState) Throttle() string {
 	if p.RowsPerSecond == nil {
 		return ""
 	}
-	return string(*p.RowsPerSecond)
+	return p.RowsPerSecond.String()
 }
 
 // ThrottleText says the throttle in words.
@@ -139,16 +138,12 @@ func (k *console) setThrottle(c *gin.Context) {
 	if choice := fields.Get("choice"); choice != "" {
 		typed = choice
 	}
-	var throttle throttleView
-	text := strings.ReplaceAll(typed, ",", "")
-	if text == domain.RowsPerSecondAuto {
-		text = strconv.Quote(text)
-	}
-	if throttle.UnmarshalJSON([]byte(text)) != nil {
-		k.showPipeline(c, http.StatusUnprocessableEntity, typed, "A whole number from 0 (no limit) to "+grouped(digits(maxRowsPerSecond))+".")
+	rate, err := domain.ParseRate(strings.ReplaceAll(typed, ",", "")) // which are for the eye
+	if err != nil || !rate.IsWhole() {
+		k.showPipeline(c, http.StatusUnprocessableEntity, typed, "A whole number from 0 (no limit) to "+grouped(digits(domain.MaxRowsPerSecond))+".")
 		return
 	}
-	k.afterPipelineChange(c, k.server.changePipeline(c.Request.Context(), &throttle, nil, actorOf(c)), "throttled")
+	k.afterPipelineChange(c, k.server.changePipeline(c.Request.Context(), &throttleView{rate}, nil, actorOf(c)), "throttled")
 }
 
 // setConsumers answers the buttons that pause all consumers and let them go on.

@@ -109,7 +109,7 @@ func (storedNothing) StoreCoupons(_ context.Context, _ string, winners []domain.
 func automatic(t *testing.T, coupons domain.CouponStore, settings SettingReader) *Consumer {
 	t.Helper()
 	w := newWorld(1)
-	c, err := New(Config{RowsPerSecond: Rate{Auto: true}},
+	c, err := New(Config{RowsPerSecond: domain.Rate{Auto: true}},
 		Ports{Source: &endless{}, Coupons: coupons, Gate: w, Mender: w, Settings: settings},
 		prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
@@ -156,19 +156,4 @@ func TestOperatorsTurnTheAutomaticRateOnAndOff(t *testing.T) {
 		assert.InDelta(t, 250, c.State().RowsPerSecond, 0)
 		require.NoError(t, stop())
 	})
-}
-
-func TestRatesAreReadAndWritten(t *testing.T) {
-	for _, text := range []string{"0", "0.5", "5000", "auto"} {
-		rate, err := ParseRate(text)
-		require.NoError(t, err)
-		assert.Equal(t, text, rate.String())
-		var read Rate
-		require.NoError(t, read.UnmarshalText([]byte(text)))
-		assert.Equal(t, rate, read)
-	}
-	for _, text := range []string{"", "-1", "NaN", "Inf", "fast", "AUTO"} {
-		_, err := ParseRate(text)
-		assert.Error(t, err, text)
-	}
 }

@@ -27,11 +27,11 @@ type Config struct {
 	DefaultCampaign string
 	// BatchSize is how many rows one transaction stores at most, 1..MaxBatchSize; 500.
 	BatchSize int
-	// Linger is how long a batch waits for more records once it has one; 50 ms.
+	// Linger is how long a batch waits for more records once it has one; 20 ms.
 	Linger time.Duration
 	// RowsPerSecond limits the rows stored by all consumers together; its zero value is no limit. The setting
 	// domain.SettingRowsPerSecond replaces it while running.
-	RowsPerSecond Rate
+	RowsPerSecond domain.Rate
 	// MinBackoff and MaxBackoff bound the wait between two tries while a store is away; 50 ms and 2 s.
 	MinBackoff, MaxBackoff time.Duration
 	// StopGrace is how long a batch under way may still use the stores after the consumer was told to stop; 3 s.
@@ -72,9 +72,12 @@ type CampaignFinder interface {
 	Campaign(ctx context.Context, code string) (domain.Campaign, error)
 }
 
+// Defaults gives the values that a zero one stands for.
+func Defaults() Config { return Config{}.withDefaults() }
+
 func (c Config) withDefaults() Config {
 	c.BatchSize = orDefault(c.BatchSize, 500)
-	c.Linger = orDefault(c.Linger, 50*time.Millisecond)
+	c.Linger = orDefault(c.Linger, 20*time.Millisecond)
 	c.MinBackoff = orDefault(c.MinBackoff, 50*time.Millisecond)
 	c.MaxBackoff = orDefault(c.MaxBackoff, 2*time.Second)
 	c.StopGrace = orDefault(c.StopGrace, 3*time.Second)
@@ -101,8 +104,8 @@ func (c Config) check() error {
 	if c.Linger < 0 || c.Linger > MaxLinger {
 		return fmt.Errorf("linger must be 0 to %v, not %v", MaxLinger, c.Linger)
 	}
-	if !c.RowsPerSecond.valid() {
-		return fmt.Errorf("rows per second must be 0 (no limit) or more, not %v", c.RowsPerSecond)
+	if !c.RowsPerSecond.Valid() {
+		return fmt.Errorf("rows per second must be 0 (no limit) to %d, not %v", domain.MaxRowsPerSecond, c.RowsPerSecond)
 	}
 	if c.MinBackoff < 0 || c.MaxBackoff < c.MinBackoff {
 		return fmt.Errorf("backoff must go from 0 or more up, not from %v to %v", c.MinBackoff, c.MaxBackoff)

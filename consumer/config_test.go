@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"firstcome/domain"
 )
 
 func TestNewRefusesWhatCannotWork(t *testing.T) {
@@ -18,9 +20,9 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"batch size":       {BatchSize: MaxBatchSize + 1},
 		"negative batch":   {BatchSize: -1},
 		"linger":           {Linger: MaxLinger + 1},
-		"rate":             {RowsPerSecond: Rate{PerSecond: -1}},
-		"rate, no number":  {RowsPerSecond: Rate{PerSecond: math.NaN()}},
-		"rate, infinite":   {RowsPerSecond: Rate{PerSecond: math.Inf(1)}},
+		"rate":             {RowsPerSecond: domain.Rate{PerSecond: -1}},
+		"rate, no number":  {RowsPerSecond: domain.Rate{PerSecond: math.NaN()}},
+		"rate, infinite":   {RowsPerSecond: domain.Rate{PerSecond: math.Inf(1)}},
 		"backoff":          {MinBackoff: time.Second, MaxBackoff: time.Millisecond},
 		"default campaign": {DefaultCampaign: "No Code"},
 	} {

@@ -216,7 +216,7 @@ func (c *Consumer) readSetting(ctx context.Context) {
 	}
 	rate := c.cfg.RowsPerSecond
 	if text != "" {
-		if rate, err = ParseRate(text); err != nil {
+		if rate, err = domain.ParseRate(text); err != nil {
 			c.logger.Warn("setting ignored", "setting", domain.SettingRowsPerSecond, "value", text, "error", err)
 			return
 		}
@@ -225,7 +225,7 @@ func (c *Consumer) readSetting(ctx context.Context) {
 }
 
 // setRate brings a rate into force; the automatic one goes on where it was.
-func (c *Consumer) setRate(rate Rate) {
+func (c *Consumer) setRate(rate domain.Rate) {
 	c.auto.Store(rate.Auto)
 	perSecond := rate.PerSecond
 	if rate.Auto {

@@ -35,7 +35,7 @@ func TestTheThrottleHoldsItsRateAndIsSmooth(t *testing.T) {
 			w := newWorld(1)
 			w.campaigns[sale].quota = 20_000
 			w.fill(11_000)
-			stored := rowsWithin(t, w, Config{RowsPerSecond: Rate{PerSecond: rows}}, 10*time.Second)
+			stored := rowsWithin(t, w, Config{RowsPerSecond: domain.Rate{PerSecond: rows}}, 10*time.Second)
 			burst := math.Ceil(rows / 10)
 			assert.InDelta(t, rows*10, stored, 2*burst+1)
 			for i := int(burst); i < len(w.stored); i++ {
@@ -61,7 +61,7 @@ func TestEachConsumerTakesTheShareOfItsPartitions(t *testing.T) {
 		w := newWorld(1)
 		w.total = 4
 		w.fill(900)
-		assert.InDelta(t, 250, rowsWithin(t, w, Config{RowsPerSecond: Rate{PerSecond: 100}}, 10*time.Second), 10)
+		assert.InDelta(t, 250, rowsWithin(t, w, Config{RowsPerSecond: domain.Rate{PerSecond: 100}}, 10*time.Second), 10)
 	})
 }
 
@@ -70,7 +70,7 @@ func TestTheSettingChangesTheRateWhileABatchWaits(t *testing.T) {
 		w := newWorld(1)
 		w.fill(900)
 		w.settings[domain.SettingRowsPerSecond] = "0.01"
-		c := w.consumer(t, Config{RowsPerSecond: Rate{PerSecond: 50}})
+		c := w.consumer(t, Config{RowsPerSecond: domain.Rate{PerSecond: 50}})
 		stop := c.start()
 		time.Sleep(10 * time.Second)
 		w.see(func() {
@@ -99,7 +99,7 @@ func TestStoppingEndsTheWaitForTheThrottle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(1)
 		w.fill(10)
-		stop := w.consumer(t, Config{RowsPerSecond: Rate{PerSecond: 0.001}}).start()
+		stop := w.consumer(t, Config{RowsPerSecond: domain.Rate{PerSecond: 0.001}}).start()
 		time.Sleep(time.Second)
 		began := time.Now()
 		require.NoError(t, stop())
@@ -119,7 +119,7 @@ func TestABatchThatIsTriedAgainPaysTheThrottleOnce(t *testing.T) {
 			}
 			return nil
 		}
-		assert.Equal(t, 20, rowsWithin(t, w, Config{RowsPerSecond: Rate{PerSecond: 1}, MaxBackoff: 50 * time.Millisecond}, 21*time.Second))
+		assert.Equal(t, 20, rowsWithin(t, w, Config{RowsPerSecond: domain.Rate{PerSecond: 1}, MaxBackoff: 50 * time.Millisecond}, 21*time.Second))
 	})
 }
 
