@@ -8,6 +8,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"firstcome/consumer"
+	"firstcome/retryer"
 )
 
 // flagsOf parses arguments as a command would.
@@ -77,4 +80,27 @@ func FuzzLoadConfig(f *testing.F) {
 			t.Fatalf("%s=%q gives a configuration that can't be run: %+v", name, value, config)
 		}
 	})
+}
+
+func TestEachSettingHasOneDefault(t *testing.T) {
+	config, _, err := loadConfig(nil, flagsOf(t).Flags())
+	require.NoError(t, err)
+	p := &program{config: config}
+	assert.Equal(t, consumer.Defaults().Linger, p.consumerConfig().Linger)
+	assert.Equal(t, consumer.Defaults().BatchSize, p.consumerConfig().BatchSize)
+	own, given := retryer.Defaults(), p.retryerConfig()
+	assert.Equal(t, own.MaxAttempts, given.MaxAttempts)
+	for name, pair := range map[string][2]time.Duration{
+		"BACKOFF_MIN": {own.BackoffMin, given.BackoffMin}, "BACKOFF_MAX": {own.BackoffMax, given.BackoffMax},
+		"RELAY_AFTER": {own.RelayAfter, given.RelayAfter}, "AUDIT_EVERY": {own.AuditEvery, given.AuditEvery},
+		"AUDIT_WAIT": {own.AuditWait, given.AuditWait}, "VERIFY_EVERY": {own.VerifyEvery, given.VerifyEvery},
+	} {
+		assert.Equal(t, pair[0], pair[1], name)
+	}
+}
+
+func TestALingerOfNothingIsNoWaitAndNotTheDefault(t *testing.T) {
+	p := &program{config: Config{Linger: 0}}
+	assert.Less(t, p.consumerConfig().Linger, time.Millisecond)
+	assert.Positive(t, p.consumerConfig().Linger)
 }

@@ -81,7 +81,8 @@ func (p *program) pipeline(ctx context.Context) (api.PipelineView, error) {
 
 func (p *program) consumerConfig() consumer.Config {
 	return consumer.Config{
-		DefaultCampaign: p.config.DefaultCampaign, BatchSize: p.config.BatchSize, Linger: p.config.Linger,
+		DefaultCampaign: p.config.DefaultCampaign, BatchSize: p.config.BatchSize,
+		Linger:        max(p.config.Linger, 1), // 0 would stand for the default, and an operator who sets it wants no wait
 		RowsPerSecond: p.config.RowsPerSecond,
 	}
 }

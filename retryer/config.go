@@ -29,7 +29,7 @@ type Config struct {
 	Lease time.Duration
 	// MaxAttempts is after how many failed attempts an event is DEAD; 10.
 	MaxAttempts int
-	// BackoffMin and BackoffMax bound the wait between two attempts, which doubles each time; 1 s and 10 min.
+	// BackoffMin and BackoffMax bound the wait between two attempts, which doubles each time; 1 s and 5 min.
 	BackoffMin, BackoffMax time.Duration
 	// ConcurrentRebuilds is how many campaigns are rebuilt at the same time, up to 64; 32. They read the topic
 	// together, and coupons a few at a time (couponReaders). Those that only wait do not count (maxAside).
@@ -51,6 +51,9 @@ const (
 	maxConcurrentRebuilds = 64
 )
 
+// Defaults gives the values that a zero one stands for.
+func Defaults() Config { return Config{}.withDefaults() }
+
 func (c Config) withDefaults() Config {
 	c.RetryEvery = orDefault(c.RetryEvery, time.Second)
 	c.SweepEvery = orDefault(c.SweepEvery, 500*time.Millisecond)
@@ -64,7 +67,7 @@ func (c Config) withDefaults() Config {
 	c.Lease = orDefault(c.Lease, 30*time.Second)
 	c.MaxAttempts = orDefault(c.MaxAttempts, 10)
 	c.BackoffMin = orDefault(c.BackoffMin, time.Second)
-	c.BackoffMax = orDefault(c.BackoffMax, 10*time.Minute)
+	c.BackoffMax = orDefault(c.BackoffMax, 5*time.Minute)
 	c.ConcurrentRebuilds = orDefault(c.ConcurrentRebuilds, 32)
 	c.RebuildTimeout = orDefault(c.RebuildTimeout, 10*time.Minute)
 	c.RebuildPatience = orDefault(c.RebuildPatience, 15*time.Second)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"time"
 
 	"github.com/IBM/sarama"
 
@@ -41,14 +40,9 @@ func (t *Tail) Close() error {
 	return nil
 }
 
-// pingTimeout bounds one Ping.
-const pingTimeout = 5 * time.Second
-
 // Ping asks the brokers for the topic, and for a leader of each of its partitions: without one its records are neither
-// taken nor read. CodeUnavailable: not so, or they can't be reached within 5 s.
+// taken nor read. CodeUnavailable: not so, or they can't be reached before ctx ends.
 func (t *Tail) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
 	found, err := t.offsets.layout(ctx)
 	if err != nil {
 		return unavailable(err, "find the topic "+t.cfg.Topic)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"time"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/schema"
@@ -15,14 +14,9 @@ import (
 // errUndo ends a transaction that is to leave nothing behind.
 var errUndo = errors.New("nothing of this transaction is kept")
 
-// pingTimeout is less than those who ask for readiness wait.
-const pingTimeout = 3 * time.Second
-
 // Ping says whether the database does what this program needs of it: it takes writes to each table, and each has the
 // columns that are written. It writes nothing. CodeUnavailable, with a message that says what is wrong.
 func (l *Ledger) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
-	defer cancel()
 	return l.observe(ctx, "ping", func(ctx context.Context) error {
 		err := l.tryWrites(ctx)
 		if isReadOnlyServer(err) { // The address may lead to another server by now.
