@@ -25,7 +25,7 @@ var layers = map[string][]string{
 	"store/sqlledger":  {"crashpoint", "domain"},
 	"store/embedded":   {"domain"},
 	"store/storetest":  {"domain"},
-	"operator":         {"domain"},
+	"operator":         {"crashpoint", "domain"},
 	"api":              {"crashpoint", "domain", "operator"},
 	"consumer":         {"crashpoint", "domain"},
 	"retryer":          {"crashpoint", "domain"},

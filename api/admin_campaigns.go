@@ -6,7 +6,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"firstcome/crashpoint"
 	"firstcome/domain"
 	"firstcome/operator"
 )
@@ -119,18 +118,17 @@ func gateOf(report domain.GateReport, at time.Time) *gateView {
 	}
 }
 
-// adminCreateCampaign answers POST /v1/admin/campaigns. Left out, starts_at is now by the ledger's clock, ends_at never and state open. The
-// gate opens with its first rebuild, which a retryer does within a second or so; until then it answers gate-closed.
+// adminCreateCampaign answers POST /v1/admin/campaigns.
 func (s *Server) adminCreateCampaign(c *gin.Context) {
 	var change domain.CampaignChange
-	campaign := newCampaign("")
+	var code string
 	fields := campaignFields(&change)
-	fields["code"] = &campaign.Code
+	fields["code"] = &code
 	if err := s.readObject(c, fields); err != nil {
 		s.refuse(c, err)
 		return
 	}
-	created, err := s.createCampaign(c, campaign, change)
+	created, err := s.createCampaign(c, code, change)
 	if err != nil {
 		s.refuse(c, err)
 		return
@@ -139,25 +137,13 @@ func (s *Server) adminCreateCampaign(c *gin.Context) {
 	c.JSON(http.StatusCreated, operator.ViewCampaign(created))
 }
 
-// createCampaign stores a campaign with what is stated of it, for the API and the console.
-func (s *Server) createCampaign(c *gin.Context, campaign domain.Campaign, stated domain.CampaignChange) (domain.Campaign, error) {
-	campaign, err := campaign.Apply(inMilliseconds(stated))
-	if err != nil {
-		return campaign, err
+// createCampaign creates a campaign for the operator of a request.
+func (s *Server) createCampaign(c *gin.Context, code string, stated domain.CampaignChange) (domain.Campaign, error) {
+	created, err := s.campaigns.Create(c.Request.Context(), code, stated, actorOf(c))
+	if err == nil {
+		s.record(c, "campaign created", "campaign", created.Code)
 	}
-	created, err := s.ports.CampaignWriter.CreateCampaign(c.Request.Context(), campaign, actorOf(c))
-	if err != nil {
-		return campaign, err
-	}
-	s.directory.put(created)
-	s.record(c, "campaign created", "campaign", created.Code)
-	return created, nil
-}
-
-// newCampaign is a campaign of which nothing but the code is stated: it starts when the ledger stores it, never ends and is
-// open.
-func newCampaign(code string) domain.Campaign {
-	return domain.Campaign{Code: code, EndsAt: domain.NoEnd, State: domain.CampaignOpen}
+	return created, err
 }
 
 func campaignFields(change *domain.CampaignChange) map[string]any {
@@ -167,16 +153,27 @@ func campaignFields(change *domain.CampaignChange) map[string]any {
 	}
 }
 
-// adminChangeCampaign answers PATCH /v1/admin/campaigns/{code}. The gate follows with the retryer's next sweep.
+// adminChangeCampaign answers PATCH /v1/admin/campaigns/{code}. With settings_version it changes nothing that the client
+// has not seen.
 func (s *Server) adminChangeCampaign(c *gin.Context) {
 	var change domain.CampaignChange
-	if err := s.readObject(c, campaignFields(&change)); err != nil {
+	var version *int64
+	fields := campaignFields(&change)
+	fields[domain.FieldSettingsVersion] = &version
+	err := s.readObject(c, fields)
+	switch {
+	case err != nil:
+	case version != nil && *version < 1:
+		err = domain.Invalid(domain.FieldSettingsVersion, "settings_version must be 1 or more")
+	case change.IsEmpty():
+		err = domain.Invalid("body", "the body names nothing to change")
+	}
+	if err != nil {
 		s.refuse(c, err)
 		return
 	}
-	if change == (domain.CampaignChange{}) {
-		s.refuse(c, domain.Invalid("body", "the body names nothing to change"))
-		return
+	if version != nil {
+		change.IfVersion = *version
 	}
 	s.answerChange(c, change)
 }
@@ -195,26 +192,13 @@ func (s *Server) answerChange(c *gin.Context, change domain.CampaignChange) {
 	c.JSON(http.StatusOK, operator.ViewCampaign(changed))
 }
 
-// changeCampaign changes a campaign, for the API and the console.
+// changeCampaign changes a campaign for the operator of a request.
 func (s *Server) changeCampaign(c *gin.Context, code string, change domain.CampaignChange) (domain.Campaign, error) {
-	changed, err := s.ports.CampaignWriter.ChangeCampaign(c.Request.Context(), code, inMilliseconds(change), actorOf(c))
-	if err != nil {
-		return domain.Campaign{}, err
+	changed, err := s.campaigns.Change(c.Request.Context(), code, change, actorOf(c))
+	if err == nil {
+		s.record(c, "campaign changed", "campaign", changed.Code)
 	}
-	crashpoint.Reach(crashpoint.APICampaignChanged)
-	s.directory.put(changed)
-	s.record(c, "campaign changed", "campaign", changed.Code)
-	return changed, nil
-}
-
-// inMilliseconds cuts times to what the gate compares, so that the row and the gate say the same.
-func inMilliseconds(change domain.CampaignChange) domain.CampaignChange {
-	for _, at := range []*time.Time{change.StartsAt, change.EndsAt} {
-		if at != nil {
-			*at = at.UTC().Truncate(time.Millisecond)
-		}
-	}
-	return change
+	return changed, err
 }
 
 // record logs what an operator did and from where; the stores keep it as well.

@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"firstcome/domain"
+	"firstcome/operator"
 )
 
 // campaignForm is what the form for a new campaign, or for changing one, shows: the texts as they were typed, and what
@@ -18,7 +19,9 @@ type campaignForm struct {
 	// Code is empty in the form for a new campaign that was not filled in yet; New tells the two apart.
 	New                                 bool
 	Code, Name, Quota, StartsAt, EndsAt string
-	Errors                              fieldErrors
+	// Version is that of the settings that the form was filled with.
+	Version string
+	Errors  fieldErrors
 }
 
 func (f campaignForm) errorOf(field string) string { return f.Errors[field] }
@@ -38,7 +41,7 @@ func (k *console) createCampaign(c *gin.Context) {
 	change, errs := form.change()
 	if len(errs) == 0 {
 		var created domain.Campaign
-		if created, err = k.server.createCampaign(c, newCampaign(form.Code), change); err == nil {
+		if created, err = k.server.createCampaign(c, form.Code, change); err == nil {
 			c.Redirect(http.StatusSeeOther, "/console/campaigns/"+created.Code+"?note=created")
 			return
 		}
@@ -54,6 +57,7 @@ func (k *console) editCampaign(c *gin.Context) {
 	}
 	form := campaignForm{
 		Code: campaign.Code, Name: campaign.Name, Quota: digits(campaign.Quota), StartsAt: campaign.StartsAt.UTC().Format(time.RFC3339),
+		Version: digits(campaign.SettingsVersion),
 	}
 	if campaign.WantedQuota > 0 {
 		form.Quota = digits(campaign.WantedQuota)
@@ -73,13 +77,31 @@ func (k *console) changeCampaign(c *gin.Context) {
 	form := formOf(fields)
 	form.Code = c.Param("code")
 	change, errs := form.change()
+	change.IfVersion = number(form.Version)
 	if len(errs) == 0 {
 		if _, err = k.server.changeCampaign(c, form.Code, change); err == nil {
 			c.Redirect(http.StatusSeeOther, "/console/campaigns/"+url.PathEscape(form.Code)+"?note=changed")
 			return
 		}
 	}
+	if operator.IsLostUpdate(err) {
+		k.showLostUpdate(c, form, err)
+		return
+	}
 	k.showAgain(c, "Change "+form.Code, form, errs, err)
+}
+
+// showLostUpdate shows what somebody else changed meanwhile, with what was typed. To save it once more is meant.
+func (k *console) showLostUpdate(c *gin.Context, form campaignForm, lost error) {
+	campaign, err := k.server.ports.CampaignReader.Campaign(c.Request.Context(), form.Code)
+	if err != nil {
+		k.fail(c, err)
+		return
+	}
+	form.Version = digits(campaign.SettingsVersion)
+	problem, _ := asProblem(lost)
+	form.Errors = fieldErrors{"": "Nothing was saved: " + problem.Detail + ". What you typed stands below; save again to put it in place of that."}
+	k.render(c, http.StatusConflict, "campaign_form", "Change "+form.Code, form)
 }
 
 // showAgain shows a form with what is wrong with it. What is wrong with something else needs a page of its own.
@@ -97,7 +119,9 @@ func (k *console) showAgain(c *gin.Context, title string, form campaignForm, err
 
 func formOf(fields url.Values) campaignForm {
 	text := func(name string) string { return strings.TrimSpace(fields.Get(name)) }
-	return campaignForm{Name: text("name"), Quota: text("quota"), StartsAt: text("starts_at"), EndsAt: text("ends_at")}
+	return campaignForm{
+		Name: text("name"), Quota: text("quota"), StartsAt: text("starts_at"), EndsAt: text("ends_at"), Version: text("settings_version"),
+	}
 }
 
 // change reads what was typed. Commas and spaces in a number are for the eye.
@@ -114,7 +138,19 @@ func (f campaignForm) change() (domain.CampaignChange, fieldErrors) {
 		noEnd := domain.NoEnd
 		change.EndsAt = &noEnd
 	}
+	for _, problem := range f.campaign(change).Problems() {
+		errs.add(problem)
+	}
 	return change, errs
+}
+
+// campaign is what would come of the form, as far as it says.
+func (f campaignForm) campaign(change domain.CampaignChange) domain.Campaign {
+	campaign := domain.Campaign{Code: f.Code, Name: f.Name, Quota: *change.Quota, EndsAt: *change.EndsAt, State: domain.CampaignOpen}
+	if change.StartsAt != nil {
+		campaign.StartsAt = *change.StartsAt
+	}
+	return campaign
 }
 
 // readTime gives nil for an empty field.

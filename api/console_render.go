@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"html/template"
 	"io/fs"
+	"maps"
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -263,6 +265,41 @@ func (k *console) fail(c *gin.Context, err error) {
 
 // fieldErrors says what is wrong with which field of a form; "" stands for the form as a whole.
 type fieldErrors map[string]string
+
+// fieldError is what is wrong with one field.
+type fieldError struct{ Field, Text string }
+
+// inOrder lists what is wrong in the order of the fields; what is wrong with others comes last, in that of their names.
+func (e fieldErrors) inOrder(fields ...string) []fieldError {
+	var list []fieldError
+	for _, field := range slices.Concat(fields, slices.Sorted(maps.Keys(e))) {
+		one := fieldError{field, e[field]}
+		if one.Text != "" && !slices.Contains(list, one) {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
+// add notes what an error says of a field, unless something is known to be wrong with it already.
+func (e fieldErrors) add(err error) {
+	if coded, ok := errors.AsType[*domain.Error](err); ok && e[coded.Field] == "" {
+		e[coded.Field] = coded.Message
+	}
+}
+
+// refusal gives all that is wrong as one error, in the order of the fields; nil when nothing is.
+func (e fieldErrors) refusal(fields ...string) error {
+	list := e.inOrder(fields...)
+	if len(list) == 0 {
+		return nil
+	}
+	texts := make([]string, len(list))
+	for i, one := range list {
+		texts[i] = strings.ReplaceAll(one.Field, "_", " ") + ": " + one.Text
+	}
+	return domain.Invalid(list[0].Field, "%s", strings.Join(texts, " "))
+}
 
 // inField tells an error that a form shows beside a field from one that needs a page of its own.
 func inField(err error) (fieldErrors, bool) {

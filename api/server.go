@@ -43,6 +43,7 @@ type Server struct {
 	connections  *connectionLimit
 	operators    *operators
 	audits       *operator.Audits
+	campaigns    *operator.Campaigns
 
 	// bulkPlaces and exports hold one entry for each bulk job, and each export, under way in this process.
 	bulkPlaces, exports chan struct{}
@@ -78,6 +79,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 	s.readiness = newCached(ctx, s.checkReadiness)
 	s.directory = newDirectory(ctx, ports.CampaignReader, &s.applications.limits, logger)
 	s.directory.epochs = ports.Epochs
+	s.campaigns = operator.NewCampaigns(ports.CampaignWriter, ports.ActionLog, s.directory.put)
 	s.console = newConsole(ctx, s)
 	if s.engine, err = s.newEngine(); err != nil {
 		stop()

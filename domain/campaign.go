@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"fmt"
 	"time"
 	"unicode/utf8"
 )
@@ -93,28 +94,33 @@ func (c Campaign) Lowered(use SlotUse) Campaign {
 
 var errWindow = Invalid("starts_at", "the window must lie between the years 1970 and 9999")
 
-// Check refuses a campaign that can't be run, naming the field.
+// Check refuses a campaign that can't be run, naming the first field that is wrong.
 func (c Campaign) Check() error {
+	if problems := c.Problems(); len(problems) > 0 {
+		return problems[0]
+	}
+	return nil
+}
+
+// Problems says all that is wrong with a campaign, in the order of its fields.
+func (c Campaign) Problems() []error {
+	var problems []error
+	refuse := func(wrong bool, problem error) {
+		if wrong {
+			problems = append(problems, problem)
+		}
+	}
 	if err := CheckCampaignCode(c.Code); err != nil {
-		return err
+		problems = append(problems, err)
 	}
-	if !utf8.ValidString(c.Name) || utf8.RuneCountInString(c.Name) > MaxNameLength {
-		return Invalid("name", "name must be valid UTF-8 of at most %d characters", MaxNameLength)
-	}
-	if c.Quota < 1 || c.Quota > MaxQuota {
-		return Invalid("quota", "quota must be 1 to %d", MaxQuota)
-	}
-	if !c.EndsAt.After(c.StartsAt) {
-		return Invalid("ends_at", "ends_at must be after starts_at")
-	}
-	if c.EndsAt.After(NoEnd) || !c.StartsAt.IsZero() && c.StartsAt.Year() < 1970 {
-		return errWindow
-	}
-	switch c.State {
-	case CampaignOpen, CampaignPaused, CampaignEnded:
-		return nil
-	}
-	return Invalid("state", "state must be open, paused or ended")
+	refuse(!utf8.ValidString(c.Name) || utf8.RuneCountInString(c.Name) > MaxNameLength,
+		Invalid("name", "name must be valid UTF-8 of at most %d characters", MaxNameLength))
+	refuse(c.Quota < 1 || c.Quota > MaxQuota, Invalid("quota", "quota must be 1 to %d", MaxQuota))
+	refuse(!c.EndsAt.After(c.StartsAt), Invalid("ends_at", "ends_at must be after starts_at"))
+	refuse(c.EndsAt.After(NoEnd) || !c.StartsAt.IsZero() && c.StartsAt.Year() < 1970, errWindow)
+	refuse(c.State != CampaignOpen && c.State != CampaignPaused && c.State != CampaignEnded,
+		Invalid("state", "state must be open, paused or ended"))
+	return problems
 }
 
 // CampaignChange says what to change; a nil field stays as it is.
@@ -123,13 +129,29 @@ type CampaignChange struct {
 	Quota            *int64
 	StartsAt, EndsAt *time.Time
 	State            *CampaignState
+	// IfVersion is the SettingsVersion for which the change was made; 0 is any.
+	IfVersion int64
 }
 
-// Apply gives the campaign after the change, or refuses it: ended is final, and the result must pass Check.
+// FieldSettingsVersion is the field of the refusal of a change that was made for other settings.
+const FieldSettingsVersion = "settings_version"
+
+// IsEmpty says that nothing is to be changed.
+func (c CampaignChange) IsEmpty() bool {
+	c.IfVersion = 0
+	return c == CampaignChange{}
+}
+
+// Apply gives the campaign after the change, or refuses it: it must be for these settings, ended is final, and the result
+// must pass Check.
 // A lower quota becomes WantedQuota, a wish: it is granted once the holders fit (Lowered). To set the quota itself, or a
 // higher one, takes the wish back.
 func (c Campaign) Apply(change CampaignChange) (Campaign, error) {
 	after := c
+	if change.IfVersion != 0 && change.IfVersion != c.SettingsVersion {
+		return c, &Error{Code: CodeConflict, Field: FieldSettingsVersion, Message: fmt.Sprintf(
+			"campaign %s was changed meanwhile: its settings are of version %d, not %d", c.Code, c.SettingsVersion, change.IfVersion)}
+	}
 	if c.State == CampaignEnded && change.State != nil && *change.State != CampaignEnded {
 		return c, Errorf(CodeConflict, "campaign %s has ended; that is final", c.Code)
 	}

@@ -30,13 +30,15 @@ type campaignState struct {
 	EndsAt      time.Time            `json:"ends_at"`
 	State       domain.CampaignState `json:"state"`
 	Epoch       int64                `json:"epoch"`
-	UpdatedAt   time.Time            `json:"updated_at"`
+	// SettingsVersion tells which of two states of the history is the newer one.
+	SettingsVersion int64     `json:"settings_version"`
+	UpdatedAt       time.Time `json:"updated_at"`
 }
 
 func campaignStateOf(c domain.Campaign) campaignState {
 	return campaignState{
 		Code: c.Code, Name: c.Name, Quota: c.Quota, WantedQuota: c.WantedQuota, StartsAt: c.StartsAt, EndsAt: c.EndsAt,
-		State: c.State, Epoch: c.Epoch, UpdatedAt: c.UpdatedAt,
+		State: c.State, Epoch: c.Epoch, SettingsVersion: c.SettingsVersion, UpdatedAt: c.UpdatedAt,
 	}
 }
 
@@ -144,16 +146,17 @@ func (l *Ledger) OperatorActions(ctx context.Context, filter domain.ActionFilter
 }
 
 func actionsOf(db *gorm.DB, filter domain.ActionFilter) (*gorm.DB, error) {
-	wanted := map[string]any{}
-	for column, value := range map[string]string{"actor": filter.Actor, "action": filter.Action, "target": filter.Target} {
-		if len(value) > maxActorBytes || !utf8.ValidString(value) {
-			return nil, domain.Invalid(column, "%s must be at most %d bytes of UTF-8", column, maxActorBytes)
+	query := db
+	for _, one := range []struct{ column, value string }{
+		{"actor", filter.Actor}, {"action", filter.Action}, {"target", filter.Target},
+	} {
+		if len(one.value) > maxActorBytes || !utf8.ValidString(one.value) {
+			return nil, domain.Invalid(one.column, "%s must be at most %d bytes of UTF-8", one.column, maxActorBytes)
 		}
-		if value != "" {
-			wanted[column] = value
+		if one.value != "" {
+			query = query.Where(map[string]any{one.column: one.value})
 		}
 	}
-	query := db.Where(wanted)
 	if filter.BeforeID > 0 {
 		query = query.Where("id < ?", filter.BeforeID)
 	}
