@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -184,17 +185,25 @@ func changeFromFlags(command *cobra.Command) (domain.CampaignChange, error) {
 		quota, _ := flags.GetInt64(flagQuota)
 		change.Quota = &quota
 	}
-	for flag, target := range map[string]**time.Time{flagStartsAt: &change.StartsAt, flagEndsAt: &change.EndsAt} {
-		if !flags.Changed(flag) {
+	var errs []error
+	for _, one := range []struct {
+		flag   string
+		target **time.Time
+	}{{flagStartsAt, &change.StartsAt}, {flagEndsAt, &change.EndsAt}} {
+		if !flags.Changed(one.flag) {
 			continue
 		}
-		text, _ := flags.GetString(flag)
+		text, _ := flags.GetString(one.flag)
 		moment, err := time.Parse(time.RFC3339, text)
 		if err != nil {
-			return change, usageError{fmt.Sprintf("--%s: %q is no time such as 2030-01-31T10:00:00Z", flag, text)}
+			errs = append(errs, fmt.Errorf("--%s: %q is no time such as 2030-01-31T10:00:00Z", one.flag, text))
+			continue
 		}
 		moment = moment.UTC()
-		*target = &moment
+		*one.target = &moment
+	}
+	if err := errors.Join(errs...); err != nil {
+		return change, usageError{err.Error()}
 	}
 	return change, nil
 }

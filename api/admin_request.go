@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
@@ -130,11 +131,11 @@ func newQuery(c *gin.Context, known ...string) *query {
 	if err != nil {
 		q.refuse("query", "the query can't be read")
 	}
-	for name, given := range values {
+	for _, name := range slices.Sorted(maps.Keys(values)) { // in no order of chance: the first one is told
 		switch {
 		case !slices.Contains(known, name):
 			q.refuse(name, "this list does not know the parameter")
-		case len(given) > 1:
+		case len(values[name]) > 1:
 			q.refuse(name, "the parameter stands more than once")
 		}
 	}

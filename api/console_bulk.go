@@ -54,8 +54,8 @@ func readBulk(c *gin.Context) (bulkRequest, error) {
 // order gives what the ledger is asked to do.
 func (r bulkRequest) order() (domain.BulkOrder, error) {
 	filter, errs := r.filter.parse()
-	for field, wrong := range errs {
-		return domain.BulkOrder{}, domain.Invalid(field, "%s", wrong)
+	if err := errs.refusal(filterFields...); err != nil {
+		return domain.BulkOrder{}, err
 	}
 	filter.BeforeID = 0
 	return domain.BulkOrder{Action: r.action, Reason: r.reason, Filter: filter}, nil

@@ -60,8 +60,8 @@ func (k *console) exportCoupons(c *gin.Context) {
 // exportFailEvents answers GET /console/fail-events.csv with all that the filter of the address selects.
 func (k *console) exportFailEvents(c *gin.Context) {
 	filter, errs := filterOf(c.Request.URL.Query()).parse()
-	for field, wrong := range errs {
-		k.fail(c, domain.Invalid(field, "%s: %s", field, wrong))
+	if err := errs.refusal(filterFields...); err != nil {
+		k.fail(c, err)
 		return
 	}
 	filter.BeforeID = 0

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -28,6 +27,9 @@ func (f eventFilter) Fields() []hiddenField {
 		{"from", f.From}, {"until", f.Until}, {"text", f.Text},
 	}
 }
+
+// filterFields are the names of the filter's fields, in order.
+var filterFields = []string{"status", "reason", "campaign", "user_id", "from", "until", "text", "cursor"}
 
 // Query writes the filter as an address; what is empty is left out, and so is the place in the list.
 func (f eventFilter) Query() string {
@@ -69,14 +71,11 @@ func (f eventFilter) parse() (domain.FailEventFilter, fieldErrors) {
 			errs["user_id"] = "A number above 0, such as 42."
 		}
 	}
-	for field, target := range map[string]*time.Time{"from": &filter.From, "until": &filter.Until} {
-		text := f.From
-		if field == "until" {
-			text = f.Until
-		}
-		if at := readTime(text, field, errs); at != nil {
-			*target = *at
-		}
+	if at := readTime(f.From, "from", errs); at != nil {
+		filter.From = *at
+	}
+	if at := readTime(f.Until, "until", errs); at != nil {
+		filter.Until = *at
 	}
 	if f.Cursor != "" {
 		before, err := decodeCursor(cursorFailEvents, f.Cursor)
@@ -84,18 +83,14 @@ func (f eventFilter) parse() (domain.FailEventFilter, fieldErrors) {
 			errs["cursor"] = "This page does not exist; go to the first one."
 		}
 	}
-	if len(errs) == 0 {
-		if wrong, ok := inField(filter.Check()); ok {
-			errs = wrong
-		}
-	}
+	errs.add(filter.Check())
 	return filter, errs
 }
 
 // eventsPage is what the list of fail events shows.
 type eventsPage struct {
 	Filter    eventFilter
-	Errors    fieldErrors
+	Errors    []fieldError
 	Events    []failEventView
 	Next      string
 	Tabs      []statusTab
@@ -116,7 +111,7 @@ type statusTab struct {
 func (k *console) failEvents(c *gin.Context) {
 	page := eventsPage{Filter: filterOf(c.Request.URL.Query()), Reasons: domain.FailReasons, Campaigns: k.server.directory.all(c.Request.Context())}
 	filter, errs := page.Filter.parse()
-	page.Errors, page.Open = errs, page.Filter.With("") != "/console/fail-events?"
+	page.Errors, page.Open = errs.inOrder(filterFields...), page.Filter.With("") != "/console/fail-events?"
 	if len(errs) == 0 {
 		filter.Limit = eventPageLength
 		list, err := k.server.failEvents(c.Request.Context(), filter)
