@@ -39,8 +39,10 @@ const MaxBatch = 2048
 // GateReport is what the gate holds for one campaign, as its own script read it in one step.
 type GateReport struct {
 	// Closed says why nobody is admitted ("missing", "run-id", "count", ...); empty when the gate is open.
-	Closed           string
-	Epoch            int64
+	Closed string
+	// Epoch is the gate's; SeenEpoch the highest that this process has seen, of a gate or in the ledger, and is there even
+	// when both have lost theirs.
+	Epoch, SeenEpoch int64
 	Quota            int64
 	StartsAt, EndsAt time.Time
 	State            CampaignState

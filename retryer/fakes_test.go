@@ -53,6 +53,8 @@ type world struct {
 	leases    int
 	// unsure says that nobody knows what the gates said last.
 	unsure bool
+	// seen is the highest epoch that this process saw.
+	seen int64
 }
 
 type ledger struct {
@@ -488,11 +490,11 @@ func (w *world) Inspect(_ context.Context, code string) (domain.GateReport, erro
 	return call(w, "inspect", code, func() (domain.GateReport, error) {
 		g, known := w.gates[code]
 		if !known {
-			return domain.GateReport{Closed: "missing"}, nil
+			return domain.GateReport{Closed: "missing", SeenEpoch: w.seen}, nil
 		}
 		report := domain.GateReport{
 			Epoch: g.epoch, Quota: g.quota, State: g.state, StartsAt: g.startsAt, EndsAt: g.endsAt,
-			PendingEntries: int64(len(g.pending)), SettingsVersion: g.version,
+			PendingEntries: int64(len(g.pending)), SettingsVersion: g.version, SeenEpoch: w.seen,
 		}
 		if len(g.pending) > 0 {
 			report.OldestPendingAge = g.pending[0].Age

@@ -28,6 +28,8 @@ type builder struct {
 	gateEpoch int64
 	// recalled are the users of stored records that the ledger has lost, by the slots that the records name.
 	recalled map[domain.Slot][]domain.UserID
+	// lost counts the users of stored records whose coupons the ledger has lost.
+	lost int
 	// revoked are the users of whose revocation the closed gate alone knows; they are written.
 	revoked map[domain.UserID]bool
 
@@ -113,22 +115,23 @@ func (b *builder) keepsSlot(event domain.Holder) bool {
 	return keepSlot(event.Slot, b.used, b.campaign)
 }
 
-// recallStored takes in the winners of committed records to whom the ledger gives nothing, and says how many of them
-// nobody else names either.
-func (b *builder) recallStored(winners []domain.Winner) int {
-	lost := 0
+// recallStored takes in the winners of committed records to whom the ledger gives nothing, and counts those whom nobody
+// else names either.
+func (b *builder) recallStored(winners ...domain.Winner) {
 	for _, winner := range winners {
 		_, hasEvent := b.byEvent[winner.UserID]
 		if hasEvent || b.hasRow(winner.UserID) {
 			continue
 		}
-		if _, claims := b.upstream.claims[winner.UserID]; !claims {
-			lost++
-		}
+		_, known := b.upstream.claims[winner.UserID]
 		b.upstream.addBounded(winner)
+		if claim, claims := b.upstream.claims[winner.UserID]; claims && !known {
+			claim.lost = true
+			b.upstream.claims[winner.UserID] = claim
+			b.lost++
+		}
 		b.recalled[winner.Slot] = append(b.recalled[winner.Slot], winner.UserID)
 	}
-	return lost
 }
 
 // recallForgotten takes in what the closed gate says of the users to whom neither the ledger nor upstream gives a slot,
@@ -154,6 +157,9 @@ func (b *builder) recallForgotten(ctx context.Context) (int, error) {
 // keepRevoked writes a user whom the gate calls revoked, and of whom the ledger has no row. A gate hears of a revocation
 // from the ledger only, so the ledger has lost it, and it is final: no record gives that user a coupon again.
 func (b *builder) keepRevoked(ctx context.Context, winner domain.GateWinner) error {
+	if b.upstream.claims[winner.UserID].lost {
+		b.lost-- // It is the revocation that was lost.
+	}
 	delete(b.upstream.claims, winner.UserID)
 	b.revoked[winner.UserID] = true
 	return b.write(ctx, winner)

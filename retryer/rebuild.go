@@ -30,7 +30,7 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.RebuildTimeout)
 	defer cancel()
 	started := time.Now()
-	campaign, err := r.rebuildSteps(ctx, code)
+	campaign, err := r.rebuildAbove(ctx, code)
 	took := time.Since(started)
 	switch {
 	case domain.CodeOf(err) == domain.CodeOvertaken:
@@ -55,12 +55,13 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 // the next sweep of any retryer begins again with a higher epoch.
 //
 //  1. Raise the epoch and the fencing number in the ledger: no row of an older epoch is stored from here on. The epoch
-//     comes after the gate's as well: a ledger that lost its last commits may be several behind it. (Not if somebody has edited that.) A crash leaves an open
-//     gate of the old epoch, whose winners become rows only after the next rebuild.
+//     comes after the gate's as well, and after what this process has seen (floorOf): a ledger that lost its last commits
+//     may be several behind. A crash leaves an open gate of the old epoch, whose winners become rows only after the next
+//     rebuild.
 //  2. Close the gate, and claim the rebuild's own keys for this epoch. A crash leaves those keys empty and unused.
 //  3. Read the pending entries that are left.
 //  4. Read the topic's tail, and the newest records before it, which are stored; for the first epoch too: the ledger may
-//     have gone back to before the gate was first opened.
+//     have gone back to before the gate was first opened. If they are of this epoch or a newer one, begin again above it.
 //  5. Read the ledger as of one moment, and write everybody to whom it gives a slot to the rebuild's own keys. A crash from
 //     here to step 8 leaves keys that nobody reads; the next rebuild empties them. Of whom a stored record tells and the
 //     ledger has nothing, the ledger has lost the coupon: the record counts as one of the tail.
@@ -85,12 +86,12 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 // the acknowledgement has promised nothing yet: the gate is closed to it, or at another epoch, so it has the open gate
 // honour the user before it says "accepted" (api/confirm.go). Had it died, nobody was promised anything, and the consumer
 // has the gate honour the user when it meets the record.
-func (r *Retryer) rebuildSteps(ctx context.Context, code string) (domain.Campaign, error) {
+func (r *Retryer) rebuildSteps(ctx context.Context, code string, shown int64) (domain.Campaign, error) {
 	report, err := r.ports.GateReader.Inspect(ctx, code)
 	if err != nil {
 		return domain.Campaign{}, err
 	}
-	campaign, err := r.ports.LedgerRebuild.BeginRebuild(ctx, code, report.Epoch)
+	campaign, err := r.ports.LedgerRebuild.BeginRebuild(ctx, code, floorOf(report, shown))
 	if err != nil {
 		return campaign, err
 	}
@@ -188,6 +189,12 @@ func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign) (*
 	if upstream.stored, err = r.newest.of(ctx, campaign.Code); err != nil {
 		return nil, err
 	}
+	for _, winner := range upstream.stored.winners {
+		upstream.shows(winner.Epoch)
+	}
+	if err := r.requireNew(ctx, campaign, upstream.shown); err != nil {
+		return nil, err
+	}
 	if upstream.dropped > 0 {
 		r.logger.Error("the topic names far more winners than the campaign has coupons; the rest is left to the consumer",
 			"campaign", campaign.Code, "records_left", upstream.dropped)
@@ -199,27 +206,26 @@ func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign) (*
 // went back, as after a fail-over without the last commits, or a restored backup. If one is found among the newest
 // records, all that the topic still has are read.
 func (r *Retryer) recallUnstored(ctx context.Context, b *builder) error {
-	lost := b.recallStored(b.upstream.stored.winners)
-	if lost > 0 && !b.upstream.stored.whole {
-		err := r.slots.aside(b.users(), func() error {
-			return r.stored.all(ctx, b.campaign, func(winner domain.Winner) {
-				lost += b.recallStored([]domain.Winner{winner})
-			})
-		})
-		if err != nil {
-			return err
-		}
+	b.recallStored(b.upstream.stored.winners...)
+	if b.lost == 0 || b.upstream.stored.whole {
+		return nil
 	}
-	if lost > 0 {
-		r.metrics.recalled.WithLabelValues("topic").Add(float64(lost))
-		r.logger.Error("THE DATABASE LOST COUPONS: it has nothing of users whose records were stored; the topic still has "+
-			"these records, and the users keep their slots", "campaign", b.campaign.Code, "winners", lost)
+	err := r.slots.aside(b.users(), func() error {
+		return r.stored.all(ctx, b.campaign, func(winner domain.Winner) { b.recallStored(winner) })
+	})
+	if err != nil {
+		return err
 	}
-	return nil
+	return r.requireNew(ctx, b.campaign, b.upstream.shown)
 }
 
 func (r *Retryer) recallForgotten(ctx context.Context, b *builder) error {
 	forgotten, err := b.recallForgotten(ctx)
+	if b.lost > 0 {
+		r.metrics.recalled.WithLabelValues("topic").Add(float64(b.lost))
+		r.logger.Error("THE DATABASE LOST COUPONS: it has nothing of users whose records were stored; the topic still has "+
+			"these records, and the users keep their slots", "campaign", b.campaign.Code, "winners", b.lost)
+	}
 	if len(b.revoked) > 0 {
 		r.logger.Error("THE DATABASE LOST REVOCATIONS: the gate says that users were revoked of whom it has no row; they stay revoked",
 			"campaign", b.campaign.Code, "users", len(b.revoked))

@@ -624,3 +624,57 @@ func TestASlotThatARebuildGivesToAFailEventIsSentBeforeItIsTold(t *testing.T) {
 	}
 	assert.Equal(t, []domain.Slot{given}, sent, "the record that names the slot waits to be sent")
 }
+
+// The ledger went back and Redis is empty, so neither tells the epochs that there were; records and processes of them are
+// still about.
+func TestAnEpochNeverRecursWhenTheLedgerGoesBackAndRedisIsLost(t *testing.T) {
+	stored := func(w *world, count int, epoch int64) {
+		w.stored = append(w.stored, domain.Delivery{Winner: promise(1, 1, epoch, start)})
+		for range count {
+			w.stored = append(w.stored, domain.Delivery{Winner: promise(2, 2, 1, start)})
+		}
+	}
+	for name, test := range map[string]struct {
+		lost func(*world)
+		next int64
+	}{
+		"nothing is known":                    {func(*world) {}, 6},
+		"this process saw it":                 {func(w *world) { w.seen = 8 }, 9},
+		"what it saw can't be":                {func(w *world) { w.seen = 7 + domain.MaxEpochLead }, 6},
+		"a record in the tail":                {func(w *world) { w.topic = []domain.Delivery{{Winner: promise(1, 1, 7, start)}} }, 8},
+		"a record of the epoch that comes":    {func(w *world) { w.topic = []domain.Delivery{{Winner: promise(1, 1, 6, start)}} }, 7},
+		"one of the newest committed records": {func(w *world) { stored(w, 1, 7) }, 8},
+		"an older committed record":           {func(w *world) { stored(w, lookBack, 7) }, 8},
+		"a record's epoch that can't be":      {func(w *world) { stored(w, 1, 7+domain.MaxEpochLead) }, 6},
+		"a record of another campaign's epoch": {func(w *world) {
+			w.topic = []domain.Delivery{{Winner: domain.Winner{Campaign: "autumn", UserID: 1, Slot: 1, Epoch: 9}}}
+		}, 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(sale)
+			w.ledger[sale].Epoch = 5
+			test.lost(w)
+			require.NoError(t, w.retryer(t, Config{}).SweepOnce(t.Context()))
+			assert.True(t, w.gates[sale].open)
+			assert.Equal(t, test.next, w.gates[sale].epoch)
+			assert.Equal(t, test.next, w.ledger[sale].Epoch)
+		})
+	}
+}
+
+// What an overtaken rebuild reads of the newer one's winners is no epoch that recurs.
+func TestAnOvertakenRebuildDoesNotTakeTheNewerEpochForALostOne(t *testing.T) {
+	w, r := opened(t, sale)
+	overtaken := false
+	w.before = func(call, _ string) error {
+		if call == "tail" && !overtaken {
+			overtaken = true
+			require.NoError(t, w.retryer(t, Config{}).Rebuild(t.Context(), sale))
+			w.topic = append(w.topic, domain.Delivery{Winner: promise(1, 1, 3, start)})
+		}
+		return nil
+	}
+	require.NoError(t, r.Rebuild(t.Context(), sale))
+	assert.True(t, w.gates[sale].open)
+	assert.EqualValues(t, 3, w.gates[sale].epoch)
+}

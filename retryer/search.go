@@ -15,7 +15,7 @@ const (
 	searchLimit = 2 * time.Hour
 	// keepFound is how long what was found is kept for a rebuild that could not wait for it, and begins again.
 	keepFound = 30 * time.Minute
-	// maxFound bounds the users whom a reading and what is kept of earlier ones hold together, at about 60 bytes each
+	// maxFound bounds the users that a reading and what is kept of earlier ones hold together, at about 60 bytes each
 	// (120 MB). Campaigns beyond it wait for the next reading; one alone may have all of its users.
 	maxFound = 2_000_000
 )
@@ -183,7 +183,7 @@ func (s *searches) read(ctx context.Context, taken []*search) (ends domain.TailE
 	return read.Ends, err
 }
 
-// hold counts one more user. When they are too many, whoever asked last is put off, unless nobody else is left.
+// hold counts one more user. When they are too many, the one that asked last is put off, unless no other is left.
 func (s *searches) hold(taken []*search) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

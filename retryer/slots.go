@@ -84,7 +84,7 @@ func (s *rebuildSlots) leave(code string) {
 	s.group.Done()
 }
 
-// giveOn gives a place to whoever comes next.
+// giveOn gives a place to the next one.
 func (s *rebuildSlots) giveOn() {
 	if len(s.returning) > 0 {
 		close(s.returning[0])

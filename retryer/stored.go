@@ -48,7 +48,7 @@ func newNewestRecords(reader domain.StoredReader) *newestRecords {
 }
 
 // of gives the winners of the newest records that are committed when it is called, and perhaps of some that come later. So
-// whoever has read the topic's tail before misses nothing that is committed between the two.
+// a rebuild that has read the topic's tail before misses nothing that is committed between the two.
 func (n *newestRecords) of(ctx context.Context, campaign string) (newestStored, error) {
 	recent, err := n.readings.do(ctx, n.read)
 	return newestStored{winners: recent.winners[campaign], whole: recent.whole}, err

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -84,6 +85,8 @@ func TestWhoWasRevokedStaysSoWhenTheDatabaseGoesBack(t *testing.T) {
 			assert.Equal(t, slot, w.slotOf(sale, user), "user %d", user)
 		}
 	}
+	lost := testutil.ToFloat64(r.metrics.recalled.WithLabelValues("topic"))
+	assert.EqualValues(t, 2, lost, "a revocation that is lost is no coupon that is lost")
 }
 
 // The record of user 3 is gone, and so is the mark that user 1 was revoked: the gate says whose slot it is.

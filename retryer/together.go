@@ -7,7 +7,7 @@ import (
 	"firstcome/domain"
 )
 
-// together lets all who want the same thing at the same time have it by one run. Whoever asks takes part in the next run
+// together lets all who want the same thing at the same time have it by one run. Each takes part in the next run
 // to begin, never in one that is under way, so that what was there when they asked is seen. One run is under way at a time.
 type together[T any] struct {
 	// running is held by the one who runs.
@@ -26,7 +26,7 @@ type sharedRun[T any] struct {
 
 func newTogether[T any]() *together[T] { return &together[T]{running: make(chan struct{}, 1)} }
 
-// do gives what the next run gives. Whoever came first runs for all: if their context ends, the others are refused with
+// do gives what the next run gives. The first to ask runs for all: if that context ends, the others are refused with
 // CodeUnavailable, and ask again.
 func (t *together[T]) do(ctx context.Context, run func(context.Context) (T, error)) (T, error) {
 	shared, first := t.join()

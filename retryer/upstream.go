@@ -19,7 +19,9 @@ const (
 // claim is what a pending entry or a record says of one user, or a fail event that holds no slot; about 60 bytes with its
 // place in the map.
 type claim struct {
-	slot       int32 // domain.NoSlot when it says none that can exist
+	slot int32 // domain.NoSlot when it says none that can exist
+	// lost says that a stored record alone named the user, and the ledger has nothing of it.
+	lost       bool
 	epoch      int64
 	admittedAt int64 // microseconds since 1970
 }
@@ -43,6 +45,8 @@ type upstream struct {
 	ends domain.TailEnds
 	// now bounds the admission times that are believed: a time in the future would stand in a stream for ever.
 	now time.Time
+	// shown is the highest epoch that was named, of those that can be one: up to highestEpoch.
+	shown, highestEpoch int64
 	// stored are the newest records that consumers have committed, as they were before the ledger was read.
 	stored newestStored
 }
@@ -50,7 +54,7 @@ type upstream struct {
 func newUpstream(campaign domain.Campaign, now time.Time) *upstream {
 	return &upstream{
 		campaign: campaign.Code, limit: int(campaign.HighestSlot()) + spareClaims,
-		claims: map[domain.UserID]claim{}, now: now,
+		claims: map[domain.UserID]claim{}, now: now, highestEpoch: campaign.Epoch + domain.MaxEpochLead,
 	}
 }
 
@@ -139,8 +143,16 @@ func (u *upstream) recall(winner domain.GateWinner) (forgotten bool) {
 	return !known
 }
 
+// shows notes the epoch of a record.
+func (u *upstream) shows(epoch int64) {
+	if epoch <= u.highestEpoch {
+		u.shown = max(u.shown, epoch)
+	}
+}
+
 // add keeps, for each user, what the highest epoch says.
 func (u *upstream) add(winner domain.Winner) {
+	u.shows(winner.Epoch)
 	last, known := u.claims[winner.UserID]
 	if winner.UserID < 1 || known && last.epoch >= winner.Epoch {
 		return
@@ -149,7 +161,9 @@ func (u *upstream) add(winner domain.Winner) {
 	if winner.Slot >= 1 && winner.Slot <= domain.MaxQuota {
 		slot = int32(winner.Slot)
 	}
-	u.claims[winner.UserID] = claim{slot: slot, epoch: winner.Epoch, admittedAt: u.believed(winner.AdmittedAt)}
+	u.claims[winner.UserID] = claim{
+		slot: slot, epoch: winner.Epoch, admittedAt: u.believed(winner.AdmittedAt), lost: last.lost,
+	}
 }
 
 func (u *upstream) believed(admittedAt time.Time) int64 {

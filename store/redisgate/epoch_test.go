@@ -30,3 +30,15 @@ func testEditedEpoch(t *testing.T, b *bench) {
 	b.SawEpoch(b.campaign.Code, b.campaign.Epoch-1)
 	b.rebuild(t, b.campaign.Epoch-1)
 }
+
+// testSeenEpoch has Redis lose everything, and the ledger go back: the process alone knows which epochs there were.
+func testSeenEpoch(t *testing.T, b *bench) {
+	seen := b.campaign.Epoch + 3
+	b.SawEpoch(b.campaign.Code, seen)
+	b.SawEpoch(b.campaign.Code, b.campaign.Epoch-1)
+	require.NoError(t, b.raw.Del(t.Context(), b.key("meta")).Err())
+	report, err := b.Inspect(t.Context(), b.campaign.Code)
+	require.NoError(t, err)
+	assert.Zero(t, report.Epoch)
+	assert.Equal(t, seen, report.SeenEpoch)
+}

@@ -126,6 +126,7 @@ func spoiledKeys(t *testing.T, addrs []string) {
 		"LostWritesCloseTheGate":           testLostWrites,
 		"AnOldEpochClosesTheGate":          testOldEpoch,
 		"AnEditedEpochClosesItForARebuild": testEditedEpoch,
+		"AnEpochThatWasSeenIsRemembered":   testSeenEpoch,
 		"UnreadableEntriesHideNoOthers":    testUnreadableEntries,
 		"ForgottenScriptsAreSentAgain":     testForgottenScripts,
 		"LeftoversOfARebuildAreThrownAway": testLeftovers,

@@ -54,7 +54,7 @@ func (g *Gate) inspect(ctx context.Context, campaign string) (domain.GateReport,
 		State: domain.CampaignState(answer.text(6)),
 		Count: answer.number(7), Free: answer.number(8), Winners: answer.number(9), Revoked: answer.number(10),
 		PendingEntries: answer.number(11), ServerTime: moment(answer.number(13)), Owed: answer.number(14),
-		SettingsVersion: answer.number(15),
+		SettingsVersion: answer.number(15), SeenEpoch: epoch,
 	}
 	if oldest, exists := answer.milliseconds(12); exists {
 		report.OldestPendingAge = report.ServerTime.Sub(moment(oldest))
