@@ -180,17 +180,19 @@ func listed(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
+// eventAlerts tells of every dead event, whatever campaign it is of, and also of those that name none.
 func eventAlerts(found overview) []alert {
-	dead := int64(0)
-	for _, figures := range found.Campaigns {
-		dead += figures.Dead
-	}
+	dead := found.Pipeline.FailEvents[domain.FailStatusDead]
 	if dead == 0 {
 		return nil
 	}
+	subject := counted(dead, "fail event") + " given up after the last attempt."
+	if dead >= maxCounted {
+		subject = grouped(digits(dead)) + " or more fail events given up after the last attempt."
+	}
 	return []alert{{
-		Level: "warn", Subject: counted(dead, "winner") + " without a coupon, given up after the last attempt.",
-		Text: "Look at why, and retry or discard each.", Link: "/console/fail-events?status=" + string(domain.FailStatusDead),
+		Level: "warn", Subject: subject,
+		Text: "Winners among them have no coupon. Look at why, and retry or discard each.", Link: "/console/fail-events?status=" + string(domain.FailStatusDead),
 		LinkText: "Look at them",
 	}}
 }

@@ -55,7 +55,7 @@ func TestAlertsSayWhatIsWrongAndWhatToDo(t *testing.T) {
 		}), "warn", "Kafka is not set up to keep every promise.", "min.insync.replicas is 1. Told to one.", ""},
 		"promises without a slot": {func(o *overview) { o.Campaigns[0].WithoutSlot = 1200 }, "bad",
 			"spring: 1,200 promised, no slot left: raise the quota by 1200.", "come before all newcomers", "/console/fail-events?campaign=spring&reason=NO_SLOT_LEFT"},
-		"a dead event": {func(o *overview) { o.Campaigns[0].Dead = 1 }, "warn", "1 winner without a coupon", "retry or discard", "/console/fail-events?status=DEAD"},
+		"a dead event, of whatever campaign": {func(o *overview) { o.Pipeline.FailEvents = dead(1) }, "warn", "1 fail event given up", "retry or discard", "/console/fail-events?status=DEAD"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := healthy()
@@ -69,6 +69,10 @@ func TestAlertsSayWhatIsWrongAndWhatToDo(t *testing.T) {
 			assert.Equal(t, c.link != "", alerts[0].LinkText != "")
 		})
 	}
+}
+
+func dead(count int64) map[domain.FailStatus]int64 {
+	return map[domain.FailStatus]int64{domain.FailStatusDead: count}
 }
 
 func TestAlertsDoNotSayWhatFollowsFromSomethingElse(t *testing.T) {
@@ -88,7 +92,7 @@ func TestAlertsDoNotSayWhatFollowsFromSomethingElse(t *testing.T) {
 
 func TestWhatIsWorstStandsFirst(t *testing.T) {
 	found := healthy()
-	found.Campaigns[0].Dead, found.Readiness.Checks[2].Status = 3, "failed"
+	found.Pipeline.FailEvents, found.Readiness.Checks[2].Status = dead(3), "failed"
 	found.Pipeline.Consumers = domain.ConsumersPaused
 	var levels []string
 	for _, alert := range alertsOf(found) {

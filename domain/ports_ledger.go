@@ -84,7 +84,8 @@ type FailEventReader interface {
 	// FailEvent gives one with all of its attempts, oldest first. CodeNotFound.
 	FailEvent(ctx context.Context, id int64) (FailEvent, []FailEventAttempt, error)
 	// CountFailEvents counts the events of a campaign, or of all when it is empty, by status and reason; each count
-	// stops at limit, and what there is none of is left out.
+	// stops at limit, and what there is none of is left out. Those that an operator gave up are not counted: a number that
+	// wants something done must be able to become 0.
 	CountFailEvents(ctx context.Context, campaign string, limit int) ([]FailEventCount, error)
 }
 

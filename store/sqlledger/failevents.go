@@ -135,8 +135,8 @@ func findFailEvent(db *gorm.DB, id int64) (failEventRow, error) {
 	return row, err
 }
 
-// CountFailEvents counts the events of a campaign, or of all, by status and reason, each count stopping at limit; all in
-// one statement, of which each part reads one range of an index. CodeInvalidRequest: the limit is below 1.
+// CountFailEvents counts the events of a campaign, or of all, by status and reason, each count stopping at limit, discarded
+// ones left out; all in one statement, of which each part reads one range of an index. CodeInvalidRequest: the limit is below 1.
 func (l *Ledger) CountFailEvents(ctx context.Context, campaign string, limit int) ([]domain.FailEventCount, error) {
 	if limit < 1 {
 		return nil, domain.Invalid("limit", "limit must be at least 1")
@@ -149,7 +149,7 @@ func (l *Ledger) CountFailEvents(ctx context.Context, campaign string, limit int
 			for _, reason := range domain.FailReasons {
 				cell := selection{ledger: l, filter: domain.FailEventFilter{Campaign: campaign, Status: status, Reason: reason}}
 				parts = append(parts, "SELECT ? AS status, ? AS reason, COUNT(*) AS count FROM (?) AS some")
-				arguments = append(arguments, status, reason, cell.ranges(db)[0].Select("id").Limit(limit))
+				arguments = append(arguments, status, reason, cell.ranges(db)[0].Where("discarded_at IS NULL").Select("id").Limit(limit))
 			}
 		}
 		return db.Raw(strings.Join(parts, " UNION ALL "), arguments...).Scan(&counts).Error

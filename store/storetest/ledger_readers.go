@@ -76,6 +76,9 @@ func testEventCounts(t *testing.T, ledger Ledger) {
 	other.Reason = domain.ReasonOverQuota
 	record(t, ledger, other)
 	deadEvent(t, ledger, winner(spring, 9, 9), 9)
+	discarded := deadEvent(t, ledger, winner(spring, 10, 10), 10)
+	_, err := ledger.DiscardFailEvent(t.Context(), discarded.ID, "no use", "ann")
+	require.NoError(t, err)
 	counts, err := ledger.CountFailEvents(t.Context(), "", 100)
 	require.NoError(t, err)
 	assert.ElementsMatch(t, []domain.FailEventCount{
