@@ -99,7 +99,7 @@ func TestNoTextBecomesPartOfAPage(t *testing.T) {
 	for name := range consoleTemplates {
 		assert.True(t, seen[name], "no page of %s was looked at", name)
 	}
-	for name, part := range b.server.console.liveParts(t.Context()).Parts {
+	for name, part := range b.server.console.liveParts(t.Context(), nil).Parts {
 		requireOwnElements(t, "the live part "+name, part)
 	}
 	for _, path := range []string{"/console/", "/console/fail-events/1", "/console/pipeline", "/console/audit", "/console/actions"} {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,8 +16,9 @@ import (
 const (
 	// liveInterval is how often whoever watches is told what changed.
 	liveInterval = time.Second
-	// maxStreams bounds how many pages of this process are live at once, maxStreamsOfOne those of one session.
-	maxStreams, maxStreamsOfOne = 64, 8
+	// maxStreams bounds how many pages of this process are live at once, maxStreamsOfOne those of one session: a browser opens
+	// six connections to one address, and those that stream must leave it some for its pages.
+	maxStreams, maxStreamsOfOne = 64, 4
 	// streamWriteTimeout is how long a browser may take to accept an event.
 	streamWriteTimeout = 10 * time.Second
 )
@@ -25,12 +27,15 @@ const (
 type liveEvent struct {
 	At    time.Time         `json:"at"`
 	Parts map[string]string `json:"parts"`
+	// Home has the campaigns of the first page, so that it knows when another one belongs there.
+	Home []string `json:"home"`
 }
 
 // liveHub makes one event a second while somebody watches, and gives it to all who do: a hundred open pages ask the
 // stores no more than one.
 type liveHub struct {
-	make func(ctx context.Context) liveEvent
+	// make makes an event, with these campaigns besides those that every event has.
+	make func(ctx context.Context, campaigns []string) liveEvent
 
 	mu      sync.Mutex
 	streams map[*liveStream]struct{}
@@ -42,9 +47,11 @@ type liveHub struct {
 // liveStream is one page that watches.
 type liveStream struct {
 	session string
-	events  chan []byte // holds the newest one; an older one that was not taken yet is dropped
-	over    chan struct{}
-	once    sync.Once
+	// campaigns are those that the page shows, as it says.
+	campaigns []string
+	events    chan []byte // holds the newest one; an older one that was not taken yet is dropped
+	over      chan struct{}
+	once      sync.Once
 }
 
 func (s *liveStream) end() { s.once.Do(func() { close(s.over) }) }
@@ -61,12 +68,12 @@ func (s *liveStream) offer(event []byte) {
 	}
 }
 
-func newLiveHub(makeEvent func(ctx context.Context) liveEvent) *liveHub {
+func newLiveHub(makeEvent func(ctx context.Context, campaigns []string) liveEvent) *liveHub {
 	return &liveHub{make: makeEvent, streams: map[*liveStream]struct{}{}}
 }
 
 // join adds a page. CodeOverloaded: there are too many already, or the server shuts down.
-func (h *liveHub) join(session string) (*liveStream, error) {
+func (h *liveHub) join(session string, campaigns ...string) (*liveStream, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	own := 0
@@ -78,7 +85,7 @@ func (h *liveHub) join(session string) (*liveStream, error) {
 	if h.closed || len(h.streams) >= maxStreams || own >= maxStreamsOfOne {
 		return nil, domain.Errorf(domain.CodeOverloaded, "Too many pages are live; close some of them.")
 	}
-	joined := &liveStream{session: session, events: make(chan []byte, 1), over: make(chan struct{})}
+	joined := &liveStream{session: session, campaigns: campaigns, events: make(chan []byte, 1), over: make(chan struct{})}
 	h.streams[joined] = struct{}{}
 	if h.stop == nil {
 		ctx, stop := context.WithCancel(context.Background())
@@ -139,7 +146,7 @@ func (h *liveHub) run(ctx context.Context) {
 }
 
 func (h *liveHub) runOnce(ctx context.Context) {
-	event, err := json.Marshal(h.make(ctx))
+	event, err := json.Marshal(h.make(ctx, h.wanted()))
 	if err != nil || ctx.Err() != nil {
 		return
 	}
@@ -150,11 +157,23 @@ func (h *liveHub) runOnce(ctx context.Context) {
 	}
 }
 
-// stream answers GET /console/live with one event a second (text/event-stream), until the page goes, its session ends
-// or the server shuts down. The server's limits on the time of one request don't hold here; each event has its own.
+// wanted gives the campaigns that pages show, each once.
+func (h *liveHub) wanted() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []string
+	for stream := range h.streams {
+		all = append(all, stream.campaigns...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// stream answers GET /console/live?campaign= with one event a second (text/event-stream), until the page goes, its session
+// ends or the server shuts down. The server's limits on the time of one request don't hold here; each event has its own.
 func (k *console) stream(c *gin.Context) {
 	found, _ := c.Value(sessionKey).(session)
-	joined, err := k.live.join(found.id)
+	joined, err := k.live.join(found.id, campaignsShown(c.QueryArray("campaign"))...)
 	if err != nil {
 		k.fail(c, err)
 		return
@@ -182,6 +201,12 @@ func (k *console) stream(c *gin.Context) {
 			return
 		}
 	}
+}
+
+// campaignsShown are those that a page says it shows, as far as they can be codes, and no more than a page shows.
+func campaignsShown(codes []string) []string {
+	codes = codes[:min(len(codes), maxWatched)]
+	return slices.DeleteFunc(codes, func(code string) bool { return domain.CheckCampaignCode(code) != nil })
 }
 
 // writeEvent writes JSON, which holds no line break, as one event.

@@ -20,7 +20,9 @@ import (
 )
 
 func newTestHub() *liveHub {
-	return newLiveHub(func(context.Context) liveEvent { return liveEvent{Parts: map[string]string{"alerts": "all is well"}} })
+	return newLiveHub(func(context.Context, []string) liveEvent {
+		return liveEvent{Parts: map[string]string{"alerts": "all is well"}}
+	})
 }
 
 func TestOnePageOfASessionMoreThanTheLimitIsRefused(t *testing.T) {
@@ -60,7 +62,7 @@ func TestOnePageMoreThanTheProcessTakesIsRefused(t *testing.T) {
 func TestTheStoresAreAskedOnceASecondAndOnlyWhileSomebodyWatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
-		hub := newLiveHub(func(context.Context) liveEvent { asked++; return liveEvent{} })
+		hub := newLiveHub(func(context.Context, []string) liveEvent { asked++; return liveEvent{} })
 		defer hub.close()
 		time.Sleep(time.Minute)
 		require.Zero(t, asked)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -19,11 +20,11 @@ const maxWatched = 50
 type overview struct {
 	At        time.Time
 	Campaigns []campaignFigures
-	// More counts the campaigns that were left out.
-	More      int
-	Pipeline  pipelineState
-	Readiness readiness
-	Audits    []domain.AuditResult
+	// More counts the campaigns that were left out, MoreGoingOn those of them that are not over: no alert tells of their gates.
+	More, MoreGoingOn int
+	Pipeline          pipelineState
+	Readiness         readiness
+	Audits            []domain.AuditResult
 	// FunnelError and AuditError say that the ledger could not be asked.
 	FunnelError, AuditError string
 	Alerts                  []alert
@@ -113,8 +114,13 @@ func (k *console) loadOverview(ctx context.Context) overview {
 		}
 	}
 	campaigns := s.directory.all(ctx)
-	slices.SortStableFunc(campaigns, func(a, b domain.Campaign) int { return order(a, found.At) - order(b, found.At) })
+	sortCampaigns(campaigns, found.At)
 	if found.More = len(campaigns) - maxWatched; found.More > 0 {
+		for _, campaign := range campaigns[maxWatched:] {
+			if phaseOf(campaign, found.At) != "ended" {
+				found.MoreGoingOn++
+			}
+		}
 		campaigns = campaigns[:maxWatched]
 	}
 	found.More = max(found.More, 0)
@@ -129,6 +135,13 @@ func (k *console) loadOverview(ctx context.Context) overview {
 	k.rates.rate(&found)
 	found.Alerts = alertsOf(found)
 	return found
+}
+
+// sortCampaigns puts those first that go on, and of these those that were made last.
+func sortCampaigns(campaigns []domain.Campaign, at time.Time) {
+	slices.SortStableFunc(campaigns, func(a, b domain.Campaign) int {
+		return cmp.Or(order(a, at)-order(b, at), cmp.Compare(b.ID, a.ID))
+	})
 }
 
 // order puts what goes on first and what is over last.
@@ -267,8 +280,18 @@ func (k *console) figuresOf(ctx context.Context, found overview, campaign domain
 		figures.Campaign, figures.Phase = campaign, phaseOf(campaign, now()) // as it was changed a moment ago
 		return figures
 	}
-	figures := k.askOne(ctx, campaign, now())
+	return k.figuresOfAll(ctx, []domain.Campaign{campaign})[0]
+}
+
+// figuresOfAll gives the figures of campaigns that an overview leaves out, without their rates.
+func (k *console) figuresOfAll(ctx context.Context, campaigns []domain.Campaign) []campaignFigures {
+	if len(campaigns) == 0 {
+		return nil
+	}
+	figures := k.askAll(ctx, campaigns, now())
 	totals, err := k.server.ports.FunnelReader.FunnelTotals(ctx)
-	addFunnel(&figures, totals, err != nil)
+	for i := range figures {
+		addFunnel(&figures[i], totals, err != nil)
+	}
 	return figures
 }
