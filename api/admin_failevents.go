@@ -11,7 +11,6 @@ import (
 
 	"github.com/gin-gonic/gin"
 
-	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
@@ -243,7 +242,7 @@ func (s *Server) adminRetryFailEvent(c *gin.Context) {
 		s.refuse(c, err)
 		return
 	}
-	event, err := s.ports.FailEventOperator.RetryFailEvent(c.Request.Context(), id, actorOf(c))
+	event, err := s.eventSteps.Retry(c.Request.Context(), id, actorOf(c))
 	s.answerFailEvent(c, "fail event made due", event, err)
 }
 
@@ -259,14 +258,7 @@ func (s *Server) adminDiscardFailEvent(c *gin.Context) {
 		s.refuse(c, err)
 		return
 	}
-	if err := domain.CheckDiscardReason(reason); err != nil {
-		s.refuse(c, err)
-		return
-	}
-	event, err := s.ports.FailEventOperator.DiscardFailEvent(c.Request.Context(), id, reason, actorOf(c))
-	if err == nil {
-		crashpoint.Reach(crashpoint.APIDiscarded)
-	}
+	event, err := s.eventSteps.Discard(c.Request.Context(), id, reason, actorOf(c))
 	s.answerFailEvent(c, "fail event discarded", event, err)
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"firstcome/domain"
+	"firstcome/operator"
 )
 
 // maxCounted is where the counts of fail events stop, so that a flood of them makes no page slow.
@@ -213,7 +214,7 @@ func (s *Server) adminChangePipeline(c *gin.Context) {
 		s.refuse(c, err)
 		return
 	}
-	if err := s.changePipeline(c.Request.Context(), throttle, consumers, actorOf(c)); err != nil {
+	if err := s.pipelineSteps.Change(c.Request.Context(), pipelineChange(throttle, consumers), actorOf(c)); err != nil {
 		s.refuse(c, err)
 		return
 	}
@@ -221,36 +222,20 @@ func (s *Server) adminChangePipeline(c *gin.Context) {
 	s.adminPipeline(c)
 }
 
-// changePipeline sets what is not nil. CodeInvalidRequest: nothing is set, or a value is none of those that there are.
-func (s *Server) changePipeline(ctx context.Context, throttle *throttleView, consumers *string, actor string) error {
-	if throttle == nil && consumers == nil {
-		return domain.Invalid("body", "the body must say rows_per_second or consumers")
-	}
-	if consumers != nil && *consumers != domain.ConsumersPaused && *consumers != domain.ConsumersRunning {
-		return domain.Invalid("consumers", "consumers must be %s or %s", domain.ConsumersPaused, domain.ConsumersRunning)
-	}
+func pipelineChange(throttle *throttleView, consumers *string) operator.PipelineChange {
+	change := operator.PipelineChange{Consumers: consumers}
 	if throttle != nil {
-		if err := s.ports.SettingStore.SetSetting(ctx, domain.SettingRowsPerSecond, throttle.String(), actor); err != nil {
-			return err
-		}
+		change.RowsPerSecond = &throttle.Rate
 	}
-	if consumers == nil {
-		return nil
-	}
-	return s.ports.SettingStore.SetSetting(ctx, domain.SettingConsumers, *consumers, actor)
+	return change
 }
 
 // adminRunRetryer answers POST /v1/admin/retryer/run: every retryer runs its jobs within a second or two.
 func (s *Server) adminRunRetryer(c *gin.Context) {
-	if err := s.runRetryer(c.Request.Context(), actorOf(c)); err != nil {
+	if err := s.pipelineSteps.RunRetryers(c.Request.Context(), actorOf(c)); err != nil {
 		s.refuse(c, err)
 		return
 	}
 	s.record(c, "retryer run asked for")
 	c.Status(http.StatusNoContent)
-}
-
-func (s *Server) runRetryer(ctx context.Context, actor string) error {
-	now := time.Now().UTC().Format(time.RFC3339Nano)
-	return s.ports.SettingStore.SetSetting(ctx, domain.SettingRetryerRun, now, actor)
 }

@@ -208,7 +208,7 @@ func (k *console) failEvent(c *gin.Context) {
 func (k *console) retryEvent(c *gin.Context) {
 	id, err := pathID(c)
 	if err == nil {
-		_, err = k.server.ports.FailEventOperator.RetryFailEvent(c.Request.Context(), id, actorOf(c))
+		_, err = k.server.eventSteps.Retry(c.Request.Context(), id, actorOf(c))
 	}
 	if err != nil {
 		k.fail(c, err)
@@ -250,9 +250,7 @@ func (k *console) discardEvent(c *gin.Context) {
 		return
 	}
 	reason := strings.TrimSpace(fields.Get("reason"))
-	if err = domain.CheckDiscardReason(reason); err == nil {
-		_, err = k.server.ports.FailEventOperator.DiscardFailEvent(c.Request.Context(), id, reason, actorOf(c))
-	}
+	_, err = k.server.eventSteps.Discard(c.Request.Context(), id, reason, actorOf(c))
 	if wrong, ofForm := inField(err); ofForm && wrong["reason"] != "" {
 		k.askDiscard(c, http.StatusUnprocessableEntity, id, reason, wrong["reason"])
 		return

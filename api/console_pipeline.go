@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"firstcome/domain"
+	"firstcome/operator"
 )
 
 // pipelineState is how the consumers and retryers do, as the admin API tells it, with the lag that is kept over time.
@@ -143,18 +144,18 @@ func (k *console) setThrottle(c *gin.Context) {
 		k.showPipeline(c, http.StatusUnprocessableEntity, typed, "A whole number from 0 (no limit) to "+grouped(digits(domain.MaxRowsPerSecond))+".")
 		return
 	}
-	k.afterPipelineChange(c, k.server.changePipeline(c.Request.Context(), &throttleView{rate}, nil, actorOf(c)), "throttled")
+	k.afterPipelineChange(c, k.server.pipelineSteps.Change(c.Request.Context(), operator.PipelineChange{RowsPerSecond: &rate}, actorOf(c)), "throttled")
 }
 
 // setConsumers answers the buttons that pause all consumers and let them go on.
 func (k *console) setConsumers(value, note string) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		k.afterPipelineChange(c, k.server.changePipeline(c.Request.Context(), nil, &value, actorOf(c)), note)
+		k.afterPipelineChange(c, k.server.pipelineSteps.Change(c.Request.Context(), operator.PipelineChange{Consumers: &value}, actorOf(c)), note)
 	}
 }
 
 func (k *console) runRetryer(c *gin.Context) {
-	k.afterPipelineChange(c, k.server.runRetryer(c.Request.Context(), actorOf(c)), "run")
+	k.afterPipelineChange(c, k.server.pipelineSteps.RunRetryers(c.Request.Context(), actorOf(c)), "run")
 }
 
 func (k *console) afterPipelineChange(c *gin.Context, err error, note string) {

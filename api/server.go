@@ -42,8 +42,11 @@ type Server struct {
 	console      *console
 	connections  *connectionLimit
 	operators    *operators
-	audits       *operator.Audits
-	campaigns    *operator.Campaigns
+	// What operators do, for the admin API and the console.
+	audits        *operator.Audits
+	campaigns     *operator.Campaigns
+	eventSteps    *operator.FailEvents
+	pipelineSteps *operator.Pipeline
 
 	// bulkPlaces and exports hold one entry for each bulk job, and each export, under way in this process.
 	bulkPlaces, exports chan struct{}
@@ -73,6 +76,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		figures:    newFigures(ctx, ports.GateReader, ports.LedgerCounter),
 		operators:  newOperators(cfg.AdminToken, cfg.Tokens),
 		audits:     operator.NewAudits(ports.Auditor, ports.ActionLog),
+		eventSteps: operator.NewFailEvents(ports.FailEventOperator), pipelineSteps: operator.NewPipeline(ports.SettingStore),
 		bulkPlaces: make(chan struct{}, maxBulkAtOnce), exports: make(chan struct{}, maxExports), background: ctx,
 	}
 	s.connections = newConnectionLimit(cfg.MaxConnections)
