@@ -61,7 +61,7 @@ schemathesis-real: ## the same on real servers of its own
 test-browser: ## an operator's day in headless Chromium, on real servers; installs Chromium by apt where it is missing
 	@command -v /usr/bin/chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; }
 	SCREENSHOTS=$(or $(SCREENSHOTS),$(CURDIR)/bin/console) $(SERVERS) with \
-		go test -tags "browser realservers" -run TestTheOperatorsDay -count=1 -timeout 5m .
+		go test -tags "browser realservers" -run "TestTheOperatorsDay|TestPages" -count=1 -timeout 5m .
 
 chaos: ## break everything, in RUNS (3) runs of MINUTES (2) that begin with SEED (a random one), and check every promise (RESULTS: a file that keeps each result)
 	go run ./chaos -world $(WORLD) -seed $(SEED) -runs $(RUNS) -minutes $(MINUTES) -results "$(RESULTS)"

@@ -8,7 +8,8 @@
   const field = document.getElementById("user"), form = document.getElementById("apply"), button = form.querySelector("button");
   const clock = document.getElementById("countdown"), answer = document.getElementById("answer"), again = document.getElementById("again");
   const maxAsks = 8, maxLooks = 30;
-  let campaign, ahead = 0, busy = false, done = false;
+  // told is the phase in which an answer was given: it stands until the next question, or until the phase is another one.
+  let campaign, ahead = 0, busy = false, done = false, told, phase;
 
   const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const serverNow = () => Date.now() + ahead;
@@ -43,12 +44,21 @@
     clock.hidden = left <= 0 || over;
     button.disabled = left > 0 || over || campaign.state === "paused";
     if (!clock.hidden) clock.firstElementChild.textContent = lengthOf(left);
-    if (over) say("This campaign has ended. Thank you for coming by.");
-    else if (campaign.state === "paused") say("The campaign pauses just now. This page looks again by itself.");
-    else if (left > 0) say("The button opens when the time has come.");
+    const now = over ? "ended" : campaign.state === "paused" ? "paused" : left > 0 ? "early" : "open";
+    if (told === now) return;
+    told = undefined;
+    if (now !== "open") say(phases[now]);
     else if (campaign.remaining === 0) say("All coupons are taken. Whoever holds one can still look it up here.");
     else answer.replaceChildren();
+    phase = now;
   };
+  const phases = {
+    ended: "This campaign has ended. Thank you for coming by.",
+    paused: "The campaign pauses just now. This page looks again by itself.",
+    early: "The button opens when the time has come.",
+  };
+  // tell says what became of a question.
+  const tell = (text) => { show(); told = phase; say(text); };
   const lengthOf = (ms) => {
     const s = Math.ceil(ms / 1000), two = (n) => String(n).padStart(2, "0");
     const days = Math.floor(s / 86400);
@@ -66,16 +76,16 @@
   };
 
   const apply = async () => {
-    busy = true; button.disabled = true; again.hidden = true;
+    busy = true; button.disabled = true; again.hidden = true; told = undefined;
     for (let tries = 1; tries <= maxAsks; tries++) {
       say(tries === 1 ? "One moment…" : "Many people ask at once. One moment: nothing is lost by asking again…");
       const got = await ask("/apply", { user_id: field.value }).catch(() => undefined);
       if (got && got.status < 300) { done = true; return follow(got.content); }
-      if (got && refusals[got.kind]) { busy = false; await load(); show(); return say(refusals[got.kind]); }
+      if (got && refusals[got.kind]) { busy = false; await load(); return tell(refusals[got.kind]); }
       await wait(Math.min((got ? got.retry : 2) * 1000, 5000) * (1 + Math.random()));
     }
     busy = false; button.disabled = false;
-    say("We could not reach the counter. If you had a place, it is kept: please ask again.");
+    tell("We could not reach the counter. If you had a place, it is kept: please ask again.");
   };
 
   // follow tells how far the coupon is, until it is issued, a bounded number of times.
