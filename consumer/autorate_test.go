@@ -93,6 +93,10 @@ func (e *endless) Poll(ctx context.Context, limit int, _ time.Duration) ([]domai
 
 func (e *endless) Commit(context.Context, []domain.Delivery) error { return nil }
 
+func (e *endless) PutBack([]domain.Delivery) int { return 0 }
+
+func (e *endless) GiveAgain() {}
+
 func (e *endless) Share() (owned, total int) { return 1, 1 }
 
 // storedNothing is a coupon store that stores whatever comes, and keeps none of it.

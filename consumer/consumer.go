@@ -136,8 +136,24 @@ func (c *Consumer) runOnce(ctx context.Context) error {
 		return err
 	}
 	c.brake.release()
+	c.makeRoom()
 	c.showPause()
 	return nil
+}
+
+// makeRoom puts back what a lane in trouble has too much of, so that however many records of one campaign wait, those of
+// the others come; and has it given again once the lane gets on.
+func (c *Consumer) makeRoom() {
+	if surplus := c.lanes.surplus(); len(surplus) > 0 {
+		deliveries := make([]domain.Delivery, len(surplus))
+		for n, i := range surplus {
+			deliveries[n] = i.delivery
+		}
+		c.lanes.gaveBack(surplus[:c.ports.Source.PutBack(deliveries)])
+	}
+	if c.lanes.wantsBack() {
+		c.ports.Source.GiveAgain()
+	}
 }
 
 // poll waits for records. While some are in hand it waits for a bounded time only: when they were taken away with their

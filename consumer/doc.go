@@ -22,7 +22,8 @@
 //
 // Records wait in lanes, one for each campaign: while a campaign's gate is closed, its row is locked or its store is
 // away, its records stay in hand, not done, and are tried again at growing intervals; the other lanes go on. Waiting
-// makes no fail event, because that would lose the slot that the user was told. At most 8,000 records wait in one
-// process; then nothing new is polled until some of them get on. While the ledger does nothing at all, the whole
-// consumer waits.
+// makes no fail event, because that would lose the slot that the user was told. When 4,000 records wait in one process, the
+// lanes that can't get on put all but their oldest back: the source keeps their places alone, commits nothing from the oldest
+// of them on, and reads them again once their lane gets on. A crash meanwhile redelivers all from there on. While the
+// ledger does nothing at all, the whole consumer waits.
 package consumer

@@ -50,6 +50,7 @@ type world struct {
 	committed  []int
 	// given is what a Poll gave and no Commit took since the last rejoin.
 	given   []domain.Delivery
+	putBack []domain.Delivery
 	total   int
 	biggest int
 	stored  []time.Time

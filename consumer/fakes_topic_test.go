@@ -46,7 +46,7 @@ func (w *world) Commit(_ context.Context, deliveries []domain.Delivery) error {
 		}
 		w.given = slices.DeleteFunc(w.given, func(d domain.Delivery) bool { return done[d.Position] })
 		copy(w.committed, w.read)
-		for _, delivery := range w.given {
+		for _, delivery := range append(slices.Clone(w.given), w.putBack...) {
 			p := delivery.Position.Partition
 			w.committed[p] = min(w.committed[p], int(delivery.Position.Offset))
 		}
@@ -57,5 +57,26 @@ func (w *world) Commit(_ context.Context, deliveries []domain.Delivery) error {
 // rejoin is what a new owner of the partitions sees.
 func (w *world) rejoin() {
 	copy(w.read, w.committed)
-	w.given = nil
+	w.given, w.putBack = nil, nil
+}
+
+// PutBack has room for all.
+func (w *world) PutBack(deliveries []domain.Delivery) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls["put back"]++
+	gone := map[domain.RecordPosition]bool{}
+	for _, delivery := range deliveries {
+		gone[delivery.Position] = true
+	}
+	w.given = slices.DeleteFunc(w.given, func(d domain.Delivery) bool { return gone[d.Position] })
+	w.putBack = append(w.putBack, deliveries...)
+	return len(deliveries)
+}
+
+func (w *world) GiveAgain() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls["give again"]++
+	w.given, w.putBack = append(w.given, w.putBack...), nil
 }

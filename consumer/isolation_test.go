@@ -138,31 +138,66 @@ func TestALedgerThatDoesNothingIsNotAskedForEachCampaign(t *testing.T) {
 	})
 }
 
-func TestTheRecordsInHandAreBounded(t *testing.T) {
+// However many records of a campaign wait, those of the others come.
+func TestACampaignWithManyRecordsThatWaitHoldsUpNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		const many = 5 * maxInHand
 		w := newStuckWorld(1)
-		for user := domain.UserID(1); user <= maxInHand+500; user++ {
+		for user := domain.UserID(1); user <= many; user++ {
 			w.stuck(0, user)
 			w.campaigns[autumn].gate[user] = domain.Slot(user)
 		}
 		w.admitted(0, 1, 1)
 		c := w.consumer(t, Config{})
 		stop := c.start()
-		time.Sleep(15 * time.Second)
-		assert.InDelta(t, maxInHand, testutil.ToFloat64(c.metrics.held), 0)
-		assert.Contains(t, c.State().Paused, "8000 records wait, those of campaign autumn because")
+		time.Sleep(20 * time.Second)
+		w.see(func() { assert.Len(t, w.campaigns[sale].rows, 1, "the other campaign's coupon is stored") })
+		assert.LessOrEqual(t, testutil.ToFloat64(c.metrics.held), float64(maxInHand))
+		waiting := c.State().Waiting
+		require.Len(t, waiting, 1)
+		assert.Equal(t, many, waiting[0].Records, "operators hear of all of them")
 		w.see(func() {
-			assert.Equal(t, maxInHand, w.read[0], "what has no room stays on the topic")
+			assert.Equal(t, []int{0}, w.committed, "nothing is committed past those that wait")
 			assert.Empty(t, w.events)
+			assert.Zero(t, w.calls["give again"], "they are not read again before they get on")
 			w.open(autumn)
 		})
 		time.Sleep(time.Minute)
 		assert.True(t, w.drained())
 		require.NoError(t, stop())
-		assert.Len(t, w.campaigns[autumn].rows, maxInHand+500)
+		assert.Len(t, w.campaigns[autumn].rows, many)
 		assert.Len(t, w.campaigns[sale].rows, 1)
+		assert.Empty(t, c.State().Waiting)
 	})
 }
+
+func TestWhatIsPutBackIsBoundedByWhatTheSourceTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newStuckWorld(1)
+		for user := domain.UserID(1); user <= 2*maxInHand; user++ {
+			w.stuck(0, user)
+			w.campaigns[autumn].gate[user] = domain.Slot(user)
+		}
+		c := w.consumer(t, Config{})
+		c.ports.Source = fullShelf{w}
+		stop := c.start()
+		time.Sleep(20 * time.Second)
+		assert.InDelta(t, maxInHand, testutil.ToFloat64(c.metrics.held), 0)
+		w.see(func() {
+			assert.Equal(t, maxInHand, w.read[0], "what has no room stays on the topic")
+			w.open(autumn)
+		})
+		time.Sleep(time.Minute)
+		assert.True(t, w.drained())
+		require.NoError(t, stop())
+		assert.Len(t, w.campaigns[autumn].rows, 2*maxInHand)
+	})
+}
+
+// fullShelf is a source that takes nothing back.
+type fullShelf struct{ *world }
+
+func (fullShelf) PutBack([]domain.Delivery) int { return 0 }
 
 func TestAConsumerThatDiesWithRecordsInHandLosesNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -36,9 +36,15 @@ func (l lane) String() string {
 	return "campaign " + l.campaign
 }
 
-// maxInHand bounds the records that wait in this process. When so many wait, nothing new is polled until some get on:
-// waiting is better than a fail event, which would lose the slot that the user was told.
-const maxInHand = 8000
+const (
+	// maxInHand bounds the records that wait in this process. When so many wait, nothing new is polled until some get on:
+	// waiting is better than a fail event, which would lose the slot that the user was told.
+	maxInHand = 8000
+	// maxWaiting is from when on lanes in trouble put records back, so that there is always room for those of others:
+	// they keep triedWaiting together, and each of them one at least.
+	maxWaiting   = maxInHand / 2
+	triedWaiting = maxInHand / 4
+)
 
 const (
 	// A lane that took long to fail waits costPerTry times as long before it is tried again, so that it takes a bounded
@@ -69,6 +75,8 @@ type lanes struct {
 	logger   *slog.Logger
 	// left is what earlier rounds left.
 	left []*item
+	// putBack counts the records of each lane that were put back and are not given again yet.
+	putBack map[lane]int
 
 	mu        sync.Mutex
 	inHand    int
@@ -80,7 +88,7 @@ type lanes struct {
 func newLanes(cfg Config, metrics *metrics, logger *slog.Logger) *lanes {
 	return &lanes{
 		min: cfg.MinBackoff, max: cfg.MaxBackoff, metrics: metrics, logger: logger,
-		troubles: map[lane]*trouble{}, movedLast: time.Now(),
+		putBack: map[lane]int{}, troubles: map[lane]*trouble{}, movedLast: time.Now(),
 	}
 }
 
@@ -190,12 +198,62 @@ func (l *lanes) keep(b *batch, committed bool) {
 	defer l.mu.Unlock()
 	l.inHand, l.waiting = len(left), make(map[lane]int, len(waiting))
 	for one, items := range waiting {
-		l.waiting[one] = len(items)
+		l.waiting[one] = len(items) + l.putBack[one]
 	}
 	if moved || len(left) == 0 {
 		l.movedLast = time.Now()
 	}
 	l.metrics.held.Set(float64(len(left)))
+}
+
+// surplus gives what lanes in trouble have in hand beyond what each of them may keep, while all together have too much.
+func (l *lanes) surplus() []*item {
+	if len(l.left) <= maxWaiting {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	may := max(1, triedWaiting/max(1, len(l.troubles)))
+	has := map[lane]int{}
+	var surplus []*item
+	for _, i := range l.left {
+		one := i.in()
+		if i.done || l.troubles[one] == nil {
+			continue
+		}
+		if has[one]++; has[one] > may {
+			surplus = append(surplus, i)
+		}
+	}
+	return surplus
+}
+
+// gaveBack notes that items were put back.
+func (l *lanes) gaveBack(items []*item) {
+	gone := make(map[*item]bool, len(items))
+	for _, i := range items {
+		gone[i] = true
+		l.putBack[i.in()]++
+	}
+	l.left = slices.DeleteFunc(l.left, func(i *item) bool { return gone[i] })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inHand = len(l.left)
+	l.metrics.held.Set(float64(l.inHand))
+}
+
+// wantsBack says whether a lane gets on again of which records were put back. All that was put back is then given again;
+// what still waits is put back anew.
+func (l *lanes) wantsBack() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for one := range l.putBack {
+		if l.troubles[one] == nil {
+			clear(l.putBack)
+			return true
+		}
+	}
+	return false
 }
 
 // state says why nothing gets done, and since when; empty while something does, or when nothing waits.

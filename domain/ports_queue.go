@@ -30,6 +30,11 @@ type Source interface {
 	// are passed over: the new owner gets them again. No offset moves past an older record that is not committed.
 	// CodeUnavailable: the brokers can't be reached; commit again.
 	Commit(ctx context.Context, deliveries []Delivery) error
+	// PutBack takes deliveries out of hand that can't be done for now, the first of them as far as there is room, and
+	// says how many. They are not given again before GiveAgain, and no offset moves past them.
+	PutBack(deliveries []Delivery) int
+	// GiveAgain has what was put back given by the next Polls, behind what is in hand by then.
+	GiveAgain()
 	// Share says how many of the topic's partitions are this process's now, and how many there are.
 	Share() (owned, total int)
 }

@@ -20,6 +20,7 @@ func (s *Source) run(ctx context.Context) {
 	background.Go(s.logGroupErrors)
 	background.Go(func() { s.measureLag(ctx) })
 	background.Go(func() { s.watchLogs(ctx) })
+	background.Go(func() { s.readAgain(ctx) })
 	var wait backoff
 	for ctx.Err() == nil {
 		err := s.group.Consume(ctx, []string{s.cfg.Topic}, member{s})

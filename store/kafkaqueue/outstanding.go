@@ -21,6 +21,8 @@ type session struct {
 	// topic is the one that the session reads; restarts counts how often each partition was begun anew.
 	topic    topicID
 	restarts map[int32]int64
+	// putBack are records that were given and can't be done for now.
+	putBack shelf
 	// left is closed when this process wants the session to end.
 	left  chan struct{}
 	leave sync.Once
@@ -49,12 +51,20 @@ type taken struct {
 	// writtenMilli is the time that stands in the record.
 	writtenMilli int64
 	session      *session
+	// again says that the record was put back and read a second time; its time is not known then.
+	again bool
 }
 
-func (t taken) fingerprint() fingerprint { return fingerprintOf(t.delivery.Digest, t.writtenMilli) }
+// fingerprint is empty when it is not known: nothing is compared with such a one.
+func (t taken) fingerprint() fingerprint {
+	if t.again {
+		return ""
+	}
+	return fingerprintOf(t.delivery.Digest, t.writtenMilli)
+}
 
-// outstanding holds the records that were taken from the queue and are not committed, in the order they came. All are
-// of one session after dropEnded. It is not safe for concurrent use.
+// outstanding holds the records that were taken from the queue and are neither committed nor put back, in the order they
+// came. All are of one session after dropEnded. It is not safe for concurrent use.
 type outstanding struct{ records []taken }
 
 // add takes a record in, unless its session is over.
@@ -62,10 +72,33 @@ func (o *outstanding) add(record taken) {
 	if record.session.isOver() {
 		return
 	}
-	partition := record.delivery.Position.Partition
-	record.session.next[partition] = record.delivery.Position.Offset + 1
-	record.session.newest[partition] = record.fingerprint()
+	partition, offset := record.delivery.Position.Partition, record.delivery.Position.Offset
+	if !record.again {
+		record.session.next[partition] = offset + 1
+		record.session.newest[partition] = record.fingerprint()
+	} else if !record.session.putBack.remove(partition, offset) {
+		return // it was read twice
+	}
 	o.records = append(o.records, record)
+}
+
+// putBack takes out the first of the deliveries, as far as the shelf has room, and says how many.
+func (o *outstanding) putBack(deliveries []domain.Delivery) int {
+	held := make(map[given]*session, len(o.records))
+	for _, record := range o.records {
+		held[givenOf(record.delivery)] = record.session
+	}
+	gone := make(map[given]bool, len(deliveries))
+	for n, delivery := range deliveries {
+		one := givenOf(delivery)
+		if session := held[one]; session != nil && !session.putBack.add(one.position.Partition, one.position.Offset) {
+			deliveries = deliveries[:n]
+			break
+		}
+		gone[one] = true
+	}
+	o.keep(func(record taken) bool { return !gone[givenOf(record.delivery)] })
+	return len(deliveries)
 }
 
 // dropEnded forgets the records of sessions that are over: the partitions' next owners get them again.
@@ -136,22 +169,31 @@ func (o *outstanding) settle(deliveries []domain.Delivery) settlement {
 	for _, delivery := range deliveries {
 		wanted[givenOf(delivery)] = true
 	}
-	blocked, before := map[int32]bool{}, map[int32]taken{}
+	// Nothing is committed from the oldest record on that is not done.
+	open := map[int32]int64{}
 	for _, record := range o.records {
 		one := givenOf(record.delivery)
-		partition := one.position.Partition
-		switch {
-		case !wanted[one]:
-			blocked[partition] = true
+		if !wanted[one] {
+			lower(open, one.position.Partition, one.position.Offset)
 			continue
-		case !blocked[partition]:
-			before[partition] = record
 		}
 		s.session, s.done[one] = record.session, true
 	}
-	for partition, record := range before {
+	if s.session != nil {
+		s.session.putBack.oldest(open)
+	}
+	newest := map[int32]taken{}
+	for _, record := range o.records {
+		position := record.delivery.Position
+		end, some := open[position.Partition]
+		known, has := newest[position.Partition]
+		if s.done[givenOf(record.delivery)] && (!some || position.Offset < end) && (!has || position.Offset > known.delivery.Position.Offset) {
+			newest[position.Partition] = record
+		}
+	}
+	for partition, record := range newest {
 		s.positions[partition], s.last[partition] = record.session.next[partition], record.session.newest[partition]
-		if blocked[partition] {
+		if _, some := open[partition]; some {
 			s.positions[partition], s.last[partition] = record.delivery.Position.Offset+1, record.fingerprint()
 		}
 		if s.positions[partition] <= record.session.committed[partition] {
@@ -168,4 +210,10 @@ func (o *outstanding) apply(s settlement) {
 		s.session.committed[partition] = position
 	}
 	o.keep(func(record taken) bool { return !s.done[givenOf(record.delivery)] })
+}
+
+func lower(offsets map[int32]int64, partition int32, offset int64) {
+	if known, some := offsets[partition]; !some || offset < known {
+		offsets[partition] = offset
+	}
 }

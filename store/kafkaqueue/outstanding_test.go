@@ -25,8 +25,8 @@ func at(partition int32, offset int64) domain.Delivery {
 	return domain.Delivery{Position: domain.RecordPosition{Partition: partition, Offset: offset}}
 }
 
-// TestCommitsNeverPassAnUncommittedRecord lets records with gaps between their offsets come, and commits any of
-// them in any order, against a model that only knows which records were committed.
+// TestCommitsNeverPassAnUncommittedRecord lets records with gaps between their offsets come, and commits or puts back any
+// of them in any order, against a model that only knows which records were committed.
 func TestCommitsNeverPassAnUncommittedRecord(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const partitions = 3
@@ -34,7 +34,7 @@ func TestCommitsNeverPassAnUncommittedRecord(t *testing.T) {
 		var book outstanding
 		var came []domain.Delivery
 		ends := map[int32]int64{}
-		done := map[domain.RecordPosition]bool{}
+		done, away := map[domain.RecordPosition]bool{}, map[domain.RecordPosition]bool{}
 		t.Repeat(map[string]func(*rapid.T){
 			"take": func(t *rapid.T) {
 				partition := rapid.Int32Range(0, partitions-1).Draw(t, "partition")
@@ -50,23 +50,44 @@ func TestCommitsNeverPassAnUncommittedRecord(t *testing.T) {
 				if rapid.Bool().Draw(t, "Kafka answers") {
 					book.apply(settlement)
 					for _, delivery := range chosen {
-						done[delivery.Position] = true
+						done[delivery.Position] = done[delivery.Position] || !away[delivery.Position]
 					}
 				} else {
 					require.Equal(t, before, session.committed)
 				}
 			},
+			"put back": func(t *rapid.T) {
+				chosen := rapid.SliceOfN(rapid.SampledFrom(append(slices.Clone(came), at(0, -1))), 1, 5).Draw(t, "chosen")
+				require.Equal(t, len(chosen), book.putBack(chosen))
+				for _, delivery := range chosen {
+					if delivery.Position.Offset >= 0 && !done[delivery.Position] {
+						away[delivery.Position] = true
+					}
+				}
+			},
+			"give again": func(t *rapid.T) {
+				for _, delivery := range came {
+					if away[delivery.Position] && rapid.Bool().Draw(t, "this one") {
+						delete(away, delivery.Position)
+						book.add(taken{delivery: delivery, session: session, again: true})
+						book.add(taken{delivery: delivery, session: session, again: true}) // it was read twice
+					}
+				}
+			},
 			"": func(t *rapid.T) {
 				oldest := maps.Clone(ends)
-				var open []domain.Delivery
+				var open, held []domain.Delivery
 				for _, delivery := range came {
 					if !done[delivery.Position] {
 						open = append(open, delivery)
+						if !away[delivery.Position] {
+							held = append(held, delivery)
+						}
 						partition := delivery.Position.Partition
 						oldest[partition] = min(oldest[partition], delivery.Position.Offset)
 					}
 				}
-				require.ElementsMatch(t, open, book.first(len(came)+1), "what is not committed is outstanding")
+				require.ElementsMatch(t, held, book.first(len(came)+1), "what is neither committed nor put back is outstanding")
 				for partition, committed := range session.committed {
 					require.LessOrEqual(t, committed, oldest[partition], "an uncommitted record was passed")
 				}

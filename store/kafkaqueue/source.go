@@ -16,7 +16,7 @@ import (
 // Source implements domain.Source as one member of the consumer group. Poll and Commit are for one caller, which
 // handles one batch after the other; Share, Ready and Close may be called at any time.
 //
-// What a Poll gave and no Commit took is given again by the next Poll, before anything newer.
+// What a Poll gave, and neither Commit nor PutBack took, is given again by the next Poll, before anything newer.
 type Source struct {
 	cfg     Config
 	metrics sourceMetrics
@@ -26,6 +26,8 @@ type Source struct {
 	offsets *offsets
 	// records is where all partitions of this process meet; it bounds what is fetched ahead.
 	records chan taken
+	// again holds a token when what was put back is to be read again.
+	again chan struct{}
 
 	mu          sync.Mutex
 	outstanding outstanding
@@ -56,7 +58,7 @@ func OpenSource(cfg Config, registerer prometheus.Registerer, logger *slog.Logge
 		return nil, err
 	}
 	s := &Source{
-		cfg: cfg, logger: logger, records: make(chan taken, fetchedAhead), total: int(cfg.Partitions),
+		cfg: cfg, logger: logger, records: make(chan taken, fetchedAhead), again: make(chan struct{}, 1), total: int(cfg.Partitions),
 		finished: make(chan struct{}),
 	}
 	if err := s.openClients(); err != nil {

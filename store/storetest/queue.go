@@ -44,6 +44,7 @@ func RunQueue(t *testing.T, newQueue func(t *testing.T) Queue) {
 		"CommittedRecordsDoNotComeBack":             testQueueReopenCommitted,
 		"CommitPassesNoOlderRecord":                 testQueueCommitGap,
 		"CommitOfForeignRecordsIsHarmless":          testQueueCommitForeign,
+		"WhatIsPutBackIsGivenAgain":                 testQueuePutBack,
 		"TwoSourcesShareThePartitions":              testQueueShare,
 		"NothingIsLostWhenPartitionsMove":           testQueueRebalance,
 		"UnreadableRecordsAreDelivered":             testQueuePoison,

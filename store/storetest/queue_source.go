@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -92,6 +93,48 @@ func testQueueCommitGap(t *testing.T, queue Queue) {
 	first, err := reopened.Poll(queueContext(t), 1, 0)
 	require.NoError(t, err)
 	assert.Equal(t, deliveries[1], first[0], "the record that nobody committed comes again")
+}
+
+// testQueuePutBack puts every third record back: neither what lies between is lost, nor what is behind, nor they.
+func testQueuePutBack(t *testing.T, queue Queue) {
+	publishQueue(t, queue, queueWinners(60))
+	source := openQueueSource(t, queue)
+	var back, other []domain.Delivery
+	for n, delivery := range drain(t, source, 60, false) {
+		if n%3 == 0 {
+			back = append(back, delivery)
+		} else {
+			other = append(other, delivery)
+		}
+	}
+	require.Equal(t, len(back), source.PutBack(back))
+	left, err := source.Poll(queueContext(t), 60, 50*time.Millisecond)
+	require.NoError(t, err)
+	assert.ElementsMatch(t, other, left, "what was put back is not given again")
+	commitQueue(t, source, other)
+
+	source.GiveAgain()
+	again := drain(t, source, len(back), false)
+	assert.ElementsMatch(t, back, again)
+	require.Equal(t, len(again), source.PutBack(again), "and put back once more")
+	closeSource(t, source)
+
+	reopened := openQueueSource(t, queue)
+	held := map[domain.RecordPosition]bool{}
+	for len(held) < len(back) {
+		batch, err := reopened.Poll(queueContext(t), 60, 50*time.Millisecond)
+		require.NoError(t, err)
+		for _, delivery := range batch {
+			if slices.ContainsFunc(back, func(one domain.Delivery) bool { return one.Position == delivery.Position }) {
+				held[delivery.Position] = true
+			}
+		}
+		commitQueue(t, reopened, batch)
+	}
+	closeSource(t, reopened)
+	publishQueue(t, queue, queueWinners(61)[60:])
+	last := openQueueSource(t, queue)
+	assert.Equal(t, queueWinners(61)[60:], winnersOf(drain(t, last, 1, true)), "no offset was passed, and none is left behind")
 }
 
 func testQueueCommitForeign(t *testing.T, queue Queue) {
