@@ -51,6 +51,8 @@ group.initial.rebalance.delay.ms=0
 log.retention.check.interval.ms=1000
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=true
 TEXT
 }
 

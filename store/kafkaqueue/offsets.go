@@ -53,7 +53,9 @@ func (o *offsets) layout(ctx context.Context) (layout, error) {
 		if broker == nil {
 			return layout{}, sarama.ErrOutOfBrokers
 		}
-		response, err := broker.GetMetadata(sarama.NewMetadataRequest(o.client.Config().Version, []string{o.cfg.Topic}))
+		request := sarama.NewMetadataRequest(o.client.Config().Version, []string{o.cfg.Topic})
+		request.IncludeTopicAuthorizedOperations = true
+		response, err := broker.GetMetadata(request)
 		if err != nil {
 			_ = broker.Close() // the connection is of no more use; the client makes a new one
 			return layout{}, err

@@ -40,26 +40,6 @@ func (t *Tail) Close() error {
 	return nil
 }
 
-// Ping asks the brokers for the topic, and for a leader of each of its partitions: without one its records are neither
-// taken nor read. CodeUnavailable: not so, or they can't be reached before ctx ends.
-func (t *Tail) Ping(ctx context.Context) error {
-	found, err := t.offsets.layout(ctx)
-	if err != nil {
-		return unavailable(err, "find the topic "+t.cfg.Topic)
-	}
-	leaderless := 0
-	for _, partition := range found.Partitions {
-		if partition.Leader < 0 || errors.Is(partition.Err, sarama.ErrLeaderNotAvailable) {
-			leaderless++
-		}
-	}
-	if leaderless > 0 || len(found.Partitions) == 0 {
-		return domain.Errorf(domain.CodeUnavailable, "%d of the %d partitions of the topic %s have no leader",
-			leaderless, len(found.Partitions), t.cfg.Topic)
-	}
-	return nil
-}
-
 // PartitionPosition is where the consumer group stands on one partition.
 type PartitionPosition struct {
 	Partition int32
