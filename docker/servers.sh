@@ -53,6 +53,7 @@ Only for native:
   FIRSTCOME_SERVERS_BROKER_DISKS    brokers that get a small disk of their own when they are started, as root:
                                     "broker3:64m ..."
   FIRSTCOME_SERVERS_KAFKA_CONTROLLER_PORT  19093
+  FIRSTCOME_SERVERS_KAFKA_IDLE_MS   600000, after which Kafka closes a connection on which nothing was asked
   FIRSTCOME_SERVERS_KAFKA_PROXIED   further ports that lead through proxies: "PORT:PROXY_PORT ..."; who asks at
                                     PORT is sent to PROXY_PORT
   FIRSTCOME_SERVERS_CLOCKS          folder of files, each named after a server, that shift its clock (libfaketime)

@@ -53,6 +53,7 @@ broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 allow.everyone.if.no.acl.found=true
+connections.max.idle.ms=${FIRSTCOME_SERVERS_KAFKA_IDLE_MS:-600000}
 TEXT
 }
 
