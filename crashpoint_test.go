@@ -46,6 +46,7 @@ func crashGroups() []crashGroup {
 }
 
 func TestAProcessThatDiesBetweenAnyTwoStepsBreaksNoPromise(t *testing.T) {
+	t.Parallel()
 	for _, group := range crashGroups() {
 		t.Run(group.name, func(t *testing.T) {
 			t.Parallel()

@@ -80,6 +80,7 @@ func (a *movingAddress) moveTo(upstream string) {
 // A replica is promoted and the address moves to it, while the old primary stays alive on the connections that are open:
 // it admits as well. Nobody may be told a slot that isn't kept, and the processes may not rebuild against each other.
 func TestAnOldPrimaryOnOldConnectionsMakesNobodyLoseTheSlotThatWasTold(t *testing.T) {
+	t.Parallel()
 	env := newAuditEnvironment(t)
 	old := storetest.StartRedis(t, durable...)
 	host, port, err := net.SplitHostPort(old.Addr)

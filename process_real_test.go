@@ -16,6 +16,7 @@ func migrateAsProcess(t *testing.T, variables []string) {
 }
 
 func TestEachRoleKilledUnderLoadAndStartedAgainLosesNobody(t *testing.T) {
+	t.Parallel()
 	env := newEnvironment(t)
 	variables := env.variables()
 	migrateAsProcess(t, variables)

@@ -258,7 +258,7 @@ func (s *system) requirePromisesKept(campaign string, promised map[int64]answer,
 func TestMain(m *testing.M) {
 	flag.Parse()
 	// Those that run side by side wait for processes most of the time: more of them than processors get on well.
-	if err := flag.Set("test.parallel", strconv.Itoa(len(crashGroups()))); err != nil {
+	if err := flag.Set("test.parallel", strconv.Itoa(len(crashGroups())+2)); err != nil {
 		panic(err)
 	}
 	goleak.VerifyTestMain(tidy{m},

@@ -33,6 +33,7 @@ func (s *system) setConsumers(state string) {
 // Whoever heard "accepted" gets a coupon though the topic is deleted with their records, twice: under load, and while
 // nobody reads it. No operator does anything.
 func TestEveryAcceptedWinnerGetsACouponThoughTheTopicIsDeleted(t *testing.T) {
+	t.Parallel()
 	env := newAuditEnvironment(t)
 	env.config.ProduceTimeout = 2 * time.Second
 	system := env.start(t)
