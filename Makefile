@@ -80,7 +80,7 @@ microbench: ## the micro-benchmarks of gate, codec and line six times (5 minutes
 	@mkdir -p bin
 	@$(SERVERS) up redis >/dev/null && eval "$$($(SERVERS) env)" && \
 		go test -run '^$$' -tags realservers -bench '$(MICROBENCHMARKS)' -benchtime $(BENCHTIME) -count 6 -timeout 15m \
-		./api ./store/kafkaqueue ./store/redisgate >bin/microbench.txt || { cat bin/microbench.txt; exit 1; }
+		./admission ./api ./store/kafkaqueue ./store/redisgate >bin/microbench.txt || { cat bin/microbench.txt; exit 1; }
 	go run golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION) bin/microbench.txt
 
 fuzz: ## each fuzz test for FUZZTIME (10s)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 
+	"firstcome/admission"
 	"firstcome/api"
 	"firstcome/consumer"
 	"firstcome/retryer"
@@ -17,9 +18,11 @@ func (p *program) apiConfig() api.Config {
 	return api.Config{
 		DefaultCampaign: p.config.DefaultCampaign, AdminToken: p.config.AdminToken, Tokens: p.config.tokens, ConsoleKey: p.config.ConsoleKey,
 		CORSOrigins: p.config.CORSOrigins, TrustedProxies: p.config.TrustedProxies,
-		ProduceTimeout: p.config.ProduceTimeout, AdmitTimeout: admitCalls * p.config.RedisTimeout, ShutdownTimeout: p.config.ShutdownTimeout, Version: version,
-		RefusalMemoryBytes: int64(p.config.RefusalMemory) << 20, OperationsOnly: !p.config.hasRole(roleAPI),
-		VolatileGate: p.disk != nil,
+		ShutdownTimeout: p.config.ShutdownTimeout, Version: version, OperationsOnly: !p.config.hasRole(roleAPI),
+		Admission: admission.Config{
+			ProduceTimeout: p.config.ProduceTimeout, AdmitTimeout: admitCalls * p.config.RedisTimeout,
+			RefusalMemoryBytes: int64(p.config.RefusalMemory) << 20, VolatileGate: p.disk != nil,
+		},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"firstcome/admission"
 	"firstcome/domain"
 )
 
@@ -26,24 +27,24 @@ type couponPage struct {
 }
 
 type couponView struct {
-	Campaign    string        `json:"campaign"`
-	UserID      domain.UserID `json:"user_id,string"`
-	Slot        domain.Slot   `json:"slot,omitempty"`
-	Status      string        `json:"status"`
-	AdmittedAt  *time.Time    `json:"admitted_at,omitempty"`
-	IssuedAt    *time.Time    `json:"issued_at,omitempty"`
-	RevokedAt   *time.Time    `json:"revoked_at,omitempty"`
-	RevokedSlot domain.Slot   `json:"revoked_slot,omitempty"`
+	Campaign    string           `json:"campaign"`
+	UserID      domain.UserID    `json:"user_id,string"`
+	Slot        domain.Slot      `json:"slot,omitempty"`
+	Status      admission.Status `json:"status"`
+	AdmittedAt  *time.Time       `json:"admitted_at,omitempty"`
+	IssuedAt    *time.Time       `json:"issued_at,omitempty"`
+	RevokedAt   *time.Time       `json:"revoked_at,omitempty"`
+	RevokedSlot domain.Slot      `json:"revoked_slot,omitempty"`
 }
 
 func viewCoupon(coupon domain.Coupon) couponView {
 	view := couponView{
-		Campaign: coupon.Campaign, UserID: coupon.UserID, Slot: coupon.Slot, Status: statusIssued,
+		Campaign: coupon.Campaign, UserID: coupon.UserID, Slot: coupon.Slot, Status: admission.StatusIssued,
 		AdmittedAt: instant(coupon.AdmittedAt), IssuedAt: instant(coupon.IssuedAt),
 		RevokedAt: instant(coupon.RevokedAt), RevokedSlot: coupon.RevokedSlot,
 	}
 	if view.RevokedAt != nil {
-		view.Status = statusRevoked
+		view.Status = admission.StatusRevoked
 	}
 	return view
 }

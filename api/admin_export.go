@@ -122,7 +122,7 @@ func (s *Server) exportCoupons(c *gin.Context, campaign string) error {
 		lines := make([][]string, len(coupons))
 		for i, coupon := range coupons {
 			lines[i] = []string{
-				coupon.Campaign, coupon.UserID.String(), csvSlot(coupon.Slot), viewCoupon(coupon).Status,
+				coupon.Campaign, coupon.UserID.String(), csvSlot(coupon.Slot), string(viewCoupon(coupon).Status),
 				csvTime(coupon.AdmittedAt), csvTime(coupon.IssuedAt), csvTime(coupon.RevokedAt), csvSlot(coupon.RevokedSlot),
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"firstcome/admission/admissiontest"
 	"firstcome/domain"
 )
 
@@ -22,7 +23,7 @@ func TestTheFunnelPutsCountsAndStoresTogether(t *testing.T) {
 		{Campaign: "spring", Outcome: domain.FunnelIssued, Count: 2},
 		{Campaign: "spring", Outcome: domain.FunnelOutcome(domain.CodeSoldOut), Count: 5},
 	}
-	b.gate.report = domain.GateReport{Epoch: 1, Quota: 2, Count: 2, Winners: 1, Revoked: 1, Free: 1}
+	b.gate.Report = domain.GateReport{Epoch: 1, Quota: 2, Count: 2, Winners: 1, Revoked: 1, Free: 1}
 	b.ledger.counts = domain.LedgerCounts{Issued: 1, Revoked: 1}
 	got := b.start().admin("GET", "/campaigns/spring/funnel", "")
 	require.Equal(t, http.StatusOK, got.Code)
@@ -43,7 +44,7 @@ func TestApplicationsAreCountedForCampaignsThatExist(t *testing.T) {
 
 func TestACurveHasDefaultsAndLimits(t *testing.T) {
 	b := newFixture(t)
-	b.operated.points = []domain.FunnelPoint{{At: admittedAt, Counts: map[domain.FunnelOutcome]int64{
+	b.operated.points = []domain.FunnelPoint{{At: admissiontest.AdmittedAt, Counts: map[domain.FunnelOutcome]int64{
 		domain.FunnelAccepted: 2, domain.FunnelReserved: 1, domain.FunnelIssued: 2,
 	}}}
 	b.start()
@@ -68,7 +69,7 @@ func TestACurveHasDefaultsAndLimits(t *testing.T) {
 func (b *fixture) withCoupons(n int) *fixture {
 	for user := range n {
 		b.ledger.coupons = append(b.ledger.coupons, domain.Coupon{
-			Campaign: "spring", UserID: domain.UserID(user + 1), Slot: domain.Slot(user + 11), AdmittedAt: admittedAt, IssuedAt: admittedAt,
+			Campaign: "spring", UserID: domain.UserID(user + 1), Slot: domain.Slot(user + 11), AdmittedAt: admissiontest.AdmittedAt, IssuedAt: admissiontest.AdmittedAt,
 		})
 	}
 	return b
@@ -123,7 +124,7 @@ func TestAUserIsFoundWhereverTheyStand(t *testing.T) {
 		"admitted_at":"2030-01-02T03:04:05.678Z","issued_at":"2030-01-02T03:04:05.678Z"}}]`, mustJSON(t, got.body["campaigns"]))
 	assert.Len(t, got.body["fail_events"], 1)
 	assert.Empty(t, b.admin("GET", "/users/77", "").body["campaigns"])
-	b.gate.lookupErr = domain.Errorf(domain.CodeGateClosed, "the gate is closed")
+	b.gate.LookupErr = domain.Errorf(domain.CodeGateClosed, "the gate is closed")
 	assert.JSONEq(t, `[{"campaign":"spring","error":"gate-closed: the gate is closed"}]`,
 		mustJSON(t, b.admin("GET", "/users/77", "").body["campaigns"]), "a gate that can't tell is no 'not found'")
 }
@@ -142,8 +143,8 @@ func TestAUserIsFoundInTheLastOfManyCampaigns(t *testing.T) {
 	b := newFixture(t).withCampaigns(210)
 	first, last := "many-000", "many-209"
 	b.ledger.coupons = []domain.Coupon{
-		{Campaign: first, UserID: 5, Slot: 1, AdmittedAt: admittedAt, IssuedAt: admittedAt},
-		{Campaign: last, UserID: 6, Slot: 1, AdmittedAt: admittedAt, IssuedAt: admittedAt},
+		{Campaign: first, UserID: 5, Slot: 1, AdmittedAt: admissiontest.AdmittedAt, IssuedAt: admissiontest.AdmittedAt},
+		{Campaign: last, UserID: 6, Slot: 1, AdmittedAt: admissiontest.AdmittedAt, IssuedAt: admissiontest.AdmittedAt},
 	}
 	b.start()
 	console := b.logIn(testToken)
@@ -154,7 +155,7 @@ func TestAUserIsFoundInTheLastOfManyCampaigns(t *testing.T) {
 		assert.NotContains(t, page, "has no coupon")
 	}
 	assert.Contains(t, console.get("/console/users?user_id=7").Body.String(), "has no coupon")
-	b.gate.lookupErr = domain.Errorf(domain.CodeGateClosed, "the gate is closed")
+	b.gate.LookupErr = domain.Errorf(domain.CodeGateClosed, "the gate is closed")
 	assert.NotContains(t, console.get("/console/users?user_id=7").Body.String(), "has no coupon", "nobody knows that")
 }
 
@@ -279,7 +280,7 @@ func TestTheOperatorsHistoryIsListed(t *testing.T) {
 	b := newFixture(t)
 	for id := range int64(3) {
 		b.operated.actions = append([]domain.OperatorAction{{
-			ID: id + 1, Actor: "alice", Action: "set", Target: "setting x", Before: `"1"`, After: `"2"`, At: admittedAt,
+			ID: id + 1, Actor: "alice", Action: "set", Target: "setting x", Before: `"1"`, After: `"2"`, At: admissiontest.AdmittedAt,
 		}}, b.operated.actions...)
 	}
 	b.start()

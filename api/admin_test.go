@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"firstcome/admission/admissiontest"
 	"firstcome/domain"
 )
 
@@ -97,7 +98,7 @@ func TestACampaignIsCreatedListedChangedPausedResumedAndEnded(t *testing.T) {
 func TestALowerQuotaIsShownAsAWishUntilTheHoldersFit(t *testing.T) {
 	b := newFixture(t)
 	b.ledger.campaigns[0].Quota = 5
-	b.gate.report = domain.GateReport{Quota: 5, Count: 5}
+	b.gate.Report = domain.GateReport{Quota: 5, Count: 5}
 	b.start()
 	saved := b.admin(http.MethodPatch, "/campaigns/spring", `{"quota":4}`)
 	require.Equal(t, http.StatusOK, saved.Code)
@@ -116,7 +117,7 @@ func TestALowerQuotaIsShownAsAWishUntilTheHoldersFit(t *testing.T) {
 
 func TestPromisesWithoutASlotAreShownWithWhatToRaiseTheQuotaBy(t *testing.T) {
 	b := newFixture(t)
-	b.gate.report = domain.GateReport{Quota: 5, Count: 5, Free: 1, Winners: 7, Owed: 3}
+	b.gate.Report = domain.GateReport{Quota: 5, Count: 5, Free: 1, Winners: 7, Owed: 3}
 	b.start()
 	shown := b.admin(http.MethodGet, "/campaigns/spring", "")
 	assert.EqualValues(t, 2, shown.body["promised_without_slot"], "one of the three gets the free slot")
@@ -229,7 +230,7 @@ func TestAdminRefusalsOfTheStores(t *testing.T) {
 
 func TestACampaignWithWhatTheStoresHoldOfIt(t *testing.T) {
 	b := newFixture(t)
-	b.gate.report = domain.GateReport{
+	b.gate.Report = domain.GateReport{
 		Closed: "run-id", Epoch: 3, Quota: 2, Count: 2, Winners: 2, PendingEntries: 1, OldestPendingAge: 1500 * time.Millisecond,
 	}
 	b.ledger.counts = domain.LedgerCounts{Issued: 1, Delayed: 1, Dead: 1}
@@ -241,7 +242,7 @@ func TestACampaignWithWhatTheStoresHoldOfIt(t *testing.T) {
 	assert.Equal(t, map[string]any{"issued": 1.0, "revoked": 0.0, "delayed": 1.0, "dead": 1.0}, got.body["counts"])
 
 	away := newFixture(t)
-	away.gate.inspectErr = errAway()
+	away.gate.InspectErr = errAway()
 	got = away.start().admin("GET", "/campaigns/spring", "")
 	require.Equal(t, http.StatusOK, got.Code)
 	assert.NotContains(t, got.body, "gate")
@@ -253,7 +254,7 @@ func (b *fixture) withEvents(n int64) *fixture {
 	for id := n; id >= 1; id-- {
 		b.ledger.events = append(b.ledger.events, domain.FailEvent{
 			ID: id, Status: domain.FailStatusDead, Reason: domain.ReasonRowRefused, ErrorMessage: "refused", Attempts: 2,
-			Winner:   domain.Winner{Campaign: "spring", UserID: 1<<53 + 1, Slot: 3, AdmittedAt: admittedAt, Epoch: 1},
+			Winner:   domain.Winner{Campaign: "spring", UserID: 1<<53 + 1, Slot: 3, AdmittedAt: admissiontest.AdmittedAt, Epoch: 1},
 			Raw:      []byte("4\x002\xff é"),
 			Position: domain.RecordPosition{Topic: "coupon_create", Partition: 2, Offset: 1<<53 + 1},
 		})
@@ -308,7 +309,7 @@ func TestFailEventsAreFiltered(t *testing.T) {
 func TestAFailEventIsShownWithItsRecordAndItsAttempts(t *testing.T) {
 	b := newFixture(t).withEvents(1)
 	b.ledger.attempts = []domain.FailEventAttempt{
-		{Number: 1, StartedAt: admittedAt, FinishedAt: admittedAt, Outcome: "FAIL", ErrorMessage: "refused", Actor: "retryer"},
+		{Number: 1, StartedAt: admissiontest.AdmittedAt, FinishedAt: admissiontest.AdmittedAt, Outcome: "FAIL", ErrorMessage: "refused", Actor: "retryer"},
 	}
 	got := b.start().admin("GET", "/fail-events/1", "")
 	require.Equal(t, http.StatusOK, got.Code)
@@ -327,7 +328,7 @@ func TestAFailEventIsShownWithItsRecordAndItsAttempts(t *testing.T) {
 
 func TestAnUnparsableRecordHasNoUser(t *testing.T) {
 	b := newFixture(t)
-	b.ledger.events = []domain.FailEvent{{ID: 1, Status: domain.FailStatusFail, Reason: domain.ReasonUnparsable, NextAttemptAt: admittedAt}}
+	b.ledger.events = []domain.FailEvent{{ID: 1, Status: domain.FailStatusFail, Reason: domain.ReasonUnparsable, NextAttemptAt: admissiontest.AdmittedAt}}
 	got := b.start().admin("GET", "/fail-events/1", "")
 	for _, field := range []string{"user_id", "campaign", "slot", "admitted_at", "discarded_at", "lease_until"} {
 		assert.NotContains(t, got.body, field)
@@ -361,11 +362,11 @@ func TestCouponsAreListedPageByPage(t *testing.T) {
 	b := newFixture(t)
 	for user := range 5 {
 		b.ledger.coupons = append(b.ledger.coupons, domain.Coupon{
-			Campaign: "spring", UserID: domain.UserID(user + 1), Slot: domain.Slot(user + 1), AdmittedAt: admittedAt, IssuedAt: admittedAt,
+			Campaign: "spring", UserID: domain.UserID(user + 1), Slot: domain.Slot(user + 1), AdmittedAt: admissiontest.AdmittedAt, IssuedAt: admissiontest.AdmittedAt,
 		})
 	}
 	last := &b.ledger.coupons[4]
-	last.Slot, last.RevokedSlot, last.RevokedAt = domain.NoSlot, 5, admittedAt
+	last.Slot, last.RevokedSlot, last.RevokedAt = domain.NoSlot, 5, admissiontest.AdmittedAt
 	b.start()
 	var seen []string
 	cursor := ""

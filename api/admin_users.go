@@ -60,7 +60,7 @@ func (s *Server) user(ctx context.Context, user domain.UserID) (userView, error)
 		if one.err != nil {
 			shown.Error = harmless(one.err)
 		} else {
-			shown.Standing = one.view.appendTo(nil)
+			shown.Standing = appendWinner(nil, &one.view)
 		}
 		view.Campaigns = append(view.Campaigns, shown)
 	}

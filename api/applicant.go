@@ -8,6 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"firstcome/admission"
 	"firstcome/domain"
 )
 
@@ -29,32 +30,30 @@ func (s *Server) applyFor(c *gin.Context, code string) {
 		return
 	}
 	given := s.decide(c.Request.Context(), code, user)
-	if given.err != nil {
-		s.refuse(c, given.err)
+	if given.Err != nil {
+		s.refuse(c, given.Err)
 		return
 	}
-	if given.status == http.StatusAccepted {
-		c.Writer.Header()["Location"] = []string{given.view.location()}
+	if given.Known {
+		writeWinner(c, http.StatusOK, &given.Winner)
+		return
 	}
-	writeWinner(c, given.status, &given.view)
+	c.Writer.Header()["Location"] = []string{winnerLocation(&given.Winner)}
+	writeWinner(c, http.StatusAccepted, &given.Winner)
 }
 
-// decide is steps 2 to 5 of an application, and counts what is answered. What was asked of a campaign that isn't there
-// is not kept by campaign.
-func (s *Server) decide(ctx context.Context, code string, user domain.UserID) answer {
-	known, err := s.directory.find(ctx, code)
-	if err != nil {
-		given := answer{err: err}
-		s.metrics.applications.count(given.outcome())
-		return given
-	}
-	given := s.applications.apply(ctx, known, user)
-	if errors.Is(given.err, context.Canceled) {
+// decide has an application decided, and counts what is answered. What was asked of a campaign that isn't there is not
+// kept by campaign.
+func (s *Server) decide(ctx context.Context, code string, user domain.UserID) admission.Answer {
+	given := s.admission.Apply(ctx, code, user)
+	if given.Campaign != "" && errors.Is(given.Err, context.Canceled) {
 		return given // the client left before it was decided; nobody was answered
 	}
-	outcome := given.outcome()
+	outcome := given.Outcome()
 	s.metrics.applications.count(outcome)
-	s.ports.Funnel.Count(known.Code, outcome, 1)
+	if given.Campaign != "" {
+		s.ports.Funnel.Count(given.Campaign, outcome, 1)
+	}
 	return given
 }
 
@@ -69,10 +68,10 @@ func (s *Server) readApplication(c *gin.Context) (domain.UserID, error) {
 	return decodeApply(body)
 }
 
-func writeWinner(c *gin.Context, status int, view *winnerView) {
+func writeWinner(c *gin.Context, status int, winner *admission.Winner) {
 	buffer := bodies.Get().(*[]byte)
 	defer bodies.Put(buffer)
-	*buffer = view.appendTo((*buffer)[:0])
+	*buffer = appendWinner((*buffer)[:0], winner)
 	c.Writer.Header()["Content-Type"] = jsonType
 	c.Writer.WriteHeader(status)
 	_, _ = c.Writer.Write(*buffer) // a client that has gone is no error of ours
@@ -80,25 +79,30 @@ func writeWinner(c *gin.Context, status int, view *winnerView) {
 
 // coupon answers GET /v1/campaigns/{code}/coupons/{user_id}.
 func (s *Server) coupon(c *gin.Context) {
-	view, err := s.couponStatus(c.Request.Context(), c.Param("code"), c.Param("user_id"))
+	user, err := domain.ParseUserID(c.Param("user_id"))
 	if err != nil {
 		s.refuse(c, err)
 		return
 	}
-	writeWinner(c, http.StatusOK, &view)
+	winner, err := s.admission.Status(c.Request.Context(), c.Param("code"), user)
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	writeWinner(c, http.StatusOK, &winner)
 }
 
 // campaign answers GET /v1/campaigns/{code}.
 func (s *Server) campaign(c *gin.Context) {
-	known, err := s.directory.find(c.Request.Context(), c.Param("code"))
+	campaign, err := s.admission.Campaign(c.Request.Context(), c.Param("code"))
 	if err != nil {
 		s.refuse(c, err)
 		return
 	}
-	figures, at, err := s.figures.of(c.Request.Context(), known.Code)
+	figures, at, err := s.figures.of(c.Request.Context(), campaign.Code)
 	if err != nil {
 		s.refuse(c, err)
 		return
 	}
-	c.JSON(http.StatusOK, publicCampaign(known.Campaign, figures, at))
+	c.JSON(http.StatusOK, publicCampaign(campaign, figures, at))
 }

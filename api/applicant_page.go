@@ -22,7 +22,7 @@ var applicantTemplate = template.Must(template.ParseFS(applicantFiles, "applican
 // the public calls. With ?user_id= nobody is asked for the number; whoever puts the page into a shop writes the ID of
 // the signed-in user there.
 func (s *Server) applicantPage(c *gin.Context) {
-	campaign, err := s.directory.find(c.Request.Context(), c.Param("code"))
+	campaign, err := s.admission.Campaign(c.Request.Context(), c.Param("code"))
 	if err != nil {
 		s.refuse(c, err)
 		return

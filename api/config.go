@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"firstcome/admission"
 	"firstcome/domain"
 	"firstcome/operator"
 )
@@ -27,26 +28,8 @@ type Config struct {
 	ConsoleKey string
 	// CORSOrigins are the origins whose pages may call, such as "https://shop.example", or "*" alone for all.
 	CORSOrigins []string
-	// ProduceTimeout is how long an applicant waits for Kafka before the answer is "reserved" (3 s).
-	ProduceTimeout time.Duration
-	// VolatileGate says that the gate forgets everything when its process ends. Nobody is told "reserved" then, which
-	// stands on the gate alone: the answer is CodeOutcomeUnknown, as to somebody whom no answer reached.
-	VolatileGate bool
-	// AdmitTimeout bounds each call to the gate (1 s).
-	AdmitTimeout time.Duration
-	// MaxBatch is how many applications for one campaign are decided together at most (512), MaxWaiting how many of all
-	// campaigns wait to be decided (16384), half of them for one campaign at most (places); further ones are refused.
-	MaxBatch, MaxWaiting int
-	// GateCalls is how many batches of one campaign are at the gate at a time (1). While BatchesUnderWay of them are on
-	// their way to Kafka (4), the next one waits a moment to become larger.
-	GateCalls, BatchesUnderWay int
-	// KafkaCrowd is how many winners of one campaign on their way to Kafka are a crowd (512): while the first of one has
-	// been on the way for too long, nobody is admitted (overload.go).
-	KafkaCrowd int
-	// RefusalDemand is how many users of a campaign the gate refuses within a second before they are refused from memory
-	// (100); RefusalMemoryBytes bounds the memory of all campaigns for that, at 8 bytes a winner (64 MiB).
-	RefusalDemand      int
-	RefusalMemoryBytes int64
+	// Admission says how applications are decided.
+	Admission admission.Config
 	// MaxBodyBytes bounds the body of an application (4 KiB), MaxAdminBodyBytes that of an operator's call (64 KiB).
 	MaxBodyBytes, MaxAdminBodyBytes int64
 	// MaxConnections is how many connections are open at once (10000). For a further one, that which has waited for a
@@ -130,15 +113,6 @@ type PartitionLag struct {
 }
 
 func (c Config) withDefaults() Config {
-	setDefault(&c.ProduceTimeout, 3*time.Second)
-	setDefault(&c.AdmitTimeout, time.Second)
-	setDefault(&c.MaxBatch, 512)
-	setDefault(&c.MaxWaiting, 16384)
-	setDefault(&c.GateCalls, 1)
-	setDefault(&c.BatchesUnderWay, 4)
-	setDefault(&c.KafkaCrowd, 512)
-	setDefault(&c.RefusalDemand, 100)
-	setDefault(&c.RefusalMemoryBytes, 64<<20)
 	setDefault(&c.MaxBodyBytes, 4<<10)
 	setDefault(&c.MaxAdminBodyBytes, 64<<10)
 	setDefault(&c.MaxConnections, 10_000)
@@ -158,13 +132,10 @@ func (c Config) check() error {
 			return fmt.Errorf("default campaign: %w", err)
 		}
 	}
-	if min(c.ProduceTimeout, c.AdmitTimeout, c.ShutdownTimeout) < 0 {
+	if c.ShutdownTimeout < 0 {
 		return errors.New("a timeout must not be negative")
 	}
-	if min(c.MaxBatch, c.MaxWaiting, c.GateCalls, c.BatchesUnderWay, c.KafkaCrowd) < 0 || c.MaxBatch > domain.MaxBatch {
-		return fmt.Errorf("the limits of batches must not be negative, and a batch not larger than %d", domain.MaxBatch)
-	}
-	if min(c.MaxBodyBytes, c.MaxAdminBodyBytes, int64(c.MaxConnections), int64(c.RefusalDemand), c.RefusalMemoryBytes) < 0 {
+	if min(c.MaxBodyBytes, c.MaxAdminBodyBytes, int64(c.MaxConnections)) < 0 {
 		return errors.New("a limit must not be negative")
 	}
 	return checkOrigins(c.CORSOrigins)
@@ -224,4 +195,11 @@ func (p Ports) check(operationsOnly bool) error {
 		}
 	}
 	return nil
+}
+
+func (p Ports) forAdmission() admission.Stores {
+	return admission.Stores{
+		Gate: p.Admitter, GateReader: p.GateReader, GateLister: p.GateLister, Publisher: p.Publisher,
+		Campaigns: p.CampaignReader, Coupons: p.CouponReader, Epochs: p.Epochs,
+	}
 }

@@ -20,7 +20,7 @@ type auditPage struct {
 
 func (k *console) audit(c *gin.Context) {
 	audits := k.server.audits
-	page := auditPage{Campaigns: k.server.directory.all(c.Request.Context()), None: !audits.Possible()}
+	page := auditPage{Campaigns: k.server.admission.Campaigns(c.Request.Context()), None: !audits.Possible()}
 	if !page.None {
 		var err error
 		if page.Audits, err = audits.Last(c.Request.Context(), ""); err != nil {

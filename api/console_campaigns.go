@@ -188,7 +188,7 @@ type campaignPage struct {
 
 func (k *console) campaign(c *gin.Context) {
 	ctx := c.Request.Context()
-	campaign, err := k.server.directory.find(ctx, c.Param("code"))
+	campaign, err := k.server.admission.Campaign(ctx, c.Param("code"))
 	if err != nil {
 		k.fail(c, err)
 		return
@@ -202,6 +202,6 @@ func (k *console) campaign(c *gin.Context) {
 		Title: "Applications a second", Address: "/console/campaigns/" + campaign.Code + "/curve", Every: funnelRefresh,
 		Says: "Counts come in every few seconds.", Quiet: quietFunnel,
 	}}
-	page.campaignFigures = k.figuresOf(ctx, found, campaign.Campaign)
+	page.campaignFigures = k.figuresOf(ctx, found, campaign)
 	k.render(c, http.StatusOK, "campaign", campaign.Code, page)
 }

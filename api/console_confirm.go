@@ -29,7 +29,7 @@ func (k *console) confirm(c *gin.Context, status int, question confirmation) {
 }
 
 func (k *console) confirmEnd(c *gin.Context) {
-	campaign, err := k.server.directory.find(c.Request.Context(), c.Param("code"))
+	campaign, err := k.server.admission.Campaign(c.Request.Context(), c.Param("code"))
 	if err != nil {
 		k.fail(c, err)
 		return

@@ -23,7 +23,7 @@ type couponsPage struct {
 
 // coupons answers GET /console/campaigns/{code}/coupons?cursor=.
 func (k *console) coupons(c *gin.Context) {
-	campaign, err := k.server.directory.find(c.Request.Context(), c.Param("code"))
+	campaign, err := k.server.admission.Campaign(c.Request.Context(), c.Param("code"))
 	if err != nil {
 		k.fail(c, err)
 		return

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"firstcome/admission/admissiontest"
 	"firstcome/domain"
 )
 
@@ -16,7 +17,7 @@ func TestTheCouponsOfACampaignAreShownPageByPage(t *testing.T) {
 	b := newFixture(t).withViewer().withCoupons(couponPageLength + 3)
 	b.ledger.coupons[0].UserID = 1<<53 + 1
 	revoked := &b.ledger.coupons[1]
-	revoked.RevokedAt, revoked.RevokedSlot, revoked.Slot = admittedAt, revoked.Slot, domain.NoSlot
+	revoked.RevokedAt, revoked.RevokedSlot, revoked.Slot = admissiontest.AdmittedAt, revoked.Slot, domain.NoSlot
 	b.start()
 	operator, path := b.logIn(testToken), "/console/campaigns/spring/coupons"
 	first := operator.get(path).Body.String()

@@ -109,7 +109,7 @@ type statusTab struct {
 // failEvents answers GET /console/fail-events. A script that changes the filter gets the list alone, and the address
 // that stands for it.
 func (k *console) failEvents(c *gin.Context) {
-	page := eventsPage{Filter: filterOf(c.Request.URL.Query()), Reasons: domain.FailReasons, Campaigns: k.server.directory.all(c.Request.Context())}
+	page := eventsPage{Filter: filterOf(c.Request.URL.Query()), Reasons: domain.FailReasons, Campaigns: k.server.admission.Campaigns(c.Request.Context())}
 	filter, errs := page.Filter.parse()
 	page.Errors, page.Open = errs.inOrder(filterFields...), page.Filter.With("") != "/console/fail-events?"
 	if len(errs) == 0 {

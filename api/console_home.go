@@ -42,7 +42,7 @@ func (k *console) home(c *gin.Context) {
 		Title: "Applications a second, all campaigns", Address: "/console/curve", Every: funnelRefresh,
 		Says: "Counts come in every few seconds. Each campaign's page has a curve of its own.", Quiet: quietFunnel, Short: true,
 	}}
-	matching := matchingCampaigns(k.server.directory.all(ctx), page.Find, found.At)
+	matching := matchingCampaigns(k.server.admission.Campaigns(ctx), page.Find, found.At)
 	page.Matching = len(matching)
 	if page.Find != "" || page.Page > 1 {
 		page.Campaigns = k.figuresOfAll(ctx, pageOfCampaigns(matching, page.Page))
@@ -117,9 +117,9 @@ const maxOthers = 100
 func (k *console) others(ctx context.Context, found overview, codes []string) []campaignFigures {
 	var campaigns []domain.Campaign
 	for _, code := range codes {
-		known := k.server.directory.lookUp(code)
-		if known != nil && !slices.ContainsFunc(found.Campaigns, func(figures campaignFigures) bool { return figures.Code == code }) {
-			campaigns = append(campaigns, known.Campaign)
+		campaign, err := k.server.admission.Campaign(ctx, code)
+		if err == nil && !slices.ContainsFunc(found.Campaigns, func(figures campaignFigures) bool { return figures.Code == code }) {
+			campaigns = append(campaigns, campaign)
 		}
 	}
 	return k.figuresOfAll(ctx, campaigns[:min(len(campaigns), maxOthers)])

@@ -46,7 +46,7 @@ func TestEveryCampaignIsReachedFromTheFirstPage(t *testing.T) {
 func TestACampaignBeyondTheOverviewIsLiveOnItsOwnPage(t *testing.T) {
 	b := newFixture(t).withCampaigns(120).start()
 	console := b.server.console
-	_, _ = b.server.directory.find(t.Context(), "spring")
+	_, _ = b.server.admission.Campaign(t.Context(), "spring")
 	beyond := "many-000" // made first, and so the last one of those that go on
 	assert.NotContains(t, console.liveParts(t.Context(), nil).Parts, "campaign."+beyond)
 	event := console.liveParts(t.Context(), []string{beyond, "no-such-campaign", "many-119"})

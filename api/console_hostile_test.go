@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/html"
 
+	"firstcome/admission/admissiontest"
 	"firstcome/domain"
 )
 
@@ -25,26 +26,26 @@ const hostile = `"'><script>alert(1)</script><img src=x onerror=alert(1)><a href
 func (b *fixture) withHostileTexts() *fixture {
 	b.withEvents(2)
 	b.ledger.campaigns[0].Name = hostile
-	b.ledger.coupons = []domain.Coupon{{Campaign: "spring", UserID: 7, Slot: 1, AdmittedAt: admittedAt, IssuedAt: admittedAt}}
+	b.ledger.coupons = []domain.Coupon{{Campaign: "spring", UserID: 7, Slot: 1, AdmittedAt: admissiontest.AdmittedAt, IssuedAt: admissiontest.AdmittedAt}}
 	for i := range b.ledger.events {
 		event := &b.ledger.events[i]
 		event.Campaign, event.ErrorMessage, event.Raw, event.Position.Topic = hostile, hostile, []byte(hostile), hostile
 		event.Reason, event.LeaseToken = domain.FailReason(hostile), hostile
 	}
-	b.ledger.attempts = []domain.FailEventAttempt{{Number: 1, Outcome: hostile, ErrorMessage: hostile, Actor: hostile, StartedAt: admittedAt}}
+	b.ledger.attempts = []domain.FailEventAttempt{{Number: 1, Outcome: hostile, ErrorMessage: hostile, Actor: hostile, StartedAt: admissiontest.AdmittedAt}}
 	b.ledger.audits = []domain.AuditResult{
-		{Campaign: hostile, Error: hostile, DifferencesTotal: 1, FinishedAt: admittedAt, Differences: []domain.AuditDifference{
+		{Campaign: hostile, Error: hostile, DifferencesTotal: 1, FinishedAt: admissiontest.AdmittedAt, Differences: []domain.AuditDifference{
 			{Kind: hostile, UserID: 7, Found: []string{hostile}, Missing: []string{hostile}, Detail: hostile},
 		}},
 	}
 	b.operated.actions = []domain.OperatorAction{
-		{ID: 2, Actor: hostile, Action: hostile, Target: hostile, Before: hostile, After: `{"name":"</td><script>alert(1)</script>"}`, At: admittedAt},
+		{ID: 2, Actor: hostile, Action: hostile, Target: hostile, Before: hostile, After: `{"name":"</td><script>alert(1)</script>"}`, At: admissiontest.AdmittedAt},
 	}
 	b.operated.jobs = []domain.BulkJob{
 		{ID: 1, BulkOrder: domain.BulkOrder{Action: domain.BulkDiscard, Reason: hostile, Filter: domain.FailEventFilter{Text: hostile}}, Actor: hostile, Status: domain.BulkAbandoned},
 	}
 	b.operated.beats = []domain.Heartbeat{{
-		Process: hostile, Host: hostile, Version: hostile, SeenAt: time.Now(), StartedAt: admittedAt,
+		Process: hostile, Host: hostile, Version: hostile, SeenAt: time.Now(), StartedAt: admissiontest.AdmittedAt,
 		Consumer: &domain.ConsumerState{Paused: hostile}, Retryer: &domain.RetryerState{Jobs: []domain.JobState{{Name: hostile, LastError: hostile}}},
 	}}
 	b.cfg.Version = hostile

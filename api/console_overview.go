@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -113,7 +112,7 @@ func (k *console) loadOverview(ctx context.Context) overview {
 			found.AuditError = harmless(err)
 		}
 	}
-	campaigns := s.directory.all(ctx)
+	campaigns := s.admission.Campaigns(ctx)
 	sortCampaigns(campaigns, found.At)
 	if found.More = len(campaigns) - maxWatched; found.More > 0 {
 		for _, campaign := range campaigns[maxWatched:] {
@@ -253,23 +252,6 @@ func within(counts []countAt, at time.Time) []countAt {
 		return nil
 	}
 	return slices.Clone(counts[first:])
-}
-
-// all gives the campaigns, in the order of their codes; none when they were never read and can't be read now.
-func (d *directory) all(ctx context.Context) []domain.Campaign {
-	if !d.loaded() {
-		_ = d.refresh(ctx) // what depends on it says that the ledger is away
-	}
-	known := d.current.Load()
-	if known == nil {
-		return nil
-	}
-	campaigns := make([]domain.Campaign, 0, len(*known))
-	for _, campaign := range *known {
-		campaigns = append(campaigns, campaign.Campaign)
-	}
-	slices.SortFunc(campaigns, func(a, b domain.Campaign) int { return strings.Compare(a.Code, b.Code) })
-	return campaigns
 }
 
 // figuresOf gives the figures of one campaign, which may be among those that an overview leaves out.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"firstcome/admission"
 	"firstcome/domain"
 )
 
@@ -42,7 +43,7 @@ type winnerTimes struct{ AdmittedAt, IssuedAt, RevokedAt any }
 func (k *console) users(c *gin.Context) {
 	page := usersPage{
 		UserID: strings.TrimSpace(c.Query("user_id")), Campaign: strings.TrimSpace(c.Query("campaign")),
-		Slot: strings.TrimSpace(c.Query("slot")), Campaigns: k.server.directory.all(c.Request.Context()), Errors: fieldErrors{},
+		Slot: strings.TrimSpace(c.Query("slot")), Campaigns: k.server.admission.Campaigns(c.Request.Context()), Errors: fieldErrors{},
 	}
 	var err error
 	switch {
@@ -99,16 +100,16 @@ func (k *console) findPlaces(ctx context.Context, page *usersPage, user domain.U
 	}
 }
 
-func placeOf(campaign domain.Campaign, view winnerView) *userPlace {
+func placeOf(campaign domain.Campaign, view admission.Winner) *userPlace {
 	place := &userPlace{
-		Campaign: campaign.Code, Name: campaign.Name, UserID: view.UserID.String(), Status: view.Status, Delayed: view.Delayed,
+		Campaign: campaign.Code, Name: campaign.Name, UserID: view.UserID.String(), Status: string(view.Status), Delayed: view.Delayed,
 		Slot: view.Slot, winnerTimes: winnerTimes{view.AdmittedAt, view.IssuedAt, view.RevokedAt},
 	}
-	place.Sentence = map[string]string{
-		statusReserved: "Admitted; Kafka has not confirmed the record yet. The relay sends it again by itself.",
-		statusAccepted: "The record is safe in Kafka, and the coupon is on its way.",
-		statusIssued:   "The coupon is issued.",
-		statusRevoked:  "The coupon was taken back, and the user gets no other one.",
+	place.Sentence = map[admission.Status]string{
+		admission.StatusReserved: "Admitted; Kafka has not confirmed the record yet. The relay sends it again by itself.",
+		admission.StatusAccepted: "The record is safe in Kafka, and the coupon is on its way.",
+		admission.StatusIssued:   "The coupon is issued.",
+		admission.StatusRevoked:  "The coupon was taken back, and the user gets no other one.",
 	}[view.Status]
 	if view.Delayed {
 		place.Sentence = "The record could not be stored yet: see the fail event below."
@@ -128,11 +129,11 @@ func (k *console) findSlot(ctx context.Context, page *usersPage) error {
 	switch domain.CodeOf(err) {
 	case "":
 		page.Asked, page.UserID = true, coupon.UserID.String()
-		campaign, err := k.server.directory.find(ctx, page.Campaign)
+		campaign, err := k.server.admission.Campaign(ctx, page.Campaign)
 		if err != nil {
 			return err
 		}
-		page.Places = []userPlace{*placeOf(campaign.Campaign, couponWinner(coupon))}
+		page.Places = []userPlace{*placeOf(campaign, admission.CouponWinner(coupon))}
 		return nil
 	case domain.CodeNotFound:
 		page.Asked = true

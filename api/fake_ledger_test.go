@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"firstcome/admission/admissiontest"
 	"firstcome/domain"
 )
 
@@ -35,6 +36,8 @@ type fakeLedger struct {
 	lastFilter    domain.FailEventFilter
 	discardReason string
 }
+
+var errUnknownCampaign = domain.Errorf(domain.CodeUnknownCampaign, "there is no such campaign")
 
 func newFakeLedger() *fakeLedger {
 	return &fakeLedger{
@@ -251,7 +254,7 @@ func (l *fakeLedger) DiscardFailEvent(_ context.Context, id int64, reason, actor
 		return domain.FailEvent{}, err
 	}
 	l.actors, l.discardReason = append(l.actors, actor), reason
-	event.Status, event.DiscardedAt = domain.FailStatusDead, admittedAt
+	event.Status, event.DiscardedAt = domain.FailStatusDead, admissiontest.AdmittedAt
 	return *event, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"firstcome/admission/admissiontest"
 	"firstcome/domain"
 )
 
@@ -91,7 +92,7 @@ func (o *fakeOperations) RevokeCoupon(_ context.Context, campaign string, user d
 		if !coupon.RevokedAt.IsZero() {
 			return domain.Coupon{}, domain.Errorf(domain.CodeConflict, "it is revoked already")
 		}
-		coupon.RevokedAt, coupon.RevokedSlot, coupon.Slot = admittedAt, coupon.Slot, domain.NoSlot
+		coupon.RevokedAt, coupon.RevokedSlot, coupon.Slot = admissiontest.AdmittedAt, coupon.Slot, domain.NoSlot
 		o.coupons[i], o.actors, o.discardReason = coupon, append(o.actors, actor), reason
 		return coupon, nil
 	}
@@ -143,7 +144,7 @@ func (o *fakeOperations) StartBulk(_ context.Context, order domain.BulkOrder, ac
 	}
 	job := domain.BulkJob{
 		ID: int64(len(o.jobs) + 1), BulkOrder: order, Actor: actor, Status: domain.BulkRunning, Matched: o.matched,
-		CreatedAt: admittedAt, UpdatedAt: admittedAt, LeaseToken: "lease",
+		CreatedAt: admissiontest.AdmittedAt, UpdatedAt: admissiontest.AdmittedAt, LeaseToken: "lease",
 	}
 	o.jobs, o.actors = append(o.jobs, job), append(o.actors, actor)
 	return job, nil
@@ -176,7 +177,7 @@ func (o *fakeOperations) StepBulk(_ context.Context, job domain.BulkJob) (domain
 		}
 		return *kept, nil
 	}
-	kept.Done, kept.Status, kept.FinishedAt = kept.Matched, domain.BulkDone, admittedAt
+	kept.Done, kept.Status, kept.FinishedAt = kept.Matched, domain.BulkDone, admissiontest.AdmittedAt
 	return *kept, nil
 }
 

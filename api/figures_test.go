@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"firstcome/admission/admissiontest"
 	"firstcome/domain"
 )
 
@@ -41,16 +42,16 @@ func TestSettledMeansThatNothingIsOnItsWay(t *testing.T) {
 
 func TestTheLedgerIsCountedBeforeTheGate(t *testing.T) {
 	b := newFixture(t)
-	b.ledger.onCount = func() { b.gate.note("count") }
+	b.ledger.onCount = func() { b.gate.Note("count") }
 	b.start().get("/v1/campaigns/spring")
-	assert.Equal(t, []string{"count", "inspect"}, b.gate.called(),
+	assert.Equal(t, []string{"count", "inspect"}, b.gate.Called(),
 		"the other way round, a winner who comes in between would hide one who still waits")
 }
 
 func TestACampaignAsEverybodySeesIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t)
-		b.gate.report = domain.GateReport{Quota: 2, Count: 2, Free: 1, Winners: 1, ServerTime: admittedAt}
+		b.gate.Report = domain.GateReport{Quota: 2, Count: 2, Free: 1, Winners: 1, ServerTime: admissiontest.AdmittedAt}
 		b.ledger.counts = domain.LedgerCounts{Issued: 1, Revoked: 1}
 		b.start()
 		got := b.get("/v1/campaigns/spring")
@@ -66,9 +67,9 @@ func TestACampaignAsEverybodySeesIt(t *testing.T) {
 
 func TestACampaignWhoseStoresAreAway(t *testing.T) {
 	b := newFixture(t)
-	b.gate.report = domain.GateReport{Closed: "missing"}
+	b.gate.Report = domain.GateReport{Closed: "missing"}
 	b.start()
-	require.Eventually(t, b.server.directory.loaded, time.Second, time.Millisecond)
+	require.Eventually(t, b.server.admission.CampaignsRead, time.Second, time.Millisecond)
 	b.ledger.fail(errAway())
 	got := b.get("/v1/campaigns/spring")
 	require.Equal(t, http.StatusOK, got.Code, got.Body.String())
@@ -90,13 +91,13 @@ func TestPollingCostsTheStoresTheSameHoweverManyPoll(t *testing.T) {
 			all.Go(func() { assert.Equal(t, http.StatusOK, b.get("/v1/campaigns/spring").Code) })
 		}
 		all.Wait()
-		assert.Equal(t, 1, b.gate.inspects, "all at once")
+		assert.Equal(t, 1, b.gate.Inspects, "all at once")
 		for range 100 {
 			time.Sleep(10 * time.Millisecond)
 			b.get("/v1/campaigns/spring")
 		}
-		assert.LessOrEqual(t, b.gate.inspects, 4, "a thousand milliseconds, each answer for 500 of them")
-		assert.GreaterOrEqual(t, b.gate.inspects, 2, "an answer gets too old")
+		assert.LessOrEqual(t, b.gate.Inspects, 4, "a thousand milliseconds, each answer for 500 of them")
+		assert.GreaterOrEqual(t, b.gate.Inspects, 2, "an answer gets too old")
 		b.server.Close()
 	})
 }
@@ -127,7 +128,7 @@ func TestAClientThatLeavesDoesNotEndTheCountForOthers(t *testing.T) {
 func TestADatabaseThatHangsLeavesTheGateItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
-		f.gate.users[42] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 42, Slot: 7}}
+		f.gate.Users[42] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 42, Slot: 7}}
 		f.start()
 		f.ledger.hangs = true
 		began := time.Now()

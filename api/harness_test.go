@@ -18,6 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"firstcome/admission"
+	"firstcome/admission/admissiontest"
 	"firstcome/domain"
 )
 
@@ -33,8 +35,8 @@ func errAway() error { return domain.Wrap(domain.CodeUnavailable, errDriver, "th
 // fixture is a server on fakes.
 type fixture struct {
 	t        testing.TB
-	gate     *fakeGate
-	queue    *fakeQueue
+	gate     *admissiontest.Gate
+	queue    *admissiontest.Queue
 	ledger   *fakeLedger
 	operated *fakeOperations
 	cfg      Config
@@ -54,9 +56,9 @@ func newFixture(tb testing.TB) *fixture {
 	tb.Helper()
 	ledger := newFakeLedger()
 	return &fixture{
-		t: tb, gate: newFakeGate(2), queue: &fakeQueue{}, ledger: ledger, registry: prometheus.NewRegistry(),
+		t: tb, gate: admissiontest.NewGate(2), queue: &admissiontest.Queue{}, ledger: ledger, registry: prometheus.NewRegistry(),
 		operated: &fakeOperations{fakeLedger: ledger},
-		cfg:      Config{DefaultCampaign: "spring", AdminToken: testToken, Version: "1.2.3", RefusalDemand: 1}, log: &logBuffer{},
+		cfg:      Config{DefaultCampaign: "spring", AdminToken: testToken, Version: "1.2.3", Admission: admission.Config{RefusalDemand: 1}}, log: &logBuffer{},
 	}
 }
 

@@ -94,7 +94,7 @@ func harmless(err error) string {
 
 // pingDirectory is a check of its own: an api that has never read its campaigns can admit nobody.
 func (s *Server) pingDirectory(context.Context) error {
-	if !s.directory.loaded() {
+	if !s.admission.CampaignsRead() {
 		return domain.Errorf(domain.CodeUnavailable, "the campaigns were not read yet")
 	}
 	return nil

@@ -49,7 +49,7 @@ func (o *outcomes) count(outcome domain.FunnelOutcome) {
 }
 
 // newMetrics registers them; refusalBytes is read by a gauge.
-func newMetrics(registerer prometheus.Registerer, refusalBytes *atomic.Int64) (*metrics, error) {
+func newMetrics(registerer prometheus.Registerer, refusalBytes func() int64) (*metrics, error) {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "firstcome_http_requests_total",
@@ -70,7 +70,7 @@ func newMetrics(registerer prometheus.Registerer, refusalBytes *atomic.Int64) (*
 	memory := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "firstcome_refusal_memory_bytes",
 		Help: "Memory that holds winners, so that others are refused without asking Redis.",
-	}, func() float64 { return float64(refusalBytes.Load()) })
+	}, func() float64 { return float64(refusalBytes()) })
 	return m, errors.Join(registerer.Register(m.requests), registerer.Register(m.durations), registerer.Register(applications),
 		registerer.Register(memory))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"firstcome/admission"
 	"firstcome/domain"
 )
 
@@ -139,7 +140,7 @@ func (k *problemKind) body(refusal problem) []byte {
 }
 
 func asProblem(err error) (problem, *problemKind) {
-	kind, known := problems[codeOf(err)]
+	kind, known := problems[admission.CodeOf(err)]
 	if !known {
 		kind = problems[domain.CodeInternal]
 	}
@@ -151,16 +152,6 @@ func asProblem(err error) (problem, *problemKind) {
 		}
 	}
 	return refusal, kind
-}
-
-// codeOf is domain.CodeOf, and knows besides that a context's bare error means: the time was over before a store
-// looked at the request (a call under way that ran out of time is CodeOutcomeUnknown already).
-func codeOf(err error) domain.Code {
-	code := domain.CodeOf(err)
-	if code == domain.CodeInternal && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
-		return domain.CodeOverloaded
-	}
-	return code
 }
 
 // retryAfter gives whole seconds, rounded up, 1 to maxRetryAfter; "" leaves the header out.

@@ -26,7 +26,7 @@ func TestBadBodiesAreAnsweredWithAProblemThatNamesTheField(t *testing.T) {
 		requireProblem(t, got, 400, domain.CodeInvalidRequest)
 		assert.Equal(t, field, got.body["field"], "%q", body)
 	}
-	assert.Empty(t, b.gate.called(), "a bad body must not reach the gate")
+	assert.Empty(t, b.gate.Called(), "a bad body must not reach the gate")
 }
 
 func TestABodyAtTheLimitIsReadAndOneByteMoreIsRefused(t *testing.T) {
@@ -131,12 +131,12 @@ func TestWrongMethodsAndAddressesAreProblems(t *testing.T) {
 		assert.Equal(t, "application/problem+json", got.Header().Get("Content-Type"), code)
 	}
 	requireProblem(t, b.do(newRequest(http.MethodPost, "/v1/campaigns/autumn/apply", `{"user_id":1}`)), 404, domain.CodeUnknownCampaign)
-	assert.Empty(t, b.gate.called())
+	assert.Empty(t, b.gate.Called())
 }
 
 func TestAPanicIsAProblemAndTheServerGoesOn(t *testing.T) {
 	b := newFixture(t)
-	b.queue.publish = func(_ context.Context, _ domain.Winner) error { panic("a defect with 10.0.0.7 in it") }
+	b.queue.Publishing = func(_ context.Context, _ domain.Winner) error { panic("a defect with 10.0.0.7 in it") }
 	b.start()
 	requireProblem(t, b.apply("42"), 500, domain.CodeInternal)
 	assert.Contains(t, b.log.String(), "a defect")

@@ -13,6 +13,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"firstcome/admission"
 	"firstcome/operator"
 )
 
@@ -30,18 +31,17 @@ const (
 
 // Server answers applicants and operators.
 type Server struct {
-	cfg          Config
-	ports        Ports
-	logger       *slog.Logger
-	engine       *gin.Engine
-	directory    *directory
-	applications *applications
-	figures      *figures
-	readiness    *cached[readiness]
-	metrics      *metrics
-	console      *console
-	connections  *connectionLimit
-	operators    *operators
+	cfg         Config
+	ports       Ports
+	logger      *slog.Logger
+	engine      *gin.Engine
+	admission   *admission.Service
+	figures     *figures
+	readiness   *cached[readiness]
+	metrics     *metrics
+	console     *console
+	connections *connectionLimit
+	operators   *operators
 	// What operators do, for the admin API and the console.
 	audits        *operator.Audits
 	campaigns     *operator.Campaigns
@@ -65,14 +65,33 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 	if err := errors.Join(cfg.check(), ports.check(cfg.OperationsOnly)); err != nil {
 		return nil, err
 	}
-	applications := newApplications(cfg, ports, logger)
-	measured, err := newMetrics(registerer, &applications.keeper.held)
+	ctx, stop := context.WithCancel(context.Background())
+	s, err := newServer(ctx, cfg, ports, registerer, logger)
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	s.stop = stop
+	if !cfg.OperationsOnly {
+		s.running.Go(func() { s.admission.Run(ctx) })
+		s.running.Go(func() { s.console.lags.run(ctx) })
+	}
+	return s, nil
+}
+
+func newServer(
+	ctx context.Context, cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog.Logger,
+) (*Server, error) {
+	applications, err := admission.New(ctx, cfg.Admission, ports.forAdmission(), logger)
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	measured, err := newMetrics(registerer, applications.RefusalBytes)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
-		cfg: cfg, ports: ports, logger: logger, metrics: measured, stop: stop, applications: applications,
+		cfg: cfg, ports: ports, logger: logger, metrics: measured, admission: applications,
 		figures:    newFigures(ctx, ports.GateReader, ports.LedgerCounter),
 		operators:  newOperators(cfg.AdminToken, cfg.Tokens),
 		audits:     operator.NewAudits(ports.Auditor, ports.ActionLog),
@@ -81,20 +100,10 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 	}
 	s.connections = newConnectionLimit(cfg.MaxConnections)
 	s.readiness = newCached(ctx, s.checkReadiness)
-	s.directory = newDirectory(ctx, ports.CampaignReader, &s.applications.limits, logger)
-	s.directory.epochs = ports.Epochs
-	s.campaigns = operator.NewCampaigns(ports.CampaignWriter, ports.ActionLog, s.directory.put)
+	s.campaigns = operator.NewCampaigns(ports.CampaignWriter, ports.ActionLog, applications.CampaignChanged)
 	s.console = newConsole(ctx, s)
-	if s.engine, err = s.newEngine(); err != nil {
-		stop()
-		return nil, err
-	}
-	if !cfg.OperationsOnly {
-		s.running.Go(func() { s.directory.run(ctx) })
-		s.running.Go(func() { s.applications.keeper.run(ctx) })
-		s.running.Go(func() { s.console.lags.run(ctx) })
-	}
-	return s, nil
+	s.engine, err = s.newEngine()
+	return s, err
 }
 
 // Handler gives the handler of all routes, for tests and for servers other than Run's.
@@ -117,7 +126,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		Handler:           s.engine,
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
-		WriteTimeout:      readTimeout + max(s.applications.longest(), adminTimeout),
+		WriteTimeout:      readTimeout + max(s.admission.Longest(), adminTimeout),
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ConnState:         s.connections.changed,

@@ -31,7 +31,7 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		"an origin's case": {func(c *Config, _ *Ports) { c.CORSOrigins = []string{"https://Shop.example"} }, "Shop.example"},
 		"no origin":        {func(c *Config, _ *Ports) { c.CORSOrigins = []string{"shop.example"} }, "shop.example"},
 		"the star":         {func(c *Config, _ *Ports) { c.CORSOrigins = []string{"*", "https://shop.example"} }, "alone"},
-		"a timeout":        {func(c *Config, _ *Ports) { c.AdmitTimeout = -1 }, "timeout"},
+		"a timeout":        {func(c *Config, _ *Ports) { c.Admission.AdmitTimeout = -1 }, "timeout"},
 		"a limit":          {func(c *Config, _ *Ports) { c.MaxConnections = -1 }, "limit"},
 		"a proxy":          {func(c *Config, _ *Ports) { c.TrustedProxies = []string{"my-proxy"} }, "my-proxy"},
 	} {
@@ -85,7 +85,7 @@ func (b *fixture) run() *running {
 func TestAStopLetsTheApplicationUnderWayFinish(t *testing.T) {
 	b := newFixture(t)
 	entered, leave := make(chan struct{}), make(chan struct{})
-	b.queue.publish = func(context.Context, domain.Winner) error { close(entered); <-leave; return nil }
+	b.queue.Publishing = func(context.Context, domain.Winner) error { close(entered); <-leave; return nil }
 	r := b.start().run()
 	answered := make(chan int, 1)
 	go func() {
@@ -107,15 +107,15 @@ func TestAStopLetsTheApplicationUnderWayFinish(t *testing.T) {
 	close(leave)
 	assert.Equal(t, http.StatusAccepted, <-answered)
 	require.NoError(t, <-r.done)
-	assert.Equal(t, []string{"admit", "confirm"}, b.gate.called())
-	assert.Error(t, b.server.directory.base.Err(), "who has run needs no Close")
+	assert.Equal(t, []string{"admit", "confirm"}, b.gate.Called())
+	assert.Error(t, b.server.background.Err(), "who has run needs no Close")
 }
 
 func TestAStopDoesNotWaitForEver(t *testing.T) {
 	b := newFixture(t)
 	b.cfg.ShutdownTimeout = 10 * time.Millisecond
 	entered, leave := make(chan struct{}), make(chan struct{})
-	b.queue.publish = func(context.Context, domain.Winner) error { close(entered); <-leave; return nil }
+	b.queue.Publishing = func(context.Context, domain.Winner) error { close(entered); <-leave; return nil }
 	r := b.start().run()
 	ended := make(chan struct{})
 	go func() {
@@ -130,7 +130,7 @@ func TestAStopDoesNotWaitForEver(t *testing.T) {
 	require.ErrorContains(t, <-r.done, "still under way")
 	close(leave)
 	<-ended
-	require.Eventually(t, func() bool { return len(b.gate.called()) == 2 }, 5*time.Second, time.Millisecond,
+	require.Eventually(t, func() bool { return len(b.gate.Called()) == 2 }, 5*time.Second, time.Millisecond,
 		"an admission is finished even so")
 }
 
@@ -146,7 +146,7 @@ func TestOneConnectionMoreThanTheLimitWaitsForTheRequestsUnderWay(t *testing.T) 
 	b := newFixture(t)
 	b.cfg.MaxConnections = 1
 	entered, leave := make(chan struct{}), make(chan struct{})
-	b.queue.publish = func(context.Context, domain.Winner) error { close(entered); <-leave; return nil }
+	b.queue.Publishing = func(context.Context, domain.Winner) error { close(entered); <-leave; return nil }
 	r := b.start().run()
 	first := b.dial(r)
 	first.ask("POST /apply-coupon HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"user_id\":1}")
@@ -169,7 +169,7 @@ func TestIdleConnectionsKeepNeitherProbesNorApplicantsOut(t *testing.T) {
 	const most = 2000
 	b := newFixture(t)
 	b.cfg.MaxConnections = most
-	b.gate.quota = most
+	b.gate.Quota = most
 	r := b.start().run()
 	idle := make([]*rawConn, most)
 	for i := range idle {

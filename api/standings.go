@@ -5,13 +5,14 @@ import (
 	"context"
 	"slices"
 
+	"firstcome/admission"
 	"firstcome/domain"
 )
 
 // standing is where a user stands in one campaign, or why that can't be told.
 type standing struct {
 	campaign domain.Campaign
-	view     winnerView
+	view     admission.Winner
 	err      error
 }
 
@@ -38,23 +39,19 @@ func (s *Server) userStandings(ctx context.Context, user domain.UserID, campaign
 	return slices.DeleteFunc(found, func(one standing) bool { return domain.CodeOf(one.err) == domain.CodeNotFound }), err
 }
 
-func (s *Server) standingIn(ctx context.Context, code string, user domain.UserID, record userRecord) (winnerView, error) {
+func (s *Server) standingIn(ctx context.Context, code string, user domain.UserID, record userRecord) (admission.Winner, error) {
 	if coupon, ok := record.coupons[code]; ok {
-		return couponWinner(coupon), nil
+		return admission.CouponWinner(coupon), nil
 	}
 	if record.cut {
-		return s.couponStatus(ctx, code, user.String())
+		return s.admission.Status(ctx, code, user)
 	}
-	campaign, err := s.directory.find(ctx, code)
-	if err != nil {
-		return winnerView{}, err
-	}
-	timed, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
 	if record.waiting[code] {
-		return s.delayedWinner(timed, code, user), nil
+		timed, cancel := context.WithTimeout(ctx, storeTimeout)
+		defer cancel()
+		return s.admission.DelayedStatus(timed, code, user), nil
 	}
-	return s.gateStatus(timed, campaign, user)
+	return s.admission.GateStatus(ctx, code, user)
 }
 
 // userRecord asks the ledger for all that it holds of a user. CodeUnavailable.

@@ -7,25 +7,26 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"firstcome/admission/admissiontest"
 	"firstcome/domain"
 )
 
 func TestTheStatusOfAnApplication(t *testing.T) {
 	const path = "/v1/campaigns/spring/coupons/42"
-	row := domain.Coupon{Campaign: "spring", UserID: 42, Slot: 7, AdmittedAt: admittedAt, IssuedAt: admittedAt}
+	row := domain.Coupon{Campaign: "spring", UserID: 42, Slot: 7, AdmittedAt: admissiontest.AdmittedAt, IssuedAt: admissiontest.AdmittedAt}
 	revoked := row
-	revoked.Slot, revoked.RevokedSlot, revoked.RevokedAt = domain.NoSlot, 7, admittedAt
+	revoked.Slot, revoked.RevokedSlot, revoked.RevokedAt = domain.NoSlot, 7, admissiontest.AdmittedAt
 	known := func(slot domain.Slot) func(*fixture) {
 		return func(b *fixture) {
-			b.gate.users[42] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 42, Slot: slot, AdmittedAt: admittedAt}}
+			b.gate.Users[42] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 42, Slot: slot, AdmittedAt: admissiontest.AdmittedAt}}
 		}
 	}
-	pending := func(b *fixture) { known(7)(b); b.gate.entries[42] = true }
+	pending := func(b *fixture) { known(7)(b); b.gate.Entries[42] = true }
 	stored := func(coupon domain.Coupon) func(*fixture) {
 		return func(b *fixture) { b.ledger.coupons = []domain.Coupon{coupon} }
 	}
 	delayed := func(b *fixture) { b.ledger.delayed[42] = true }
-	gateClosed := func(b *fixture) { b.gate.lookupErr = domain.Errorf(domain.CodeGateClosed, "") }
+	gateClosed := func(b *fixture) { b.gate.LookupErr = domain.Errorf(domain.CodeGateClosed, "") }
 	databaseAway := func(b *fixture) { b.ledger.fail(errAway()) }
 	const at = `"2030-01-02T03:04:05.678Z"`
 

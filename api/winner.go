@@ -4,62 +4,28 @@ import (
 	"strconv"
 	"time"
 
+	"firstcome/admission"
 	"firstcome/domain"
 )
 
-// What an applicant is told about an application.
-const (
-	statusReserved = "reserved"
-	statusAccepted = "accepted"
-	statusIssued   = "issued"
-	statusRevoked  = "revoked"
-)
-
-// winnerView is the body about one winner. A slot of 0 and zero times are left out.
-type winnerView struct {
-	Campaign   string
-	UserID     domain.UserID
-	Slot       domain.Slot
-	Status     string
-	AdmittedAt time.Time
-	IssuedAt   time.Time
-	RevokedAt  time.Time
-	// Delayed is true while the winner's record could not be stored.
-	Delayed bool
-}
-
-// viewOf tells about an admission without its slot. Who is owed a slot has a fail event that waits for one.
-func viewOf(admission *domain.Admission, status string) winnerView {
-	return winnerView{
-		Campaign: admission.Campaign, UserID: admission.UserID, Status: status, AdmittedAt: admission.AdmittedAt,
-		Delayed: admission.Slot == domain.SlotOwed,
-	}
-}
-
-// withSlot tells about an admission whose record is in Kafka and whose slot holds.
-func withSlot(admission *domain.Admission) winnerView {
-	view := viewOf(admission, statusAccepted)
-	view.Slot = max(admission.Slot, domain.NoSlot)
-	return view
-}
-
-// appendTo writes the body. Codes of campaigns and statuses need no escaping (domain.CheckCampaignCode).
-func (v *winnerView) appendTo(b []byte) []byte {
+// appendWinner writes the body about one winner. Codes of campaigns and statuses need no escaping
+// (domain.CheckCampaignCode).
+func appendWinner(b []byte, winner *admission.Winner) []byte {
 	b = append(b, `{"campaign":"`...)
-	b = append(b, v.Campaign...)
+	b = append(b, winner.Campaign...)
 	b = append(b, `","user_id":"`...)
-	b = strconv.AppendInt(b, int64(v.UserID), 10)
+	b = strconv.AppendInt(b, int64(winner.UserID), 10)
 	b = append(b, `","status":"`...)
-	b = append(b, v.Status...)
+	b = append(b, winner.Status...)
 	b = append(b, '"')
-	if v.Slot > domain.NoSlot {
+	if winner.Slot > domain.NoSlot {
 		b = append(b, `,"slot":`...)
-		b = strconv.AppendInt(b, int64(v.Slot), 10)
+		b = strconv.AppendInt(b, int64(winner.Slot), 10)
 	}
-	b = appendTime(b, `,"admitted_at":"`, v.AdmittedAt)
-	b = appendTime(b, `,"issued_at":"`, v.IssuedAt)
-	b = appendTime(b, `,"revoked_at":"`, v.RevokedAt)
-	if v.Delayed {
+	b = appendTime(b, `,"admitted_at":"`, winner.AdmittedAt)
+	b = appendTime(b, `,"issued_at":"`, winner.IssuedAt)
+	b = appendTime(b, `,"revoked_at":"`, winner.RevokedAt)
+	if winner.Delayed {
 		b = append(b, `,"delayed":true`...)
 	}
 	return append(b, '}')
@@ -74,7 +40,7 @@ func appendTime(b []byte, name string, at time.Time) []byte {
 	return append(b, '"')
 }
 
-// location is where the status of a winner is asked for.
-func (v *winnerView) location() string {
-	return "/v1/campaigns/" + v.Campaign + "/coupons/" + v.UserID.String()
+// winnerLocation is where the status of a winner is asked for.
+func winnerLocation(winner *admission.Winner) string {
+	return "/v1/campaigns/" + winner.Campaign + "/coupons/" + winner.UserID.String()
 }

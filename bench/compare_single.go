@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"firstcome/admission"
 	"firstcome/api"
 	"firstcome/domain"
 	"firstcome/store/kafkaqueue"
@@ -31,7 +32,9 @@ func (uncounted) Count(string, domain.FunnelOutcome, int64) {}
 // serveSingle is firstcome's own server without batches: every application is a call of its own to Redis, and so are its
 // record and its confirmation.
 func serveSingle(ctx context.Context, o options) error {
-	cfg := api.Config{MaxBatch: 1, GateCalls: singleAtOnce, BatchesUnderWay: singleToKafka, KafkaCrowd: singleToKafka}
+	cfg := api.Config{Admission: admission.Config{
+		MaxBatch: 1, GateCalls: singleAtOnce, BatchesUnderWay: singleToKafka, KafkaCrowd: singleToKafka,
+	}}
 	return serveOurs(ctx, o, cfg, func(publisher domain.Publisher) domain.Publisher { return publisher })
 }
 

@@ -5,6 +5,7 @@ import (
 
 	limit "golang.org/x/time/rate"
 
+	"firstcome/admission"
 	"firstcome/api"
 	"firstcome/domain"
 )
@@ -18,7 +19,7 @@ const (
 
 // serveSlowed is firstcome's own server, before a Kafka that takes few records a second.
 func serveSlowed(ctx context.Context, o options) error {
-	cfg := api.Config{MaxBatch: slowedBatch, KafkaCrowd: slowedBatch}
+	cfg := api.Config{Admission: admission.Config{MaxBatch: slowedBatch, KafkaCrowd: slowedBatch}}
 	return serveOurs(ctx, o, cfg, func(publisher domain.Publisher) domain.Publisher {
 		return &slowPublisher{publisher, limit.NewLimiter(slowedPerSecond, slowedBatch)}
 	})

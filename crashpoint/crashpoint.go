@@ -13,7 +13,7 @@ type Point string
 // a missing file arms none.
 const Variable = "FIRSTCOME_TEST_CRASHPOINTS"
 
-// The way of an application through the api: the steps stand in api/application.go.
+// The way of an application through the api: the steps stand in admission/doc.go.
 const (
 	// APIFound: the campaign is found in memory, the application is not in its line.
 	APIFound Point = "api.found"

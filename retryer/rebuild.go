@@ -84,7 +84,7 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 //
 // A record that is acknowledged after step 10 is on the topic, and the new gate does not know its user. The api that got
 // the acknowledgement has promised nothing yet: the gate is closed to it, or at another epoch, so it has the open gate
-// honour the user before it says "accepted" (api/confirm.go). Had it died, nobody was promised anything, and the consumer
+// honour the user before it says "accepted" (admission/confirm.go). Had it died, nobody was promised anything, and the consumer
 // has the gate honour the user when it meets the record.
 func (r *Retryer) rebuildSteps(ctx context.Context, code string, shown int64) (domain.Campaign, error) {
 	report, err := r.ports.GateReader.Inspect(ctx, code)

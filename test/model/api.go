@@ -1,6 +1,6 @@
 package model
 
-// apply is api/application.go, steps 1 to 3: the refusal from memory, or the gate's decision.
+// apply is admission/doc.go, steps 1 to 3: the refusal from memory, or the gate's decision.
 func (m *machine) apply(choice int) bool {
 	index, user := choice/maxUsers, uint8(choice%maxUsers+1)
 	api := &m.s.APIs[index]
@@ -82,7 +82,7 @@ func (m *machine) refuse(user, refusal uint8) {
 	}
 }
 
-// grantLease is api/refusal_keeper.go: what the gate says to everybody is said from memory for a while.
+// grantLease is admission/refusal_keeper.go: what the gate says to everybody is said from memory for a while.
 func (m *machine) grantLease(index int, refusal uint8) {
 	api, g := &m.s.APIs[index], m.gateOf(index)
 	if refusal == saysClosed || g.Reopening != 0 {

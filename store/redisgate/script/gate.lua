@@ -27,7 +27,7 @@ local REOPEN_AFTER_MS = 2000
 
 -- When a user becomes known to a gate that refuses everybody else, by a promise that is honoured or by a rebuild, no
 -- process may tell the user for this long: until told_from_ms another one may refuse the user from memory. Longer than a
--- lease (refusalLease, api/refusals.go), with room for clocks that do not run alike.
+-- lease (refusalLease, admission/refusals.go), with room for clocks that do not run alike.
 local TOLD_AFTER_MS = 1200
 
 -- How far a gate's epoch may be ahead of what a process has seen, or of a rebuild (domain.MaxEpochLead). Rebuilds count it

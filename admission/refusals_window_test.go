@@ -1,28 +1,27 @@
-package api
+package admission
 
 import (
 	"context"
-	"log/slog"
-	"net/http"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"firstcome/admission/admissiontest"
 	"firstcome/domain"
 )
 
-// windowGate stands behind a fakeGate and decides by state and window as script/admit.lua does; its clock is the test's.
+// windowGate stands behind a admissiontest.Gate and decides by state and window as script/admit.lua does; its clock is the test's.
 type windowGate struct {
-	*fakeGate
+	*admissiontest.Gate
 	mu       sync.Mutex
 	campaign domain.Campaign
-	// Until reopensAt those whom the gate doesn't know hear says, as script/gate.lua has it (REOPEN_AFTER_MS).
+	ledger   *fakeLedger
+	// Until reopensAt those that the gate doesn't know hear says, as script/gate.lua has it (REOPEN_AFTER_MS).
 	reopensAt time.Time
 	says      domain.Code
 	// frozen lets no look at the gate come back in time.
@@ -31,10 +30,10 @@ type windowGate struct {
 
 const reopenAfter = 2 * time.Second
 
-func newWindowGate(fake *fakeGate, campaign domain.Campaign) *windowGate {
-	g := &windowGate{fakeGate: fake, campaign: campaign}
-	fake.quota = campaign.Quota
-	fake.refusal, fake.look = g.refuse, g.lookAt
+func newWindowGate(fake *admissiontest.Gate, campaign domain.Campaign) *windowGate {
+	g := &windowGate{Gate: fake, campaign: campaign}
+	fake.Quota = campaign.Quota
+	fake.Refusing, fake.Looking = g.refuse, g.lookAt
 	return g
 }
 
@@ -107,9 +106,9 @@ func (g *windowGate) lookAt(ctx context.Context) domain.GateReport {
 		<-ctx.Done()
 		return domain.GateReport{Closed: "away"}
 	}
-	g.fakeGate.mu.Lock()
-	winners := int64(len(g.users))
-	g.fakeGate.mu.Unlock()
+	g.Gate.Mu.Lock()
+	winners := int64(len(g.Users))
+	g.Gate.Mu.Unlock()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return domain.GateReport{
@@ -124,25 +123,21 @@ func (g *windowGate) freeze(frozen bool) {
 	g.frozen = frozen
 }
 
-// twoProcesses runs a test on two servers that share a gate, on which user 1 has won.
-func twoProcesses(t *testing.T, campaign domain.Campaign, test func(g *windowGate, servers [2]*Server)) {
+// twoProcesses runs a test on two services that share a gate, on which user 1 has won.
+func twoProcesses(t *testing.T, campaign domain.Campaign, test func(g *windowGate, services [2]*Service)) {
 	t.Helper()
 	b := newFixture(t)
 	g := newWindowGate(b.gate, campaign)
-	b.gate.users[1] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 1, Slot: 1, AdmittedAt: admittedAt}}
-	var servers [2]*Server
-	for i := range servers {
-		server, err := New(b.cfg, b.ports(), prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
-		require.NoError(t, err)
-		servers[i] = server
+	g.ledger = b.ledger
+	b.gate.Users[1] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 1, Slot: 1, AdmittedAt: admissiontest.AdmittedAt}}
+	var services [2]*Service
+	for i := range services {
+		service, end := b.another()
+		defer end()
+		services[i] = service
 	}
-	defer func() {
-		for _, server := range servers {
-			server.Close()
-		}
-	}()
 	synctest.Wait()
-	test(g, servers)
+	test(g, services)
 }
 
 // campaignNow runs for an hour from now on.
@@ -157,7 +152,7 @@ func campaignNow() domain.Campaign {
 func (g *windowGate) asksTheGate(call func()) bool {
 	count := func() int {
 		asked := 0
-		for _, name := range g.called() {
+		for _, name := range g.Called() {
 			if name == "admit" {
 				asked++
 			}
@@ -173,19 +168,19 @@ func TestBeforeTheStartMemoryAnswersAndAtTheStartTheGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		campaign := campaignNow()
 		campaign.StartsAt = time.Now().Add(10 * time.Second)
-		twoProcesses(t, campaign, func(g *windowGate, servers [2]*Server) {
+		twoProcesses(t, campaign, func(g *windowGate, services [2]*Service) {
 			user := domain.UserID(100)
-			ask := func(server *Server) answer { user++; return server.decide(t.Context(), "spring", user) }
-			for _, server := range servers {
-				require.Equal(t, domain.CodeNotStarted, domain.CodeOf(ask(server).err))
+			ask := func(service *Service) Answer { user++; return service.Apply(t.Context(), "spring", user) }
+			for _, service := range services {
+				require.Equal(t, domain.CodeNotStarted, domain.CodeOf(ask(service).Err))
 			}
 			synctest.Wait()
 			for left := 9900 * time.Millisecond; left > edgeMargin; left -= 100 * time.Millisecond {
 				time.Sleep(time.Until(campaign.StartsAt) - left)
-				for _, server := range servers {
+				for _, service := range services {
 					asked := g.asksTheGate(func() {
 						var refusal *domain.Error
-						require.ErrorAs(t, ask(server).err, &refusal)
+						require.ErrorAs(t, ask(service).Err, &refusal)
 						assert.Equal(t, domain.CodeNotStarted, refusal.Code)
 						assert.Equal(t, left, refusal.RetryAfter, "until the start, to the millisecond")
 					})
@@ -193,10 +188,10 @@ func TestBeforeTheStartMemoryAnswersAndAtTheStartTheGate(t *testing.T) {
 				}
 			}
 			time.Sleep(time.Until(campaign.StartsAt) - time.Millisecond)
-			assert.True(t, g.asksTheGate(func() { ask(servers[0]) }), "the gate's clock is the judge of the last moment")
+			assert.True(t, g.asksTheGate(func() { ask(services[0]) }), "the gate's clock is the judge of the last moment")
 			time.Sleep(time.Millisecond)
-			for _, server := range servers {
-				assert.Equal(t, http.StatusAccepted, ask(server).status, "the very moment")
+			for _, service := range services {
+				assert.NoError(t, ask(service).Err, "the very moment")
 			}
 		})
 	})
@@ -229,29 +224,29 @@ func TestNobodyIsRefusedFromMemoryAfterSomebodyWasLetIn(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				campaign := campaignNow()
 				c.stop(&campaign)
-				twoProcesses(t, campaign, func(g *windowGate, servers [2]*Server) {
+				twoProcesses(t, campaign, func(g *windowGate, services [2]*Service) {
 					user := domain.UserID(100)
-					ask := func(server *Server) answer { user++; return server.decide(t.Context(), "spring", user) }
-					for _, server := range servers {
-						require.Equal(t, c.code, domain.CodeOf(ask(server).err))
+					ask := func(service *Service) Answer { user++; return service.Apply(t.Context(), "spring", user) }
+					for _, service := range services {
+						require.Equal(t, c.code, domain.CodeOf(ask(service).Err))
 						synctest.Wait()
-						require.False(t, g.asksTheGate(func() { require.Equal(t, c.code, domain.CodeOf(ask(server).err)) }))
-						require.Equal(t, http.StatusOK, server.decide(t.Context(), "spring", 1).status, "a winner")
+						require.False(t, g.asksTheGate(func() { require.Equal(t, c.code, domain.CodeOf(ask(service).Err)) }))
+						require.True(t, service.Apply(t.Context(), "spring", 1).Known, "a winner")
 					}
 					time.Sleep(500 * time.Millisecond)
 					synctest.Wait()
 					g.freeze(true)
-					servers[0].directory.lookUp("spring").refusals.drop() // the leases don't end together
+					services[0].directory.lookUp("spring").refusals.drop() // the leases don't end together
 					g.change(c.letGoOn)
 					letIn := [2]bool{}
 					for range 300 {
-						for i, server := range servers {
-							given := ask(server)
-							if given.err == nil {
+						for i, service := range services {
+							given := ask(service)
+							if given.Err == nil {
 								letIn[i] = true
 								continue
 							}
-							require.Equal(t, c.code, domain.CodeOf(given.err))
+							require.Equal(t, c.code, domain.CodeOf(given.Err))
 							require.False(t, letIn[0] || letIn[1], "somebody was let in already")
 						}
 						time.Sleep(10 * time.Millisecond)
@@ -263,12 +258,12 @@ func TestNobodyIsRefusedFromMemoryAfterSomebodyWasLetIn(t *testing.T) {
 	}
 }
 
-// Whatever operators change and whichever process can't look for a while: memory refuses only whom the gate refuses at
+// Whatever operators change and whichever process can't look for a while: memory refuses only those that the gate refuses at
 // that moment.
 func TestMemoryRefusesOnlyWhomTheGateRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rapid.Check(struct{ rapid.TB }{t}, func(rt *rapid.T) { // a bubble's test does not tell its deadline
-			twoProcesses(t, campaignNow(), func(g *windowGate, servers [2]*Server) {
+			twoProcesses(t, campaignNow(), func(g *windowGate, services [2]*Service) {
 				user := domain.UserID(100)
 				moment := rapid.Custom(func(t *rapid.T) time.Duration {
 					return time.Duration(rapid.IntRange(-1500, 3000).Draw(t, "ms")) * time.Millisecond
@@ -276,16 +271,16 @@ func TestMemoryRefusesOnlyWhomTheGateRefuses(t *testing.T) {
 				rt.Repeat(map[string]func(*rapid.T){
 					"ask": func(rt *rapid.T) {
 						user++
-						var given answer
-						server := servers[rapid.IntRange(0, 1).Draw(rt, "server")]
-						if !g.asksTheGate(func() { given = server.decide(t.Context(), "spring", user) }) {
-							require.Error(rt, g.refuse(), "refused from memory: %v", given.err)
+						var given Answer
+						service := services[rapid.IntRange(0, 1).Draw(rt, "service")]
+						if !g.asksTheGate(func() { given = service.Apply(t.Context(), "spring", user) }) {
+							require.Error(rt, g.refuse(), "refused from memory: %v", given.Err)
 						}
 						synctest.Wait()
 					},
 					"a winner asks": func(rt *rapid.T) {
-						server := servers[rapid.IntRange(0, 1).Draw(rt, "server")]
-						require.Equal(rt, http.StatusOK, server.decide(t.Context(), "spring", 1).status)
+						service := services[rapid.IntRange(0, 1).Draw(rt, "service")]
+						require.True(rt, service.Apply(t.Context(), "spring", 1).Known)
 					},
 					"wait": func(rt *rapid.T) {
 						time.Sleep(time.Duration(rapid.IntRange(1, 1200).Draw(rt, "ms")) * time.Millisecond)

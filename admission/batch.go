@@ -1,9 +1,8 @@
-package api
+package admission
 
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"runtime/debug"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 const holdPatience = 25 * time.Millisecond
 
 // work decides batches until nobody waits in the line.
-func (a *applications) work(known *knownCampaign) {
+func (s *Service) work(known *knownCampaign) {
 	var batch, late []*application
 	var dismissed bool
 	var space decisionSpace
@@ -25,18 +24,18 @@ func (a *applications) work(known *knownCampaign) {
 			return
 		}
 		for _, asked := range late {
-			asked.answered(0, winnerView{}, errOverloaded)
+			asked.answered(Answer{Err: errOverloaded})
 		}
 		if len(batch) == 0 {
 			continue
 		}
 		crashpoint.Reach(crashpoint.APITaken)
-		winners := a.admit(known, stillThere(batch), &space)
+		winners := s.admit(known, stillThere(batch), &space)
 		if len(winners) == 0 {
 			continue
 		}
 		gone := known.line.handedOn(len(winners))
-		go a.settleBatch(known, gone, winners)
+		go s.settleBatch(known, gone, winners)
 	}
 }
 
@@ -45,7 +44,7 @@ func stillThere(batch []*application) []*application {
 	staying := batch[:0]
 	for _, asked := range batch {
 		if err := asked.ctx.Err(); err != nil {
-			asked.answered(0, winnerView{}, err)
+			asked.answered(Answer{Err: err})
 			continue
 		}
 		staying = append(staying, asked)
@@ -66,26 +65,24 @@ func (s *decisionSpace) fit(n int) {
 	s.users, s.decisions = s.users[:n], s.decisions[:n]
 }
 
-// winner is an applicant for whom the gate has a slot, on the way to Kafka.
+// winner is an applicant who has a slot at the gate, on the way to Kafka.
 type winner struct {
 	asked     *application // nil once answered
 	admission domain.Admission
 }
 
-func (w *winner) answered(status int, view winnerView, err error) {
+func (w *winner) answered(given Answer) {
 	asked := w.asked
 	w.asked = nil
-	asked.answered(status, view, err)
+	asked.answered(given)
 }
 
-func (w *winner) hears(status string) {
-	w.answered(http.StatusAccepted, viewOf(&w.admission, status), nil)
-}
+func (w *winner) hears(status Status) { w.answered(Answer{Winner: winnerOf(&w.admission, status)}) }
 
-func (w *winner) hearsSlot() { w.answered(http.StatusAccepted, withSlot(&w.admission), nil) }
+func (w *winner) hearsSlot() { w.answered(Answer{Winner: withSlot(&w.admission)}) }
 
 // admit is step 3 for a batch. It answers all but the new winners, and gives those.
-func (a *applications) admit(known *knownCampaign, batch []*application, space *decisionSpace) []*winner {
+func (s *Service) admit(known *knownCampaign, batch []*application, space *decisionSpace) []*winner {
 	if len(batch) == 0 {
 		return nil
 	}
@@ -93,21 +90,21 @@ func (a *applications) admit(known *knownCampaign, batch []*application, space *
 	for i, asked := range batch {
 		space.users[i] = asked.user
 	}
-	err := a.askGate(a.gate.AdmitAll, known.Code, a.admitTimeout, space)
+	err := s.askGate(s.gate.AdmitAll, known.Code, s.admitTimeout, space)
 	if err == nil && known.epoch.isAfter(space.decisions[0].Epoch) {
 		err = errOutdated // who was admitted is pending there: a rebuild reads it, or it was never promised
 	}
-	a.keeper.learn(known.refusals, space.decisions, err)
+	s.keeper.learn(known.refusals, space.decisions, err)
 	var made []winner
 	for i, asked := range batch {
 		decision := &space.decisions[i]
 		switch {
 		case err != nil:
-			asked.answered(0, winnerView{}, err)
+			asked.answered(Answer{Err: err})
 		case decision.Err != nil:
-			asked.answered(0, winnerView{}, decision.Err)
+			asked.answered(Answer{Err: decision.Err})
 		case !decision.New:
-			asked.answeredIn(decision.TellIn, http.StatusOK, knownWinner(&decision.Admission))
+			asked.answeredIn(decision.TellIn, Answer{Known: true, Winner: knownWinner(&decision.Admission)})
 		default:
 			if made == nil {
 				made = make([]winner, 0, len(batch)-i)
@@ -124,44 +121,44 @@ func (a *applications) admit(known *knownCampaign, batch []*application, space *
 
 // askGate asks one of the gate's questions, with so much time for the answer. A panic of a store is an error to those who
 // wait.
-func (a *applications) askGate(
+func (s *Service) askGate(
 	question func(context.Context, string, []domain.UserID, []domain.Decision) error, campaign string,
 	within time.Duration, space *decisionSpace,
 ) (err error) {
-	defer func() { err = a.recovered(recover(), err) }()
+	defer func() { err = s.recovered(recover(), err) }()
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	return question(ctx, campaign, space.users, space.decisions)
 }
 
-func (a *applications) recovered(reason any, err error) error {
+func (s *Service) recovered(reason any, err error) error {
 	if reason == nil {
 		return err
 	}
-	a.logger.Error("the work on applications panicked", "reason", reason, "stack", string(debug.Stack()))
+	s.logger.Error("the work on applications panicked", "reason", reason, "stack", string(debug.Stack()))
 	return domain.Wrap(domain.CodeInternal, fmt.Errorf("panic: %v", reason), "the work on the application panicked")
 }
 
 // settleBatch is steps 4 and 5 for winners of one pending entry. While they wait for a gate to open they are no longer on
 // the way to Kafka: they hold up nobody who comes after them.
-func (a *applications) settleBatch(known *knownCampaign, gone *trip, winners []*winner) {
+func (s *Service) settleBatch(known *knownCampaign, gone *trip, winners []*winner) {
 	defer func() {
-		if err := a.recovered(recover(), nil); err != nil {
+		if err := s.recovered(recover(), nil); err != nil {
 			for _, w := range winners {
 				if w.asked != nil {
-					w.answered(0, winnerView{}, err)
+					w.answered(Answer{Err: err})
 				}
 			}
 		}
 	}()
 	crashpoint.Reach(crashpoint.APIAdmitted)
-	left := a.publish(known, gone, winners)
+	left := s.publish(known, gone, winners)
 	if len(left.winners) > 0 {
-		a.confirmLater(known, left)
+		s.confirmLater(known, left)
 	}
 }
 
-// unconfirmed are winners of one pending entry whose records are in Kafka, and whom the gate did not confirm.
+// unconfirmed are winners of one pending entry whose records are in Kafka, and that the gate did not confirm.
 type unconfirmed struct {
 	winners []*winner
 	// entryIsDone says that all who share the entry are in Kafka.
@@ -171,21 +168,21 @@ type unconfirmed struct {
 }
 
 // publish is step 4, and the first try of step 5. It gives the winners who wait for the gate, and answers all others.
-func (a *applications) publish(known *knownCampaign, gone *trip, winners []*winner) unconfirmed {
+func (s *Service) publish(known *knownCampaign, gone *trip, winners []*winner) unconfirmed {
 	defer known.line.cameBack(gone)
 	unsettled := len(winners)
 	left := unconfirmed{entryIsDone: true}
-	a.publishEach(winners, func(some []*winner, err error) {
+	s.publishEach(winners, func(some []*winner, err error) {
 		unsettled -= len(some)
 		if err != nil {
 			left.entryIsDone = false
-			a.unpublished(some, statusReserved, err)
+			s.unpublished(some, StatusReserved, err)
 			return
 		}
 		crashpoint.Reach(crashpoint.APIPublished)
 		// Once the gate did not confirm, one question for all who are left is enough.
 		if left.code == "" {
-			left.code = a.confirm(known, &some[0].admission, unsettled == 0 && left.entryIsDone)
+			left.code = s.confirm(known, &some[0].admission, unsettled == 0 && left.entryIsDone)
 			crashpoint.Reach(crashpoint.APIConfirmed)
 		}
 		if left.code != "" {
@@ -200,14 +197,14 @@ func (a *applications) publish(known *knownCampaign, gone *trip, winners []*winn
 }
 
 // publishEach publishes the records of the winners, and tells of each once, in groups, as Kafka answers.
-func (a *applications) publishEach(winners []*winner, settled func(some []*winner, err error)) {
-	ctx, cancel := context.WithTimeout(context.Background(), a.produceTimeout)
+func (s *Service) publishEach(winners []*winner, settled func(some []*winner, err error)) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.produceTimeout)
 	defer cancel()
 	records := make([]domain.Winner, len(winners))
 	for i, w := range winners {
 		records[i] = w.admission.Winner
 	}
-	a.publisher.PublishEach(ctx, records, func(places []int, err error) { settled(pick(winners, places), err) })
+	s.publisher.PublishEach(ctx, records, func(places []int, err error) { settled(pick(winners, places), err) })
 }
 
 func pick(winners []*winner, places []int) []*winner {
@@ -219,17 +216,17 @@ func pick(winners []*winner, places []int) []*winner {
 }
 
 // unpublished answers winners whose records Kafka did not acknowledge in time; they may be there all the same.
-func (a *applications) unpublished(winners []*winner, status string, err error) {
-	a.warnOf("Kafka did not acknowledge in time; the relay goes on", err)
+func (s *Service) unpublished(winners []*winner, status Status, err error) {
+	s.warnOf("Kafka did not acknowledge in time; the relay goes on", err)
 	for _, w := range winners {
 		w.hears(status)
 	}
 }
 
 // knownWinner is what somebody hears who was admitted earlier: the slot is told once the record is certainly in Kafka.
-func knownWinner(admission *domain.Admission) winnerView {
+func knownWinner(admission *domain.Admission) Winner {
 	if admission.InQueue {
 		return withSlot(admission)
 	}
-	return viewOf(admission, statusReserved)
+	return winnerOf(admission, StatusReserved)
 }

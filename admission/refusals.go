@@ -1,4 +1,4 @@
-package api
+package admission
 
 import (
 	"slices"
@@ -11,7 +11,7 @@ import (
 
 // What is promised about refusals from memory:
 //
-//  1. Only what the gate says to everybody whom it doesn't know is said from memory: "sold-out", "ended", "paused" and
+//  1. Only what the gate says to everybody that it doesn't know is said from memory: "sold-out", "ended", "paused" and
 //     "not-started".
 //  2. A lease rests on one look at the open gate (Inspect) and holds for refusalLease from before that look was sent, by
 //     the clock that is never set, but not beyond the next start or end of the campaign's window: when that comes is
@@ -19,13 +19,13 @@ import (
 //     back, or an operator has a campaign begin sooner or go on, the gate admits nobody new for REOPEN_AFTER_MS, twice
 //     as long as a lease (store/redisgate/script/gate.lua): so nobody is refused from memory after somebody else was
 //     admitted. Should Redis's clock be set forward, a refusal may be false for as long as the lease lasts.
-//  3. Whoever the gate knows (winners, revoked ones, those who are owed a slot) is never refused from memory. The gate
+//  3. Who is known to the gate (winners, revoked ones, those who are owed a slot) is never refused from memory. The gate
 //     never forgets a user within an epoch, so the users who were read are all there are while epoch and number are the
 //     same.
 //  4. Who becomes known to a gate that refuses everybody else, by a promise that is honoured or by a rebuild, is told by no
 //     process before every lease from before is over: the gate keeps that time (told_from_ms, script/gate.lua) and tells it
 //     (TellIn). Who honours waits so long, so that no row and no fail event of the user can be seen sooner either
-//     (domain.HonourAll), and so does whoever is asked again. Until then the user may hear the same refusal.
+//     (domain.HonourAll), and so does a process that is asked again. Until then the user may hear the same refusal.
 //  5. The users of a campaign are held only while many ask for it, and those of all campaigns in a budget of the process
 //     (refusal_memory.go). Without them the gate refuses, as ever.
 //  6. A closed gate, a batch that failed and a new winner end the lease of the process that met them at once, and so does
@@ -51,7 +51,7 @@ type refusals struct {
 	lease    atomic.Pointer[refusalGrant]
 	// said is the gate's own last refusal, so that memory says the same, word for word.
 	said atomic.Pointer[domain.Error]
-	// uses counts whom memory or the gate refused since the keeper counted them last; kept says that the keeper does.
+	// uses counts those that memory or the gate refused since the keeper counted them last; kept says that the keeper does.
 	uses atomic.Int64
 	kept atomic.Bool
 	// known, bytes and interest are used by the keeper alone (refusal_memory.go).
@@ -144,7 +144,7 @@ func (r *refusals) grant(dropsBefore int, lease *refusalGrant) {
 	}
 }
 
-// refusalOf is the refusal that everybody meets whom a gate doesn't know, as script/admit.lua decides it; "" when somebody
+// refusalOf is the refusal that everybody meets that a gate doesn't know, as script/admit.lua decides it; "" when somebody
 // may be admitted, or nobody knows.
 func refusalOf(report *domain.GateReport) domain.Code {
 	switch {
@@ -173,7 +173,7 @@ func (k *knownUsers) has(user domain.UserID) bool {
 	return found
 }
 
-// areThoseOf says whether these are the users of whom a gate reports.
+// areThoseOf says whether these are the users that a gate reports.
 func (k *knownUsers) areThoseOf(report *domain.GateReport) bool {
 	return k.epoch == report.Epoch && int64(len(k.users)) == report.Winners+report.Revoked
 }

@@ -1,7 +1,6 @@
-package api
+package admission
 
 import (
-	"net/http"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -10,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"firstcome/admission/admissiontest"
 	"firstcome/domain"
 )
 
@@ -17,31 +17,31 @@ import (
 const tellAfter = 1200 * time.Millisecond
 
 // honourElsewhere makes a user known to the gate as a consumer's or a retryer's call does.
-func (g *fakeGate) honourElsewhere(user domain.UserID) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.users[user] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: user, Slot: domain.SlotOwed, AdmittedAt: admittedAt}}
-	g.toldFrom = time.Now().Add(tellAfter)
+func honourElsewhere(g *admissiontest.Gate, user domain.UserID) {
+	g.Mu.Lock()
+	defer g.Mu.Unlock()
+	g.Users[user] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: user, Slot: domain.SlotOwed, AdmittedAt: admissiontest.AdmittedAt}}
+	g.ToldFrom = time.Now().Add(tellAfter)
 }
 
 func TestWhoHasBecomeKnownIsToldOnceNoProcessRefusesTheUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t).start()
-		defer b.server.Close()
-		for name, ask := range map[string]func() reply{
-			"the application": func() reply { return b.apply("42") },
-			"the status":      func() reply { return b.get("/v1/campaigns/spring/coupons/42") },
+		defer b.close()
+		for name, ask := range map[string]func() Answer{
+			"the application": func() Answer { return b.apply(42) },
+			"the status":      func() Answer { return b.status(42) },
 		} {
-			b.gate.users = map[domain.UserID]domain.Admission{}
-			b.gate.honourElsewhere(42)
+			b.gate.Users = map[domain.UserID]domain.Admission{}
+			honourElsewhere(b.gate, 42)
 			began := time.Now()
 			var others sync.WaitGroup
 			others.Go(func() {
-				assert.Equal(t, http.StatusAccepted, b.apply("43").Code)
+				assert.NoError(t, b.apply(43).Err)
 				assert.Zero(t, time.Since(began), "nobody else waits")
 			})
 			got := ask()
-			require.Equal(t, http.StatusOK, got.Code, name)
+			require.True(t, got.Known, name)
 			assert.Equal(t, tellAfter, time.Since(began), name)
 			others.Wait()
 		}
@@ -53,17 +53,17 @@ func TestNoProcessContradictsAnotherAboutAUserWhoHasBecomeKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		campaign := campaignNow()
 		campaign.Quota = 1
-		twoProcesses(t, campaign, func(g *windowGate, servers [2]*Server) {
+		twoProcesses(t, campaign, func(g *windowGate, services [2]*Service) {
 			const user = domain.UserID(42)
 			var mu sync.Mutex
 			var accepted, refusedAt time.Time
-			ask := func(server *Server) {
-				given := server.decide(t.Context(), "spring", user)
+			ask := func(service *Service) {
+				given := service.Apply(t.Context(), "spring", user)
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
-				case given.err != nil:
-					require.Equal(t, domain.CodeSoldOut, domain.CodeOf(given.err))
+				case given.Err != nil:
+					require.Equal(t, domain.CodeSoldOut, domain.CodeOf(given.Err))
 					refusedAt = time.Now()
 				case accepted.IsZero():
 					accepted = time.Now()
@@ -71,16 +71,16 @@ func TestNoProcessContradictsAnotherAboutAUserWhoHasBecomeKnown(t *testing.T) {
 			}
 			// One process has a lease; nobody has asked the other.
 			for range 30 {
-				ask(servers[0])
+				ask(services[0])
 				time.Sleep(100 * time.Millisecond)
 			}
-			require.False(t, g.asksTheGate(func() { ask(servers[0]) }), "it is refused from memory")
-			g.honourElsewhere(user)
+			require.False(t, g.asksTheGate(func() { ask(services[0]) }), "it is refused from memory")
+			honourElsewhere(g.Gate, user)
 			g.freeze(true)
 			var asking sync.WaitGroup
 			for range 30 {
-				for _, server := range servers {
-					asking.Go(func() { ask(server) })
+				for _, service := range services {
+					asking.Go(func() { ask(service) })
 				}
 				time.Sleep(50 * time.Millisecond)
 			}

@@ -1,4 +1,4 @@
-package api
+package admission
 
 import (
 	"context"
@@ -84,7 +84,7 @@ func newMemoryWorld(cfg Config, winners ...int64) *memoryWorld {
 		w.gate.winners[code] = count
 		w.campaigns = append(w.campaigns, newRefusals(code))
 	}
-	w.keeper = newRefusalKeeper(cfg.withDefaults(), Ports{GateReader: w.gate, GateLister: w.gate}, slog.New(slog.DiscardHandler))
+	w.keeper = newRefusalKeeper(cfg.withDefaults(), Stores{GateReader: w.gate, GateLister: w.gate}, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); w.keeper.run(ctx) }()
@@ -295,10 +295,11 @@ func TestRoomIsMadeByTheLeastUsed(t *testing.T) {
 
 func TestACrowdLeavesNoLongLineBehind(t *testing.T) {
 	b := newFixture(t).start()
-	require.Equal(t, 200, b.get("/v1/campaigns/spring").Code)
-	l := b.server.directory.lookUp("spring").line
+	_, err := b.service.Campaign(t.Context(), "spring")
+	require.NoError(t, err)
+	l := b.service.directory.lookUp("spring").line
 	l.waiting = make([]*application, 0, 8192)
-	b.apply("1")
+	b.apply(1)
 	require.Eventually(t, func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()

@@ -1,8 +1,8 @@
-package api
+package admission
 
 import (
 	"context"
-	"net/http"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -33,16 +33,17 @@ func TestBeforeTheCampaignsWereReadNobodyIsToldThatThereAreNone(t *testing.T) {
 		b := newFixture(t)
 		b.ledger.fail(errAway())
 		b.start()
-		requireProblem(t, b.apply("42"), 503, domain.CodeUnavailable)
-		requireProblem(t, b.get("/v1/campaigns/spring"), 503, domain.CodeUnavailable)
-		assert.Equal(t, http.StatusServiceUnavailable, b.get("/readyz").Code)
+		requireCode(t, domain.CodeUnavailable, b.apply(42))
+		_, err := b.service.Campaign(t.Context(), "spring")
+		assert.Equal(t, domain.CodeUnavailable, domain.CodeOf(err))
+		assert.False(t, b.service.CampaignsRead())
 
 		b.ledger.fail(nil)
 		time.Sleep(directoryInterval)
 		synctest.Wait()
-		assert.Equal(t, http.StatusAccepted, b.apply("42").Code)
-		assert.Equal(t, http.StatusOK, b.get("/readyz").Code)
-		b.server.Close()
+		assert.NoError(t, b.apply(42).Err)
+		assert.True(t, b.service.CampaignsRead())
+		b.close()
 	})
 }
 
@@ -52,9 +53,9 @@ func TestApplicationsGoOnWhileTheDatabaseIsAway(t *testing.T) {
 		synctest.Wait()
 		b.ledger.fail(errAway())
 		time.Sleep(time.Minute)
-		assert.Equal(t, http.StatusAccepted, b.apply("42").Code)
-		requireProblem(t, b.do(newRequest(http.MethodPost, "/v1/campaigns/autumn/apply", `{"user_id":1}`)), 503, domain.CodeUnavailable)
-		b.server.Close()
+		assert.NoError(t, b.apply(42).Err)
+		requireCode(t, domain.CodeUnavailable, b.service.Apply(t.Context(), "autumn", 1))
+		b.close()
 	})
 }
 
@@ -66,7 +67,7 @@ func TestACampaignIsKnownWithinASecond(t *testing.T) {
 		synctest.Wait()
 		time.Sleep(10*time.Second + 500*time.Millisecond)
 		assert.EqualValues(t, 11, readings.Load())
-		b.server.Close()
+		b.close()
 	})
 }
 
@@ -82,7 +83,7 @@ func TestUnknownCodesCostOneReadingEvery200Milliseconds(t *testing.T) {
 		var all sync.WaitGroup
 		for range 100 { // all at once: one reading for all of them
 			all.Go(func() {
-				_, err := b.server.directory.find(t.Context(), "autumn")
+				_, err := b.service.directory.find(t.Context(), "autumn")
 				assert.Equal(t, domain.CodeUnknownCampaign, domain.CodeOf(err))
 			})
 		}
@@ -91,10 +92,10 @@ func TestUnknownCodesCostOneReadingEvery200Milliseconds(t *testing.T) {
 
 		for range 100 { // one after the other for 500 ms
 			time.Sleep(5 * time.Millisecond)
-			_, _ = b.server.directory.find(t.Context(), "autumn")
+			_, _ = b.service.directory.find(t.Context(), "autumn")
 		}
 		assert.EqualValues(t, 4, readings.Load())
-		b.server.Close()
+		b.close()
 	})
 }
 
@@ -105,10 +106,10 @@ func TestACodeThatCannotBeIsRefusedWithoutAReading(t *testing.T) {
 		b.start()
 		time.Sleep(directoryPause)
 		synctest.Wait()
-		_, err := b.server.directory.find(t.Context(), "NO SUCH CODE")
+		_, err := b.service.directory.find(t.Context(), "NO SUCH CODE")
 		assert.Equal(t, domain.CodeUnknownCampaign, domain.CodeOf(err))
 		assert.EqualValues(t, 1, readings.Load())
-		b.server.Close()
+		b.close()
 	})
 }
 
@@ -120,10 +121,10 @@ func TestAClientThatLeavesDoesNotWaitForAReading(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		began := time.Now()
-		_, err := b.server.directory.find(ctx, "autumn")
+		_, err := b.service.directory.find(ctx, "autumn")
 		assert.Equal(t, domain.CodeUnavailable, domain.CodeOf(err))
 		assert.Equal(t, 100*time.Millisecond, time.Since(began))
-		b.server.Close()
+		b.close()
 	})
 }
 
@@ -133,11 +134,11 @@ func TestWhatAnOperatorChangedIsNotOverwrittenByAnOlderReading(t *testing.T) {
 		synctest.Wait()
 		entered, leave := make(chan struct{}), make(chan struct{})
 		before := []domain.Campaign{b.ledger.campaigns[0]}
-		d := newDirectory(t.Context(), readerFunc(func() []domain.Campaign {
+		d := newDirectory(t.Context(), Stores{Campaigns: readerFunc(func() []domain.Campaign {
 			close(entered)
 			<-leave
 			return before
-		}), &lineLimits{}, b.server.logger)
+		})}, &lineLimits{}, slog.New(slog.DiscardHandler))
 		d.learn(before)
 		go d.runOnce(t.Context())
 		<-entered
@@ -146,7 +147,7 @@ func TestWhatAnOperatorChangedIsNotOverwrittenByAnOlderReading(t *testing.T) {
 		synctest.Wait()
 		_, err := d.find(t.Context(), "autumn")
 		require.NoError(t, err)
-		b.server.Close()
+		b.close()
 	})
 }
 

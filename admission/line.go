@@ -1,8 +1,7 @@
-package api
+package admission
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -16,45 +15,27 @@ type application struct {
 	ctx   context.Context
 	user  domain.UserID
 	since time.Time
-	answer
+	given Answer
 	// done holds a token once the answer is there.
 	done chan struct{}
-}
-
-// answer is the status and what the winner is told, or the refusal.
-type answer struct {
-	status int
-	view   winnerView
-	err    error
-}
-
-// outcome is what was answered, as it is counted.
-func (a *answer) outcome() domain.FunnelOutcome {
-	switch {
-	case a.err != nil:
-		return domain.FunnelOutcome(codeOf(a.err))
-	case a.status == http.StatusOK:
-		return domain.FunnelKnown
-	}
-	return domain.FunnelOutcome(a.view.Status)
 }
 
 func newApplication() any { return &application{done: make(chan struct{}, 1)} }
 
 // answered tells the applicant, once.
-func (a *application) answered(status int, view winnerView, err error) {
-	a.answer = answer{status, view, err}
+func (a *application) answered(given Answer) {
+	a.given = given
 	a.done <- struct{}{}
 }
 
 // answeredIn tells a winner after some time, as nobody else may contradict the answer. Until then the application is held by
 // its connection alone.
-func (a *application) answeredIn(wait time.Duration, status int, view winnerView) {
+func (a *application) answeredIn(wait time.Duration, given Answer) {
 	if wait <= 0 {
-		a.answered(status, view, nil)
+		a.answered(given)
 		return
 	}
-	time.AfterFunc(wait, func() { a.answered(status, view, nil) })
+	time.AfterFunc(wait, func() { a.answered(given) })
 }
 
 // line is where the applications for one campaign wait while earlier ones are decided. What has come when the gate is

@@ -1,4 +1,4 @@
-package api
+package admission
 
 import (
 	"sync"
@@ -18,7 +18,7 @@ func twoCampaigns(t *testing.T) *fixture {
 	autumn := b.ledger.campaigns[0]
 	autumn.ID, autumn.Code = 2, "autumn"
 	b.ledger.campaigns = append(b.ledger.campaigns, autumn)
-	b.gate.quota = 1 << 20
+	b.gate.Quota = 1 << 20
 	return b
 }
 
@@ -30,30 +30,30 @@ func TestACrowdAtAGateThatDoesNotAnswerKeepsNobodyOutOfAnotherCampaign(t *testin
 		b := twoCampaigns(t)
 		b.cfg.MaxWaiting, b.cfg.AdmitTimeout, b.cfg.GateCalls, b.cfg.MaxBatch = 40, time.Minute, 1, 1
 		door := make(chan struct{})
-		b.gate.deciding = func(users []domain.UserID) {
+		b.gate.Deciding = func(users []domain.UserID) {
 			if users[0] <= autumnUser {
 				<-door
 			}
 		}
 		b.start()
-		defer b.server.Close()
+		defer b.close()
 		synctest.Wait()
 		var crowd sync.WaitGroup
-		crowd.Go(func() { b.server.decide(t.Context(), "spring", 1) })
+		crowd.Go(func() { b.service.Apply(t.Context(), "spring", 1) })
 		synctest.Wait() // the first has left the line, and is at the gate
 		for user := domain.UserID(2); user <= 100; user++ {
-			crowd.Go(func() { b.server.decide(t.Context(), "spring", user) })
+			crowd.Go(func() { b.service.Apply(t.Context(), "spring", user) })
 		}
 		synctest.Wait()
-		assert.EqualValues(t, 20, b.server.applications.limits.waiting.taken.Load(), "half of the places")
+		assert.EqualValues(t, 20, b.service.limits.waiting.taken.Load(), "half of the places")
 		for user := domain.UserID(autumnUser); user < autumnUser+10; user++ {
-			crowd.Go(func() { assert.NoError(t, b.server.decide(t.Context(), "autumn", user).err) })
+			crowd.Go(func() { assert.NoError(t, b.service.Apply(t.Context(), "autumn", user).Err) })
 			synctest.Wait()
 		}
-		assert.EqualValues(t, 29, b.server.applications.limits.waiting.taken.Load(), "autumn's first is at its gate, the others wait")
+		assert.EqualValues(t, 29, b.service.limits.waiting.taken.Load(), "autumn's first is at its gate, the others wait")
 		close(door)
 		crowd.Wait()
-		assert.Zero(t, b.server.applications.limits.waiting.taken.Load())
+		assert.Zero(t, b.service.limits.waiting.taken.Load())
 	})
 }
 
@@ -61,25 +61,25 @@ func TestWinnersOfAGateThatStaysClosedKeepNobodyFromWaitingForAnother(t *testing
 	synctest.Test(t, func(t *testing.T) {
 		b := twoCampaigns(t)
 		b.cfg.MaxBatch = 1
-		b.gate.close("spring", "autumn")
+		b.gate.Close("spring", "autumn")
 		b.start()
-		defer b.server.Close()
-		b.server.applications.limits.unconfirmed.most = 8
+		defer b.close()
+		b.service.limits.unconfirmed.most = 8
 		synctest.Wait()
 		var crowd sync.WaitGroup
 		for user := domain.UserID(1); user <= 20; user++ {
-			crowd.Go(func() { assert.Equal(t, statusReserved, b.server.decide(t.Context(), "spring", user).view.Status) })
+			crowd.Go(func() { assert.Equal(t, StatusReserved, b.service.Apply(t.Context(), "spring", user).Winner.Status) })
 		}
 		time.Sleep(time.Second)
-		assert.EqualValues(t, 4, b.server.applications.limits.unconfirmed.taken.Load(), "half of the places")
+		assert.EqualValues(t, 4, b.service.limits.unconfirmed.taken.Load(), "half of the places")
 		crowd.Go(func() {
-			got := b.server.decide(t.Context(), "autumn", autumnUser)
-			assert.Equal(t, statusAccepted, got.view.Status, "autumn's gate opens in time")
+			got := b.service.Apply(t.Context(), "autumn", autumnUser)
+			assert.Equal(t, StatusAccepted, got.Winner.Status, "autumn's gate opens in time")
 		})
 		time.Sleep(time.Second)
-		b.gate.close("spring")
+		b.gate.Close("spring")
 		crowd.Wait()
-		assert.Zero(t, b.server.applications.limits.unconfirmed.taken.Load())
+		assert.Zero(t, b.service.limits.unconfirmed.taken.Load())
 	})
 }
 

@@ -1,8 +1,7 @@
-package api
+package admission
 
 import (
 	"context"
-	"net/http"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -11,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"firstcome/admission/admissiontest"
 	"firstcome/domain"
 )
 
@@ -18,23 +18,23 @@ import (
 // campaign was rebuilt elsewhere under epoch 2.
 func TestAGateThatIsOlderThanTheLedgerIsNotBelieved(t *testing.T) {
 	b := newFixture(t)
-	b.gate.quota = 1
-	b.gate.users[1] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 1, Slot: 1, Epoch: 1, AdmittedAt: admittedAt}}
+	b.gate.Quota = 1
+	b.gate.Users[1] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 1, Slot: 1, Epoch: 1, AdmittedAt: admissiontest.AdmittedAt}}
 	b.ledger.campaigns[0].Epoch = 2
 	b.start()
-	for name, ask := range map[string]func() reply{
-		"a known winner":        func() reply { return b.apply("1") },
-		"somebody new":          func() reply { return b.apply("2") },
-		"the status":            func() reply { return b.get("/v1/campaigns/spring/coupons/1") },
-		"the status of another": func() reply { return b.get("/v1/campaigns/spring/coupons/2") },
+	for name, ask := range map[string]func() Answer{
+		"a known winner":        func() Answer { return b.apply(1) },
+		"somebody new":          func() Answer { return b.apply(2) },
+		"the status":            func() Answer { return b.status(1) },
+		"the status of another": func() Answer { return b.status(2) },
 	} {
 		got := ask()
-		require.Equal(t, http.StatusServiceUnavailable, got.Code, "%s: %s", name, got.Body)
-		requireProblem(t, got, 503, domain.CodeGateClosed)
+		require.Error(t, got.Err, name)
+		requireCode(t, domain.CodeGateClosed, got)
 	}
-	b.gate.quota = 10
-	requireProblem(t, b.apply("3"), 503, domain.CodeGateClosed)
-	assert.Empty(t, b.queue.winners(), "whom an old gate admits is promised nothing")
+	b.gate.Quota = 10
+	requireCode(t, domain.CodeGateClosed, b.apply(3))
+	assert.Empty(t, b.queue.Winners(), "nothing is promised to those that an old gate admits")
 }
 
 // The ledger's epoch rises while a record is on its way to Kafka: first the old gate still confirms, then the new one
@@ -44,16 +44,16 @@ func TestAnOldGateConfirmsNothingAndHonoursNobody(t *testing.T) {
 		b := newFixture(t)
 		var epoch atomic.Int64
 		epoch.Store(1)
-		b.gate.honour = func(context.Context, domain.UserID) (domain.Admission, error) {
+		b.gate.Honouring = func(context.Context, domain.UserID) (domain.Admission, error) {
 			return domain.Admission{
-				Winner: domain.Winner{Campaign: "spring", UserID: 42, Slot: 7, Epoch: epoch.Load(), AdmittedAt: admittedAt}, InQueue: true,
+				Winner: domain.Winner{Campaign: "spring", UserID: 42, Slot: 7, Epoch: epoch.Load(), AdmittedAt: admissiontest.AdmittedAt}, InQueue: true,
 			}, nil
 		}
 		changed := domain.Errorf(domain.CodeEpochChanged, "")
-		b.gate.confirm = func(context.Context, int64) error {
+		b.gate.Confirming = func(context.Context, int64) error {
 			switch {
-			case b.server.directory.lookUp("spring").epoch.latest.Load() == 1:
-				b.server.directory.put(domain.Campaign{Code: "spring", Epoch: 2})
+			case b.service.directory.lookUp("spring").epoch.latest.Load() == 1:
+				b.service.directory.put(domain.Campaign{Code: "spring", Epoch: 2})
 				return nil // the old gate
 			case epoch.Load() == 1:
 				time.AfterFunc(time.Second, func() { epoch.Store(2) })
@@ -62,21 +62,21 @@ func TestAnOldGateConfirmsNothingAndHonoursNobody(t *testing.T) {
 			return changed
 		}
 		b.start()
-		defer b.server.Close()
+		defer b.close()
 		synctest.Wait()
-		got := b.apply("42")
-		require.Equal(t, http.StatusAccepted, got.Code)
-		assert.Equal(t, "accepted", got.body["status"])
-		assert.EqualValues(t, 7, got.body["slot"], "as the gate of the ledger's epoch says")
+		got := b.apply(42)
+		require.NoError(t, got.Err)
+		assert.Equal(t, StatusAccepted, got.Winner.Status)
+		assert.EqualValues(t, 7, got.Winner.Slot, "as the gate of the ledger's epoch says")
 		assert.EqualValues(t, 2, epoch.Load())
 	})
 }
 
 func TestNoLeaseRestsOnAGateThatIsOlderThanTheLedger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		twoProcesses(t, campaignNow(), func(g *windowGate, servers [2]*Server) {
+		twoProcesses(t, campaignNow(), func(g *windowGate, services [2]*Service) {
 			g.change(func(c *domain.Campaign) { c.State = domain.CampaignEnded })
-			ask := func() error { return servers[0].decide(t.Context(), "spring", 42).err }
+			ask := func() error { return services[0].Apply(t.Context(), "spring", 42).Err }
 			// As long as somebody asks, a lease is renewed.
 			goOnAsking := func(until time.Duration) {
 				for end := time.Now().Add(until); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
@@ -85,11 +85,7 @@ func TestNoLeaseRestsOnAGateThatIsOlderThanTheLedger(t *testing.T) {
 			}
 			goOnAsking(3 * refusalLease)
 			require.False(t, g.asksTheGate(func() { _ = ask() }), "it is refused from memory")
-			ledger, _ := servers[0].ports.CampaignReader.(*fakeLedger)
-			unlock, err := ledger.lock()
-			require.NoError(t, err)
-			ledger.campaigns[0].Epoch = 2
-			unlock()
+			g.ledger.change(func(c *domain.Campaign) { c.Epoch = 2 })
 			goOnAsking(directoryInterval + refusalLease)
 			assert.Equal(t, domain.CodeGateClosed, domain.CodeOf(ask()))
 		})

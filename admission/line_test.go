@@ -1,4 +1,4 @@
-package api
+package admission
 
 import (
 	"context"
@@ -25,31 +25,31 @@ func inLine(t *testing.T, configure func(*Config), test func(t *testing.T, h *he
 		h := &heldLine{fixture: newFixture(t), release: make(chan struct{})}
 		h.cfg.GateCalls = 1
 		configure(&h.cfg)
-		h.gate.quota = 1000
-		h.gate.deciding = func(users []domain.UserID) {
+		h.gate.Quota = 1000
+		h.gate.Deciding = func(users []domain.UserID) {
 			h.batches = append(h.batches, users)
 			<-h.release
 		}
 		h.start()
-		defer h.server.Close()
+		defer h.close()
 		synctest.Wait()
 		first := h.ask(t.Context(), 1)
 		test(t, h)
-		require.NoError(t, (<-first).err)
+		require.NoError(t, (<-first).Err)
 	})
 }
 
 // ask has a user ask, and returns when the application waits; the answer comes later.
-func (h *heldLine) ask(ctx context.Context, user domain.UserID) <-chan answer {
-	given := make(chan answer, 1)
-	go func() { given <- h.server.decide(ctx, "spring", user) }()
+func (h *heldLine) ask(ctx context.Context, user domain.UserID) <-chan Answer {
+	given := make(chan Answer, 1)
+	go func() { given <- h.service.Apply(ctx, "spring", user) }()
 	synctest.Wait()
 	return given
 }
 
 func TestWhoWaitsIsDecidedTogetherInTheOrderOfArrival(t *testing.T) {
 	inLine(t, func(*Config) {}, func(t *testing.T, h *heldLine) {
-		var given []<-chan answer
+		var given []<-chan Answer
 		var users []domain.UserID
 		for user := domain.UserID(40); user > 1; user-- {
 			given = append(given, h.ask(t.Context(), user))
@@ -58,10 +58,10 @@ func TestWhoWaitsIsDecidedTogetherInTheOrderOfArrival(t *testing.T) {
 		given = append(given, h.ask(t.Context(), 40)) // once more
 		close(h.release)
 		for _, one := range given {
-			require.NoError(t, (<-one).err)
+			require.NoError(t, (<-one).Err)
 		}
 		assert.Equal(t, [][]domain.UserID{{1}, append(users, 40)}, h.batches)
-		assert.Len(t, h.queue.winners(), 40, "nobody twice")
+		assert.Len(t, h.queue.Winners(), 40, "nobody twice")
 	})
 }
 
@@ -71,23 +71,23 @@ func TestWhoLeavesTheLineIsNotAdmitted(t *testing.T) {
 		left, stayed := h.ask(ctx, 2), h.ask(t.Context(), 3)
 		leave()
 		close(h.release)
-		require.ErrorIs(t, (<-left).err, context.Canceled)
-		require.NoError(t, (<-stayed).err)
+		require.ErrorIs(t, (<-left).Err, context.Canceled)
+		require.NoError(t, (<-stayed).Err)
 		assert.Equal(t, [][]domain.UserID{{1}, {3}}, h.batches)
 	})
 }
 
 func TestAFullLineRefusesAndDoesNotLook(t *testing.T) {
 	inLine(t, func(cfg *Config) { cfg.MaxWaiting, cfg.AdmitTimeout = 6, time.Minute }, func(t *testing.T, h *heldLine) {
-		var given []<-chan answer
+		var given []<-chan Answer
 		for user := domain.UserID(2); user <= 4; user++ {
 			given = append(given, h.ask(t.Context(), user))
 		}
 		refused := <-h.ask(t.Context(), 5)
-		require.Equal(t, domain.CodeOverloaded, domain.CodeOf(refused.err), "%v", refused.err)
+		require.Equal(t, domain.CodeOverloaded, domain.CodeOf(refused.Err), "%v", refused.Err)
 		close(h.release)
 		for _, one := range given {
-			require.NoError(t, (<-one).err)
+			require.NoError(t, (<-one).Err)
 		}
 		assert.Equal(t, [][]domain.UserID{{1}, {2, 3, 4}}, h.batches)
 	})
@@ -95,13 +95,13 @@ func TestAFullLineRefusesAndDoesNotLook(t *testing.T) {
 
 func TestABatchKeepsItsLimit(t *testing.T) {
 	inLine(t, func(cfg *Config) { cfg.MaxBatch = 10 }, func(t *testing.T, h *heldLine) {
-		var given []<-chan answer
+		var given []<-chan Answer
 		for user := domain.UserID(2); user <= 36; user++ {
 			given = append(given, h.ask(t.Context(), user))
 		}
 		close(h.release)
 		for _, one := range given {
-			require.NoError(t, (<-one).err)
+			require.NoError(t, (<-one).Err)
 		}
 		decided := 0
 		for _, batch := range h.batches {

@@ -1,4 +1,4 @@
-package api
+package admission
 
 import (
 	"slices"
@@ -17,7 +17,7 @@ import (
 //  3. All that is held, and what is being read, fits into Config.RefusalMemoryBytes. Room is made by letting go of
 //     campaigns that are used less than the one that needs it, the least used first; if that is not enough, it waits.
 //
-// Whoever is not refused from memory is refused by the gate.
+// Who is not refused from memory is refused by the gate.
 const (
 	demandWindow = time.Second
 	refusalIdle  = 10 * time.Second

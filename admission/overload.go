@@ -1,4 +1,4 @@
-package api
+package admission
 
 import (
 	"context"
@@ -11,10 +11,10 @@ import (
 // What happens when more applications come than can be decided:
 //
 //  1. The line of a campaign keeps its order, so a crowd that comes all at once is served as far as burstWait allows. A
-//     line that has not been empty for that long stands: from then on whoever has waited for standingWait is refused, so
+//     line that has not been empty for that long stands: from then on everybody who has waited for standingWait is refused, so
 //     that everybody's wait stays short, and nothing is left of the overload so long after its end.
 //  2. Nobody is admitted while Kafka is behind: a winner must be published, and would only wait there.
-//  3. Whoever is refused was not admitted, and has cost no call of Redis. The answer, 503 with Retry-After, is held back
+//  3. Who is refused was not admitted, and has cost no call of Redis. The answer, 503 with Retry-After, is held back
 //     until refusalAge: it costs the server half of what a winner does, and clients that ask again at once would leave no
 //     time for winners. A connection that waits for it costs nothing but the memory that it has anyway.
 //
@@ -48,7 +48,7 @@ func (l *line) late(now time.Time) int {
 	return sort.Search(len(l.waiting), func(i int) bool { return now.Sub(l.waiting[i].since) <= longest })
 }
 
-// kafkaIsBehind says that whoever is admitted now would only wait for Kafka.
+// kafkaIsBehind says that everybody who is admitted now would only wait for Kafka.
 func (l *line) kafkaIsBehind(now time.Time) bool {
 	crowd := l.limits.kafkaCrowd
 	return l.winnersUnderWay >= mostCrowds*crowd || l.winnersUnderWay >= crowd && now.Sub(l.underWay[0].since) > kafkaWait

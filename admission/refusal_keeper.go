@@ -1,4 +1,4 @@
-package api
+package admission
 
 import (
 	"context"
@@ -21,7 +21,7 @@ const (
 )
 
 // refusalKeeper looks at the gates whose refusals are given from memory, one after the other, those that are asked for
-// most first; whoever's lease runs out meanwhile is answered by the gate. It reads the users of one at a time, beside
+// most first; where a lease runs out meanwhile, the gate answers. It reads the users of one at a time, beside
 // that.
 type refusalKeeper struct {
 	gate   domain.GateReader
@@ -50,9 +50,9 @@ type loadedUsers struct {
 	err   error
 }
 
-func newRefusalKeeper(cfg Config, ports Ports, logger *slog.Logger) *refusalKeeper {
+func newRefusalKeeper(cfg Config, stores Stores, logger *slog.Logger) *refusalKeeper {
 	return &refusalKeeper{
-		gate: ports.GateReader, lister: ports.GateLister, demand: int64(cfg.RefusalDemand), memory: cfg.RefusalMemoryBytes,
+		gate: stores.GateReader, lister: stores.GateLister, demand: int64(cfg.RefusalDemand), memory: cfg.RefusalMemoryBytes,
 		wanted: make(chan *refusals, maxRefusalsWanted), loaded: make(chan loadedUsers, 1),
 		logger: logger, warn: rate.Sometimes{Interval: 10 * time.Second},
 	}
@@ -78,7 +78,7 @@ func (k *refusalKeeper) learn(r *refusals, decisions []domain.Decision, err erro
 	}
 }
 
-// refusesEverybody says whether a refusal meets all whom the gate doesn't know.
+// refusesEverybody says whether a refusal meets all that the gate doesn't know.
 func refusesEverybody(code domain.Code) bool {
 	switch code {
 	case domain.CodeSoldOut, domain.CodeEnded, domain.CodePaused, domain.CodeNotStarted:
@@ -154,7 +154,7 @@ func (k *refusalKeeper) unload(r *refusals) {
 }
 
 // renewAll counts the uses, forgets who is idle, and looks at the gates that somebody asked for since the last time. It
-// ends when the next renewal is due: whoever was not looked at by then is answered by the gate.
+// ends when the next renewal is due: for those not looked at by then, the gate answers.
 func (k *refusalKeeper) renewAll(ctx context.Context) {
 	now := time.Now()
 	k.kept = slices.DeleteFunc(k.kept, func(r *refusals) bool {

@@ -1,4 +1,4 @@
-package api
+package admission
 
 import (
 	"context"
@@ -19,6 +19,8 @@ const (
 	directoryInterval = time.Second
 	// directoryPause is the shortest time between two readings: unknown codes cost the database no more than that.
 	directoryPause = 200 * time.Millisecond
+	// storeTimeout bounds what a question to the stores may take outside of an application.
+	storeTimeout = 2 * time.Second
 )
 
 // directory holds all campaigns in memory, so that an application costs the database nothing and goes on while the
@@ -50,9 +52,10 @@ type knownCampaign struct {
 	line     *line
 }
 
-func newDirectory(base context.Context, reader domain.CampaignReader, limits *lineLimits, logger *slog.Logger) *directory {
+func newDirectory(base context.Context, stores Stores, limits *lineLimits, logger *slog.Logger) *directory {
 	return &directory{
-		base: base, reader: reader, limits: limits, logger: logger, warn: rate.Sometimes{Interval: 10 * time.Second},
+		base: base, reader: stores.Campaigns, epochs: stores.Epochs, limits: limits, logger: logger,
+		warn: rate.Sometimes{Interval: 10 * time.Second},
 	}
 }
 

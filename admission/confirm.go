@@ -1,15 +1,14 @@
-package api
+package admission
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"firstcome/crashpoint"
 	"firstcome/domain"
 )
 
-// What becomes of winners whose records are in Kafka and whom the gate did not confirm (step 5): the gate is closed, did
+// What becomes of winners whose records are in Kafka and that the gate did not confirm (step 5): the gate is closed, did
 // not answer, or was rebuilt since their admission.
 //
 // Kafka's acknowledgement alone is no promise that can be kept. A rebuild under way may have read the topic before the
@@ -31,7 +30,7 @@ const (
 )
 
 // confirmLater answers winners as soon as the gate is open and knows them, or at the end of confirmPatience.
-func (a *applications) confirmLater(known *knownCampaign, left unconfirmed) {
+func (s *Service) confirmLater(known *knownCampaign, left unconfirmed) {
 	deadline := time.Now()
 	if n := int64(len(left.winners)); known.line.awaitsGate(n) {
 		defer known.line.heardOfGate(n)
@@ -45,7 +44,7 @@ func (a *applications) confirmLater(known *knownCampaign, left unconfirmed) {
 			}
 			return
 		case domain.CodeEpochChanged:
-			if left.winners = a.honour(known, left.winners); len(left.winners) == 0 {
+			if left.winners = s.honour(known, left.winners); len(left.winners) == 0 {
 				return
 			}
 		}
@@ -53,48 +52,48 @@ func (a *applications) confirmLater(known *knownCampaign, left unconfirmed) {
 			break
 		}
 		time.Sleep(pause)
-		left.code = a.confirm(known, &left.winners[0].admission, left.entryIsDone)
+		left.code = s.confirm(known, &left.winners[0].admission, left.entryIsDone)
 	}
 	for _, w := range left.winners {
-		w.hears(statusReserved)
+		w.hears(StatusReserved)
 	}
 }
 
 // confirm gives the code of the gate's answer, "" when the admissions of this one's epoch hold.
-func (a *applications) confirm(known *knownCampaign, admission *domain.Admission, entryIsDone bool) domain.Code {
+func (s *Service) confirm(known *knownCampaign, admission *domain.Admission, entryIsDone bool) domain.Code {
 	var entries []string
 	if entryIsDone {
 		entries = []string{admission.EntryID}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), a.admitTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.admitTimeout)
 	defer cancel()
-	err := a.gate.Acknowledge(ctx, known.Code, admission.Epoch, entries)
+	err := s.gate.Acknowledge(ctx, known.Code, admission.Epoch, entries)
 	if err == nil && known.epoch.isAfter(admission.Epoch) {
 		err = errOutdated
 	}
 	if err != nil {
-		a.warnOf("the gate did not confirm", err)
+		s.warnOf("the gate did not confirm", err)
 	}
 	return domain.CodeOf(err)
 }
 
 // honour asks a gate that was rebuilt since what holds now for winners whose records are in Kafka. It gives those for
-// whom the gate had no answer; all others know now what holds.
-func (a *applications) honour(known *knownCampaign, winners []*winner) []*winner {
+// which the gate had no answer; all others know now what holds.
+func (s *Service) honour(known *knownCampaign, winners []*winner) []*winner {
 	var space decisionSpace
 	space.fit(len(winners))
 	for i, w := range winners {
 		space.users[i] = w.admission.UserID
 	}
 	ask := func(ctx context.Context, campaign string, users []domain.UserID, decisions []domain.Decision) error {
-		return domain.HonourAll(ctx, a.gate, campaign, users, decisions)
+		return domain.HonourAll(ctx, s.gate, campaign, users, decisions)
 	}
-	err := a.askGate(ask, known.Code, a.admitTimeout+honourWait, &space)
+	err := s.askGate(ask, known.Code, s.admitTimeout+honourWait, &space)
 	if err == nil && known.epoch.isAfter(space.decisions[0].Epoch) {
 		err = errOutdated
 	}
 	if err != nil {
-		a.warnOf("the rebuilt gate did not answer", err)
+		s.warnOf("the rebuilt gate did not answer", err)
 		return winners
 	}
 	crashpoint.Reach(crashpoint.APIHonoured)
@@ -108,49 +107,49 @@ func (a *applications) honour(known *knownCampaign, winners []*winner) []*winner
 				again = append(again, w)
 				continue
 			}
-			w.answered(http.StatusAccepted, durable(&w.admission), nil)
+			w.answered(Answer{Winner: durable(&w.admission)})
 		case domain.CodeSoldOut: // no refusal here: the record becomes a fail event, which waits for the next free slot
-			view := viewOf(&w.admission, statusAccepted)
-			view.Delayed = true
-			w.answered(http.StatusAccepted, view, nil)
+			owed := winnerOf(&w.admission, StatusAccepted)
+			owed.Delayed = true
+			w.answered(Answer{Winner: owed})
 		case domain.CodeRevoked:
-			w.answered(0, winnerView{}, decision.Err)
+			w.answered(Answer{Err: decision.Err})
 		default:
 			left = append(left, w)
 		}
 	}
 	if len(again) > 0 {
-		a.publishAgain(known, again)
+		s.publishAgain(known, again)
 	}
 	return left
 }
 
-// publishAgain is for winners to whom a rebuilt gate gave a slot anew. They are accepted whatever happens now: an open
+// publishAgain is for winners that got a new slot from a rebuilt gate. They are accepted whatever happens now: an open
 // gate knows them, and their first records are in Kafka. The slot is told if the gate confirms it once more.
-func (a *applications) publishAgain(known *knownCampaign, winners []*winner) {
+func (s *Service) publishAgain(known *knownCampaign, winners []*winner) {
 	unsettled, allAcknowledged := len(winners), true
-	a.publishEach(winners, func(some []*winner, err error) {
+	s.publishEach(winners, func(some []*winner, err error) {
 		unsettled -= len(some)
 		if err != nil {
 			allAcknowledged = false
-			a.unpublished(some, statusAccepted, err)
+			s.unpublished(some, StatusAccepted, err)
 			return
 		}
-		confirmed := a.confirm(known, &some[0].admission, unsettled == 0 && allAcknowledged) == ""
+		confirmed := s.confirm(known, &some[0].admission, unsettled == 0 && allAcknowledged) == ""
 		for _, w := range some {
 			if confirmed {
 				w.hearsSlot()
 			} else {
-				w.hears(statusAccepted)
+				w.hears(StatusAccepted)
 			}
 		}
 	})
 }
 
-// durable is what a winner hears whose record is in Kafka and whom the rebuilt gate knows already.
-func durable(admission *domain.Admission) winnerView {
+// durable is what a winner hears whose record is in Kafka and that the rebuilt gate knows already.
+func durable(admission *domain.Admission) Winner {
 	if admission.InQueue {
 		return withSlot(admission)
 	}
-	return viewOf(admission, statusAccepted)
+	return winnerOf(admission, StatusAccepted)
 }

@@ -1,10 +1,8 @@
-package api
+package admission
 
 import (
 	"context"
 	"errors"
-	"net/http"
-	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,13 +16,13 @@ import (
 
 // crowd lets users apply at the same time, in a bubble of testing/synctest, and gives their answers, by user. The first
 // of them is at the gate before the others come.
-func (b *fixture) crowd(users int) func() map[int]reply {
+func (b *fixture) crowd(users int) func() map[int]Answer {
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	answers := map[int]reply{}
+	answers := map[int]Answer{}
 	for user := 1; user <= users; user++ {
 		all.Go(func() {
-			got := b.apply(strconv.Itoa(user))
+			got := b.apply(domain.UserID(user))
 			mu.Lock()
 			defer mu.Unlock()
 			answers[user] = got
@@ -33,25 +31,24 @@ func (b *fixture) crowd(users int) func() map[int]reply {
 			synctest.Wait()
 		}
 	}
-	return func() map[int]reply {
+	return func() map[int]Answer {
 		all.Wait()
 		return answers
 	}
 }
 
-// count says how many had each status, and asserts that whoever was refused as overloaded was not admitted.
-func (b *fixture) count(t *testing.T, answers map[int]reply) map[int]int {
+// count says how many were admitted ("") and refused, and asserts that who was refused as overloaded was not admitted.
+func (b *fixture) count(t *testing.T, answers map[int]Answer) map[domain.Code]int {
 	t.Helper()
-	counts := map[int]int{}
+	counts := map[domain.Code]int{}
 	for user, got := range answers {
-		counts[got.Code]++
-		if got.Code == http.StatusServiceUnavailable {
-			requireProblem(t, got, 503, domain.CodeOverloaded)
-			assert.Equal(t, "1", got.Header().Get("Retry-After"))
-			assert.NotContains(t, b.gate.users, domain.UserID(user), "who is told to ask again must not have been admitted")
+		counts[domain.CodeOf(got.Err)]++
+		if got.Err != nil {
+			requireCode(t, domain.CodeOverloaded, got)
+			assert.NotContains(t, b.gate.Users, domain.UserID(user), "who is told to ask again must not have been admitted")
 		}
 	}
-	assert.Len(t, b.queue.winners(), counts[http.StatusAccepted], "whoever was admitted is published")
+	assert.Len(t, b.queue.Winners(), counts[""], "who was admitted is published")
 	return counts
 }
 
@@ -59,8 +56,8 @@ func (b *fixture) count(t *testing.T, answers map[int]reply) map[int]int {
 func closedDoor(b *fixture) (open func()) {
 	door := make(chan struct{})
 	b.cfg.AdmitTimeout = time.Hour
-	b.gate.quota = 1 << 20
-	b.gate.admitting = func(context.Context) { <-door }
+	b.gate.Quota = 1 << 20
+	b.gate.Admitting = func(context.Context) { <-door }
 	return func() { close(door) }
 }
 
@@ -70,15 +67,15 @@ func TestNoMoreWaitThanTheBound(t *testing.T) {
 		open := closedDoor(b)
 		b.cfg.MaxWaiting, b.cfg.MaxBatch = 40, 8
 		b.start()
-		defer b.server.Close()
+		defer b.close()
 		answers := b.crowd(100)
 		synctest.Wait()
-		assert.EqualValues(t, 20, b.server.applications.limits.waiting.taken.Load())
+		assert.EqualValues(t, 20, b.service.limits.waiting.taken.Load())
 		open()
 		counts := b.count(t, answers())
-		assert.Equal(t, map[int]int{202: 21, 503: 79}, counts, "the one at the gate does not wait in line")
-		assert.Zero(t, b.server.applications.limits.waiting.taken.Load())
-		assert.Equal(t, http.StatusAccepted, b.apply("1000").Code, "the next one is served as if nothing had been")
+		assert.Equal(t, map[domain.Code]int{"": 21, domain.CodeOverloaded: 79}, counts, "the one at the gate does not wait in line")
+		assert.Zero(t, b.service.limits.waiting.taken.Load())
+		assert.NoError(t, b.apply(1000).Err, "the next one is served as if nothing had been")
 	})
 }
 
@@ -88,13 +85,13 @@ func TestWhoWaitsForTooLongIsRefusedAndNotAdmitted(t *testing.T) {
 		open := closedDoor(b)
 		b.cfg.MaxBatch = 8
 		b.start()
-		defer b.server.Close()
+		defer b.close()
 		answers := b.crowd(100)
 		time.Sleep(burstWait + time.Nanosecond)
 		open()
 		counts := b.count(t, answers())
-		assert.Equal(t, map[int]int{202: 1, 503: 99}, counts, "who is at the gate already is admitted, however late")
-		assert.Equal(t, http.StatusAccepted, b.apply("1000").Code)
+		assert.Equal(t, map[domain.Code]int{"": 1, domain.CodeOverloaded: 99}, counts, "who is at the gate already is admitted, however late")
+		assert.NoError(t, b.apply(1000).Err)
 	})
 }
 
@@ -103,11 +100,11 @@ func TestACrowdThatComesAtOnceIsServedAsLongAsItsPatienceLasts(t *testing.T) {
 		b := newFixture(t)
 		open := closedDoor(b)
 		b.start()
-		defer b.server.Close()
+		defer b.close()
 		answers := b.crowd(1000)
 		time.Sleep(burstWait)
 		open()
-		assert.Equal(t, map[int]int{202: 1000}, b.count(t, answers()))
+		assert.Equal(t, map[domain.Code]int{"": 1000}, b.count(t, answers()))
 	})
 }
 
@@ -117,17 +114,17 @@ func TestARefusalIsHeldBackUnlessTheClientLeaves(t *testing.T) {
 		open := closedDoor(b)
 		b.cfg.MaxWaiting = 1
 		b.start()
-		defer b.server.Close()
+		defer b.close()
 		waiting := b.crowd(2)
 		synctest.Wait()
 		began := time.Now()
-		requireProblem(t, b.apply("1000"), 503, domain.CodeOverloaded)
+		requireCode(t, domain.CodeOverloaded, b.apply(1000))
 		assert.Equal(t, refusalAge, time.Since(began), "clients that ask again at once must not keep the server busy")
 
 		ctx, leave := context.WithCancel(t.Context())
 		leave()
 		began = time.Now()
-		b.do(newRequest(http.MethodPost, "/v1/campaigns/spring/apply", `{"user_id":1001}`).WithContext(ctx))
+		b.service.Apply(ctx, "spring", 1001)
 		assert.Zero(t, time.Since(began))
 		open()
 		waiting()
@@ -137,9 +134,9 @@ func TestARefusalIsHeldBackUnlessTheClientLeaves(t *testing.T) {
 func TestNobodyIsAdmittedWhileKafkaIsBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t)
-		b.gate.quota, b.cfg.KafkaCrowd, b.cfg.MaxBatch = 1000, 10, 10
+		b.gate.Quota, b.cfg.KafkaCrowd, b.cfg.MaxBatch = 1000, 10, 10
 		acknowledged := make(chan struct{})
-		b.queue.publish = func(ctx context.Context, _ domain.Winner) error {
+		b.queue.Publishing = func(ctx context.Context, _ domain.Winner) error {
 			select {
 			case <-acknowledged:
 				return nil
@@ -148,37 +145,37 @@ func TestNobodyIsAdmittedWhileKafkaIsBehind(t *testing.T) {
 			}
 		}
 		b.start()
-		defer b.server.Close()
+		defer b.close()
 		crowd := b.crowd(30)
 		time.Sleep(kafkaWait + 2*holdPatience)
-		admitted := len(b.gate.called())
+		admitted := len(b.gate.Called())
 		began := time.Now()
-		refused := b.apply("1000")
-		requireProblem(t, refused, 503, domain.CodeOverloaded)
+		refused := b.apply(1000)
+		requireCode(t, domain.CodeOverloaded, refused)
 		assert.GreaterOrEqual(t, time.Since(began), refusalAge)
-		assert.Len(t, b.gate.called(), admitted, "an admitted one would wait behind the others, and perhaps hear nothing certain")
+		assert.Len(t, b.gate.Called(), admitted, "an admitted one would wait behind the others, and perhaps hear nothing certain")
 		close(acknowledged)
-		assert.Equal(t, map[int]int{202: 30}, b.count(t, crowd()))
-		assert.Equal(t, http.StatusAccepted, b.apply("1001").Code)
+		assert.Equal(t, map[domain.Code]int{"": 30}, b.count(t, crowd()))
+		assert.NoError(t, b.apply(1001).Err)
 	})
 }
 
 func TestAFewAreAdmittedAlthoughKafkaIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t)
-		b.gate.quota = 1000
-		b.queue.publish = func(ctx context.Context, _ domain.Winner) error {
+		b.gate.Quota = 1000
+		b.queue.Publishing = func(ctx context.Context, _ domain.Winner) error {
 			<-ctx.Done()
 			return domain.Wrap(domain.CodeOutcomeUnknown, errDriver, "no acknowledgement")
 		}
 		b.start()
-		defer b.server.Close()
+		defer b.close()
 		var all sync.WaitGroup
 		for user := 1; user <= 50; user++ {
 			all.Go(func() {
-				got := b.apply(strconv.Itoa(user))
-				assert.Equal(t, http.StatusAccepted, got.Code)
-				assert.Equal(t, "reserved", got.body["status"])
+				got := b.apply(domain.UserID(user))
+				assert.NoError(t, got.Err)
+				assert.Equal(t, StatusReserved, got.Winner.Status)
 			})
 			time.Sleep(100 * time.Millisecond)
 		}
@@ -250,58 +247,32 @@ func TestABatchOfWhichKafkaTakesAPartAnswersEachForThemselves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t)
 		open := closedDoor(b)
-		b.queue.publish = func(_ context.Context, winner domain.Winner) error {
+		b.queue.Publishing = func(_ context.Context, winner domain.Winner) error {
 			if winner.UserID%3 == 0 {
 				return errNotTaken
 			}
 			return nil
 		}
 		b.start()
-		defer b.server.Close()
+		defer b.close()
 		answers := b.crowd(30)
 		synctest.Wait()
 		open()
-		slots := map[float64]bool{}
+		slots := map[domain.Slot]bool{}
 		for user, got := range answers() {
-			require.Equal(t, http.StatusAccepted, got.Code)
+			require.NoError(t, got.Err)
 			if user%3 == 0 {
-				assert.Equal(t, "reserved", got.body["status"], user)
-				assert.NotContains(t, got.body, "slot")
+				assert.Equal(t, StatusReserved, got.Winner.Status, user)
+				assert.Zero(t, got.Winner.Slot)
 				continue
 			}
-			assert.Equal(t, "accepted", got.body["status"], user)
-			slot, _ := got.body["slot"].(float64)
-			slots[slot] = true
+			assert.Equal(t, StatusAccepted, got.Winner.Status, user)
+			slots[got.Winner.Slot] = true
 		}
 		assert.Len(t, slots, 20, "each has a slot of their own")
 		for user := 3; user <= 30; user += 3 {
-			assert.Contains(t, b.gate.users, domain.UserID(user), "the place of one whom Kafka did not take stays taken")
+			assert.Contains(t, b.gate.Users, domain.UserID(user), "the place of one that Kafka did not take stays taken")
 		}
-		assert.NotEmpty(t, b.gate.entries, "the entry stays for the relay until all of it is in Kafka")
-	})
-}
-
-func TestClientsThatHangUpAreNotCountedAsFailures(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newFixture(t)
-		open := closedDoor(b)
-		b.start()
-		defer b.server.Close()
-		waiting := b.crowd(1) // it is with the gate, and the next one waits
-		synctest.Wait()
-		ctx, leave := context.WithCancel(t.Context())
-		left := make(chan reply)
-		go func() {
-			left <- b.do(newRequest(http.MethodPost, "/v1/campaigns/spring/apply", `{"user_id":1001}`).WithContext(ctx))
-		}()
-		synctest.Wait()
-		leave()
-		open()
-		waiting()
-		assert.Equal(t, statusClientClosed, (<-left).Code)
-		figures := b.get("/metrics").Body.String()
-		assert.Contains(t, figures, `status="499"`)
-		assert.NotContains(t, figures, `status="503"`)
-		assert.Contains(t, figures, `firstcome_applications_total{outcome="overloaded"} 0`)
+		assert.NotEmpty(t, b.gate.Entries, "the entry stays for the relay until all of it is in Kafka")
 	})
 }

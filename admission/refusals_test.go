@@ -1,18 +1,16 @@
-package api
+package admission
 
 import (
 	"context"
 	"log/slog"
-	"net/http"
-	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"firstcome/admission/admissiontest"
 	"firstcome/domain"
 )
 
@@ -20,7 +18,7 @@ import (
 func soldOut(quota int64) domain.GateReport {
 	return domain.GateReport{
 		Epoch: 1, Quota: quota, Count: quota, Winners: quota, State: domain.CampaignOpen,
-		StartsAt: admittedAt, ServerTime: admittedAt, EndsAt: admittedAt.Add(time.Hour),
+		StartsAt: admissiontest.AdmittedAt, ServerTime: admissiontest.AdmittedAt, EndsAt: admissiontest.AdmittedAt.Add(time.Hour),
 	}
 }
 
@@ -86,19 +84,19 @@ func inMemory(t *testing.T, test func(t *testing.T, b *fixture)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t)
-		b.gate.report = soldOut(2)
+		b.gate.Report = soldOut(2)
 		b.start()
-		defer b.server.Close()
-		require.Equal(t, http.StatusAccepted, b.apply("1").Code)
-		require.Equal(t, http.StatusAccepted, b.apply("2").Code)
-		first := b.apply("3")
-		requireProblem(t, first, 409, domain.CodeSoldOut)
+		defer b.close()
+		require.NoError(t, b.apply(1).Err)
+		require.NoError(t, b.apply(2).Err)
+		first := b.apply(3)
+		requireCode(t, domain.CodeSoldOut, first)
 		synctest.Wait()
 		asked := b.asked()
-		second := b.apply("4")
-		requireProblem(t, second, 409, domain.CodeSoldOut)
+		second := b.apply(4)
+		requireCode(t, domain.CodeSoldOut, second)
 		require.Equal(t, asked, b.asked(), "refused from memory")
-		require.Equal(t, first.Body.String(), second.Body.String(), "in the gate's own words")
+		require.Equal(t, first.Err, second.Err, "in the gate's own words")
 		test(t, b)
 	})
 }
@@ -106,7 +104,7 @@ func inMemory(t *testing.T, test func(t *testing.T, b *fixture)) {
 // asked is how often the gate was asked to admit somebody.
 func (b *fixture) asked() int {
 	asked := 0
-	for _, call := range b.gate.called() {
+	for _, call := range b.gate.Called() {
 		if call == "admit" {
 			asked++
 		}
@@ -116,16 +114,16 @@ func (b *fixture) asked() int {
 
 // setReport changes what the gate reports.
 func (b *fixture) setReport(change func(*domain.GateReport)) {
-	b.gate.mu.Lock()
-	defer b.gate.mu.Unlock()
-	change(&b.gate.report)
+	b.gate.Mu.Lock()
+	defer b.gate.Mu.Unlock()
+	change(&b.gate.Report)
 }
 
-// requireAsksTheGate requires that a user whom the gate doesn't know is not answered from memory.
+// requireAsksTheGate requires that a user that the gate doesn't know is not answered from memory.
 func (b *fixture) requireAsksTheGate(t *testing.T) {
 	t.Helper()
 	asked := b.asked()
-	b.apply("99")
+	b.apply(99)
 	require.Equal(t, asked+1, b.asked())
 }
 
@@ -144,17 +142,11 @@ func TestALeaseEndsWhenTheLedgerShowsANewerEpoch(t *testing.T) {
 
 func TestAWinnerWhoAsksASoldOutCampaignAgainGetsTheSameSlot(t *testing.T) {
 	inMemory(t, func(t *testing.T, b *fixture) {
-		for slot, user := range []string{"1", "2"} {
-			got := b.apply(user)
-			require.Equal(t, http.StatusOK, got.Code)
-			assert.InDelta(t, slot+1, got.body["slot"], 0)
+		for slot := domain.Slot(1); slot <= 2; slot++ {
+			got := b.apply(domain.UserID(slot))
+			require.True(t, got.Known)
+			assert.Equal(t, slot, got.Winner.Slot)
 		}
-	})
-}
-
-func TestRefusalsFromMemoryAreCounted(t *testing.T) {
-	inMemory(t, func(t *testing.T, b *fixture) {
-		assert.Contains(t, b.get("/metrics").Body.String(), `firstcome_applications_total{outcome="sold-out"} 2`)
 	})
 }
 
@@ -163,27 +155,27 @@ func TestASoldOutCampaignCostsTheGateLittleHoweverManyAsk(t *testing.T) {
 		asked := b.asked()
 		for user := range 100 {
 			time.Sleep(100 * time.Millisecond)
-			requireProblem(t, b.apply(strconv.Itoa(1000+user)), 409, domain.CodeSoldOut)
+			requireCode(t, domain.CodeSoldOut, b.apply(domain.UserID(1000+user)))
 		}
 		assert.Equal(t, asked, b.asked())
-		b.gate.mu.Lock()
-		inspects := b.gate.inspects
-		b.gate.mu.Unlock()
+		b.gate.Mu.Lock()
+		inspects := b.gate.Inspects
+		b.gate.Mu.Unlock()
 		time.Sleep(time.Hour)
-		b.gate.mu.Lock()
-		defer b.gate.mu.Unlock()
-		assert.LessOrEqual(t, b.gate.inspects, inspects+1, "nobody asks, so nobody looks")
+		b.gate.Mu.Lock()
+		defer b.gate.Mu.Unlock()
+		assert.LessOrEqual(t, b.gate.Inspects, inspects+1, "nobody asks, so nobody looks")
 	})
 }
 
 func TestALeaseIsCountedFromBeforeTheLookWasSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t)
-		b.gate.look = func(context.Context) domain.GateReport {
+		b.gate.Looking = func(context.Context) domain.GateReport {
 			time.Sleep(300 * time.Millisecond) // a slow Redis
 			return soldOut(2)
 		}
-		keeper, r, sent := newRefusalKeeper(b.cfg, b.ports(), slog.New(slog.DiscardHandler)), newRefusals("spring"), time.Now()
+		keeper, r, sent := newRefusalKeeper(b.cfg, Stores{GateReader: b.gate, GateLister: b.gate}, slog.New(slog.DiscardHandler)), newRefusals("spring"), time.Now()
 		r.said.Store(&domain.Error{Code: domain.CodeSoldOut})
 		r.known = knownUsers{1, []domain.UserID{1, 2}}
 		keeper.runOnce(t.Context(), r)
@@ -212,9 +204,9 @@ func TestWhatEndsALease(t *testing.T) {
 	}
 	t.Run("the gate can't be asked", func(t *testing.T) {
 		inMemory(t, func(t *testing.T, b *fixture) {
-			b.gate.mu.Lock()
-			b.gate.inspectErr = errAway()
-			b.gate.mu.Unlock()
+			b.gate.Mu.Lock()
+			b.gate.InspectErr = errAway()
+			b.gate.Mu.Unlock()
 			time.Sleep(refusalRenewal)
 			synctest.Wait()
 			b.requireAsksTheGate(t)
@@ -222,15 +214,15 @@ func TestWhatEndsALease(t *testing.T) {
 	})
 	t.Run("a known winner meets a closed gate", func(t *testing.T) {
 		inMemory(t, func(t *testing.T, b *fixture) {
-			b.server.applications.keeper.learn(
-				b.server.directory.lookUp("spring").refusals, nil, domain.Errorf(domain.CodeGateClosed, ""))
+			b.service.keeper.learn(
+				b.service.directory.lookUp("spring").refusals, nil, domain.Errorf(domain.CodeGateClosed, ""))
 			b.requireAsksTheGate(t)
 		})
 	})
 	t.Run("somebody is admitted", func(t *testing.T) {
 		inMemory(t, func(t *testing.T, b *fixture) {
-			b.server.applications.keeper.learn(
-				b.server.directory.lookUp("spring").refusals, []domain.Decision{{}, {Admission: domain.Admission{New: true}}}, nil)
+			b.service.keeper.learn(
+				b.service.directory.lookUp("spring").refusals, []domain.Decision{{}, {Admission: domain.Admission{New: true}}}, nil)
 			b.requireAsksTheGate(t)
 		})
 	})
@@ -238,30 +230,30 @@ func TestWhatEndsALease(t *testing.T) {
 
 func TestAfterARebuildTheWinnersAreReadAnew(t *testing.T) {
 	inMemory(t, func(t *testing.T, b *fixture) {
-		b.gate.mu.Lock()
-		delete(b.gate.users, 2)
-		b.gate.users[7] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 7, Slot: 2, AdmittedAt: admittedAt}}
-		b.gate.report.Epoch = 2
-		b.gate.mu.Unlock()
+		b.gate.Mu.Lock()
+		delete(b.gate.Users, 2)
+		b.gate.Users[7] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 7, Slot: 2, AdmittedAt: admissiontest.AdmittedAt}}
+		b.gate.Report.Epoch = 2
+		b.gate.Mu.Unlock()
 		time.Sleep(refusalRenewal)
 		synctest.Wait()
-		assert.Equal(t, http.StatusOK, b.apply("7").Code)
+		assert.True(t, b.apply(7).Known)
 		asked := b.asked()
-		requireProblem(t, b.apply("2"), 409, domain.CodeSoldOut)
+		requireCode(t, domain.CodeSoldOut, b.apply(2))
 		assert.Equal(t, asked, b.asked())
 	})
 }
 
 func TestALookThatWasUnderWayBeginsNoLeaseOnceItIsContradicted(t *testing.T) {
 	inMemory(t, func(t *testing.T, b *fixture) {
-		r := b.server.directory.lookUp("spring").refusals
-		b.gate.mu.Lock()
-		b.gate.look = func(context.Context) domain.GateReport {
+		r := b.service.directory.lookUp("spring").refusals
+		b.gate.Mu.Lock()
+		b.gate.Looking = func(context.Context) domain.GateReport {
 			r.drop()
 			return soldOut(2)
 		}
-		b.gate.mu.Unlock()
-		b.server.applications.keeper.runOnce(t.Context(), r)
+		b.gate.Mu.Unlock()
+		b.service.keeper.runOnce(t.Context(), r)
 		b.requireAsksTheGate(t)
 	})
 }
@@ -269,59 +261,58 @@ func TestALookThatWasUnderWayBeginsNoLeaseOnceItIsContradicted(t *testing.T) {
 func TestUsersWhoChangeWhileTheyAreReadAreNotTrusted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newFixture(t)
-		b.gate.report = soldOut(2)
+		b.gate.Report = soldOut(2)
 		honoured := domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 9, Slot: domain.SlotOwed}}
-		b.gate.visiting = func() {
-			b.gate.mu.Lock()
-			defer b.gate.mu.Unlock()
-			if b.gate.report.Winners == 2 {
-				b.gate.report.Winners = 3 // of whom this reading knows nothing
+		b.gate.Visiting = func() {
+			b.gate.Mu.Lock()
+			defer b.gate.Mu.Unlock()
+			if b.gate.Report.Winners == 2 {
+				b.gate.Report.Winners = 3 // which this reading does not know
 				time.AfterFunc(time.Millisecond, func() {
-					b.gate.mu.Lock()
-					defer b.gate.mu.Unlock()
-					b.gate.users[9] = honoured
+					b.gate.Mu.Lock()
+					defer b.gate.Mu.Unlock()
+					b.gate.Users[9] = honoured
 				})
 			}
 		}
 		b.start()
-		defer b.server.Close()
-		b.apply("1")
-		b.apply("2")
-		requireProblem(t, b.apply("3"), 409, domain.CodeSoldOut)
+		defer b.close()
+		b.apply(1)
+		b.apply(2)
+		requireCode(t, domain.CodeSoldOut, b.apply(3))
 		synctest.Wait()
 		b.requireAsksTheGate(t)
 		time.Sleep(refusalRenewal)
 		synctest.Wait()
 		asked := b.asked()
-		requireProblem(t, b.apply("4"), 409, domain.CodeSoldOut)
+		requireCode(t, domain.CodeSoldOut, b.apply(4))
 		assert.Equal(t, asked, b.asked())
-		assert.Equal(t, http.StatusOK, b.apply("9").Code)
+		assert.True(t, b.apply(9).Known)
 	})
 }
 
 // The gate gives new capacity to nobody for two seconds (REOPEN_AFTER_MS), which is what the other process relies on.
 func TestNobodyIsRefusedFromMemoryAfterAnotherProcessGaveNewCapacity(t *testing.T) {
 	inMemory(t, func(t *testing.T, b *fixture) {
-		other, err := New(b.cfg, b.ports(), prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
-		require.NoError(t, err)
-		defer other.Close()
+		other, end := b.another()
+		defer end()
 		synctest.Wait()
 		reopensAt := time.Now().Add(2 * time.Second)
-		b.gate.admitting = func(context.Context) {
-			b.gate.mu.Lock()
-			defer b.gate.mu.Unlock()
+		b.gate.Admitting = func(context.Context) {
+			b.gate.Mu.Lock()
+			defer b.gate.Mu.Unlock()
 			if !time.Now().Before(reopensAt) {
-				b.gate.quota = 1000
+				b.gate.Quota = 1000
 			}
 		}
 		// The other process looks at the gate no more: its lease is all that it has.
-		b.gate.mu.Lock()
-		b.gate.look = func(ctx context.Context) domain.GateReport { <-ctx.Done(); return domain.GateReport{Closed: "away"} }
-		b.gate.mu.Unlock()
+		b.gate.Mu.Lock()
+		b.gate.Looking = func(ctx context.Context) domain.GateReport { <-ctx.Done(); return domain.GateReport{Closed: "away"} }
+		b.gate.Mu.Unlock()
 		time.Sleep(2 * time.Second)
-		given := other.decide(t.Context(), "spring", 50)
-		require.Equal(t, http.StatusAccepted, given.status)
-		assert.Equal(t, http.StatusAccepted, b.server.decide(t.Context(), "spring", 51).status)
+		given := other.Apply(t.Context(), "spring", 50)
+		require.NoError(t, given.Err)
+		assert.NoError(t, b.apply(51).Err)
 	})
 }
 
