@@ -1,6 +1,7 @@
 package redisgate
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -76,4 +77,19 @@ func TestWhatANodeDoesNotKnowOfItselfIsFilledIn(t *testing.T) {
 	} {
 		assert.Equal(t, one.want, completeAddr(one.addr, one.reachedAt))
 	}
+}
+
+// The driver takes loopback addresses of a layout that it did not read itself for those of another host's.
+func TestANodeOfAClusterKeepsTheHostThatItsLayoutNames(t *testing.T) {
+	const addr = "127.0.0.5:7001"
+	client := newClusterClient(Config{Addrs: []string{addr}}, func(context.Context) ([]redis.ClusterSlot, error) {
+		return layoutOf(addr, 1, true).slots, nil
+	})
+	defer func() { _ = client.Close() }()
+	var dialled string
+	require.NoError(t, client.ForEachMaster(t.Context(), func(_ context.Context, node *redis.Client) error {
+		dialled = node.Options().Addr
+		return nil
+	}))
+	assert.Equal(t, addr, dialled)
 }

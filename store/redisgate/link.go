@@ -80,10 +80,23 @@ func openLink(config Config, logger *slog.Logger) *link {
 
 func connectCluster(config Config) *connection {
 	layout := newLayoutReader(config)
-	options := config.options().Cluster()
-	options.ClusterSlots = layout.read
-	cluster := redis.NewClusterClient(options)
+	cluster := newClusterClient(config, layout.read)
 	return &connection{UniversalClient: cluster, cluster: cluster, layout: layout}
+}
+
+// newClusterClient gives a client that reads the layout so. The driver takes the hosts out of loopback addresses in a
+// layout that it didn't read itself: that leads to 127.0.0.1, whichever it was, names no host in errors and warnings, and
+// none for TLS to check.
+func newClusterClient(config Config, read func(context.Context) ([]redis.ClusterSlot, error)) *redis.ClusterClient {
+	options := config.options().Cluster()
+	options.ClusterSlots = read
+	options.NewClient = func(node *redis.Options) *redis.Client {
+		if strings.HasPrefix(node.Addr, ":") && node.NodeAddress != "" {
+			node.Addr = node.NodeAddress
+		}
+		return redis.NewClient(node)
+	}
+	return redis.NewClusterClient(options)
 }
 
 // get gives the client that leads to the primary. Only the first call to a set of sentinels has to ask for it.
