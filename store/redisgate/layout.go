@@ -249,24 +249,38 @@ func askLayout(ctx context.Context, node *redis.Client, addr string) (layout, er
 
 // askSentinel asks one sentinel for the primary of that name.
 func askSentinel(ctx context.Context, sentinel *redis.Client, name string) (layout, error) {
-	asked := redis.NewMapStringStringCmd(ctx, "sentinel", "master", name)
-	if err := sentinel.Process(ctx, asked); err != nil {
+	told := redis.NewStringSliceCmd(ctx, "sentinel", "get-master-addr-by-name", name)
+	known := redis.NewMapStringStringCmd(ctx, "sentinel", "master", name)
+	_, err := sentinel.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		return errors.Join(pipe.Process(ctx, known), pipe.Process(ctx, told))
+	})
+	if err != nil {
 		if strings.HasPrefix(err.Error(), "ERR unknown command") {
 			err = domain.Wrap(domain.CodeUnavailable, err,
 				"the addresses of Redis are not those of Redis Sentinels: unset FIRSTCOME_REDIS_SENTINEL_MASTER, or give theirs")
 		}
 		return layout{}, err
 	}
-	primary := asked.Val()
-	epoch, err := strconv.ParseInt(primary["config-epoch"], 10, 64)
-	if err != nil || primary["ip"] == "" || primary["port"] == "" {
+	return sentinelLayout(known.Val(), told.Val())
+}
+
+// sentinelLayout reads what a sentinel knows of the primary, and its address as it tells clients. These differ while it
+// makes the other replicas follow one that it has promoted already, for up to the failover timeout: until then it knows
+// the old primary, which is down, by the epoch before.
+func sentinelLayout(known map[string]string, told []string) (layout, error) {
+	epoch, err := strconv.ParseInt(known["config-epoch"], 10, 64)
+	if err != nil || len(told) != 2 || known["ip"] == "" || known["port"] == "" {
 		return layout{}, errors.New("a sentinel's answer can't be read")
 	}
-	addr := net.JoinHostPort(primary["ip"], primary["port"])
-	return layout{
+	addr := net.JoinHostPort(told[0], told[1])
+	found := layout{
 		slots: []redis.ClusterSlot{{Nodes: []redis.ClusterNode{{Addr: addr}}}},
-		epoch: epoch, serving: !strings.Contains(primary["flags"], "down"),
-	}, nil
+		epoch: epoch, serving: !strings.Contains(known["flags"], "down"),
+	}
+	if addr != net.JoinHostPort(known["ip"], known["port"]) {
+		found.epoch, found.serving = epoch+1, true
+	}
+	return found, nil
 }
 
 // infoField gives a field of what INFO and CLUSTER INFO answer: lines of name:value.

@@ -93,3 +93,21 @@ func TestANodeOfAClusterKeepsTheHostThatItsLayoutNames(t *testing.T) {
 	}))
 	assert.Equal(t, addr, dialled)
 }
+
+// A sentinel that has promoted a replica tells clients so at once, and takes note of it once the others follow.
+func TestASentinelsPromotedReplicaIsThePrimary(t *testing.T) {
+	old := map[string]string{"ip": "10.0.0.1", "port": "6379", "config-epoch": "3", "flags": "master,s_down,o_down"}
+	promoting, err := sentinelLayout(old, []string{"10.0.0.2", "6379"})
+	require.NoError(t, err)
+	behind, err := sentinelLayout(map[string]string{"ip": "10.0.0.1", "port": "6379", "config-epoch": "3", "flags": "master"},
+		[]string{"10.0.0.1", "6379"})
+	require.NoError(t, err)
+	for _, chosen := range []layout{newest(promoting, behind), newest(behind, promoting)} {
+		assert.Equal(t, "10.0.0.2:6379", chosen.slots[0].Nodes[0].Addr)
+	}
+	waiting, err := sentinelLayout(old, []string{"10.0.0.1", "6379"})
+	require.NoError(t, err)
+	assert.False(t, waiting.serving, "nobody is promoted yet")
+	_, err = sentinelLayout(old, nil)
+	require.Error(t, err)
+}
