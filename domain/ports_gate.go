@@ -83,7 +83,8 @@ type GateReader interface {
 	// Lookup gives a known user's admission, with slot NoSlot for a revoked one. CodeNotFound: the user is not
 	// known; the admission then has nothing but the gate's epoch. CodeGateClosed.
 	Lookup(ctx context.Context, campaign string, user UserID) (Admission, error)
-	// Inspect reports on a campaign's gate, a closed one too (its numbers are then what was found, or 0).
+	// Inspect reports on a campaign's gate, a closed one too (its numbers are then what was found, or 0). CodeUnavailable
+	// also when it is closed on a server that may have been replaced: nobody may rebuild it there.
 	Inspect(ctx context.Context, campaign string) (GateReport, error)
 }
 

@@ -29,6 +29,11 @@ var (
 		Code: domain.CodeGateClosed, RetryAfter: retryAfter,
 		Message: "the gate was rebuilt after a loss, and admits nobody new for a moment",
 	}
+	errUnconfirmed = &domain.Error{
+		Code: domain.CodeUnavailable, RetryAfter: retryAfter,
+		Message: "fewer than half of the Redis Sentinels can be reached, so another primary may have been chosen: " +
+			"until they can, a gate that is closed is not rebuilt from here",
+	}
 	errEpochChanged = &domain.Error{
 		Code: domain.CodeEpochChanged, Message: "the gate was rebuilt since the admission",
 	}

@@ -48,10 +48,14 @@ func (g *Gate) pingKeys(ctx context.Context, probe string) error {
 }
 
 // Warnings names the settings of Redis under which promises would depend on luck. A server that does not show its
-// settings is a warning too; one that can't be reached gives none, as Ping tells that. Gates that can't be used are
-// named as well.
+// settings is a warning too; one that can't be reached gives none, as Ping tells that. Gates that can't be used, and
+// sentinels that can't be reached, are named as well.
 func (g *Gate) Warnings(ctx context.Context) []string {
-	return append(g.unusableGates(), g.settingWarnings(ctx)...)
+	warnings := append(g.unusableGates(), g.settingWarnings(ctx)...)
+	if err := g.link.confirm(); err != nil {
+		warnings = append(warnings, errUnconfirmed.Message)
+	}
+	return warnings
 }
 
 // maxNamedGates bounds the campaigns that one warning names.

@@ -87,11 +87,17 @@ func newSentinelReader(config Config) *layoutReader {
 
 // read gives the newest layout of those that the nodes know, within the call timeout.
 func (r *layoutReader) read(ctx context.Context) ([]redis.ClusterSlot, error) {
+	slots, _, err := r.readByHalf(ctx)
+	return slots, err
+}
+
+// readByHalf is read, and says whether at least half of those who were asked have answered.
+func (r *layoutReader) readByHalf(ctx context.Context) (slots []redis.ClusterSlot, byHalf bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.node.ReadTimeout)
 	defer cancel()
 	nodes, err := r.some()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	answers := make(chan layoutAnswer, len(nodes))
 	for addr, node := range nodes {
@@ -100,11 +106,11 @@ func (r *layoutReader) read(ctx context.Context) ([]redis.ClusterSlot, error) {
 			answers <- layoutAnswer{found, err}
 		}()
 	}
-	chosen, err := chooseLayout(answers)
+	chosen, byHalf, err := chooseLayout(answers)
 	if len(chosen.slots) == 0 {
-		return nil, errors.Join(errors.New("nobody who was asked tells where the primary is"), err)
+		return nil, false, errors.Join(errors.New("nobody who was asked tells where the primary is"), err)
 	}
-	return r.keep(chosen), nil
+	return r.keep(chosen), byHalf, nil
 }
 
 type layoutAnswer struct {
@@ -113,9 +119,8 @@ type layoutAnswer struct {
 }
 
 // chooseLayout gives the newest of the answers for which the channel has room: of all, or of those that had come
-// layoutGrace after half of them. The error joins what failed.
-func chooseLayout(answers <-chan layoutAnswer) (layout, error) {
-	var chosen layout
+// layoutGrace after half of them; byHalf says whether those came. The error joins what failed.
+func chooseLayout(answers <-chan layoutAnswer) (chosen layout, byHalf bool, err error) {
 	var failures []error
 	var graceOver <-chan time.Time
 	for asked, known := cap(answers), 0; known+len(failures) < asked; {
@@ -128,13 +133,13 @@ func chooseLayout(answers <-chan layoutAnswer) (layout, error) {
 			chosen = newest(chosen, got.layout)
 			known++
 			if 2*known >= asked && graceOver == nil {
-				graceOver = time.After(layoutGrace)
+				byHalf, graceOver = true, time.After(layoutGrace)
 			}
 		case <-graceOver:
-			return chosen, errors.Join(failures...)
+			return chosen, byHalf, errors.Join(failures...)
 		}
 	}
-	return chosen, errors.Join(failures...)
+	return chosen, byHalf, errors.Join(failures...)
 }
 
 // some draws the nodes that are asked.

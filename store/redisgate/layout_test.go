@@ -33,7 +33,7 @@ func TestTheNewestLayoutOfThoseThatServeHolds(t *testing.T) {
 				for _, one := range order {
 					given <- layoutAnswer{layout: one}
 				}
-				chosen, err := chooseLayout(given)
+				chosen, _, err := chooseLayout(given)
 				require.NoError(t, err)
 				assert.Equal(t, "new", chosen.slots[0].Nodes[0].Addr)
 			}
@@ -50,8 +50,9 @@ func TestALostNodeHoldsUpNoLayout(t *testing.T) {
 			answers <- layoutAnswer{layout: layoutOf("new", 4, true)}
 		}()
 		began := time.Now()
-		chosen, err := chooseLayout(answers)
+		chosen, byHalf, err := chooseLayout(answers)
 		require.NoError(t, err)
+		assert.True(t, byHalf)
 		assert.Len(t, chosen.slots, 1)
 		assert.Equal(t, time.Second+layoutGrace, time.Since(began), "half of the nodes are waited for, and the others shortly")
 	})
@@ -62,7 +63,8 @@ func TestWithoutAnAnswerTheFailuresAreTold(t *testing.T) {
 	refused := errors.New("refused")
 	answers <- layoutAnswer{err: refused}
 	answers <- layoutAnswer{err: refused}
-	_, err := chooseLayout(answers)
+	_, byHalf, err := chooseLayout(answers)
+	assert.False(t, byHalf)
 	require.ErrorIs(t, err, refused)
 }
 

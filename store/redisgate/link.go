@@ -22,6 +22,8 @@ const (
 	lookPause = 100 * time.Millisecond
 	// renewPause is the shortest time between two renewals of the connections.
 	renewPause = time.Second
+	// confirmedFor is how long the word of the sentinels holds: far longer than between two looks.
+	confirmedFor = 2 * time.Second
 )
 
 // link is the way to Redis: the client that calls go through. It is replaced when it leads to the wrong server; calls that
@@ -41,7 +43,9 @@ type link struct {
 	// mu is held while current is replaced.
 	mu        sync.Mutex
 	renewedAt time.Time
-	closed    bool
+	// confirmedAt is when at least half of the sentinels were heard last.
+	confirmedAt time.Time
+	closed      bool
 }
 
 // connection is a client, and where it leads.
@@ -164,19 +168,34 @@ func put(tokens chan<- struct{}) {
 
 // follow asks the sentinels for the primary, and leads there from now on.
 func (l *link) follow(ctx context.Context) error {
-	slots, err := l.sentinels.read(ctx)
+	slots, byHalf, err := l.sentinels.readByHalf(ctx)
 	if err != nil {
 		return fmt.Errorf("ask the sentinels for the primary: %w", err)
 	}
 	primary := slots[0].Nodes[0].Addr
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if byHalf {
+		l.confirmedAt = time.Now()
+	}
 	if before := l.current.Load(); before == nil || before.primary != primary {
 		l.logger.Info("the sentinels name the primary of Redis", "address", primary)
 		l.replace(l.connectTo(primary))
 		put(l.news)
 	}
 	return nil
+}
+
+// confirm refuses while fewer than half of the sentinels were heard: the others may have named another primary by now. A
+// rebuild of the old one would raise the epoch, and so close the gate of the new one, whose processes would then rebuild
+// theirs, and so on for as long as the sentinels are cut off.
+func (l *link) confirm() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sentinels == nil || time.Since(l.confirmedAt) < confirmedFor {
+		return nil
+	}
+	return errUnconfirmed
 }
 
 func (l *link) connectTo(primary string) *connection {

@@ -29,11 +29,15 @@ func (g *Gate) Lookup(ctx context.Context, campaign string, user domain.UserID) 
 }
 
 // Inspect implements domain.GateReader. A gate that seems closed is looked at again on a new connection: the one before may
-// lead to a server that was replaced, and a rebuild for its sake would close the gate that is in use.
+// lead to a server that was replaced, and a rebuild for its sake would close the gate that is in use. CodeUnavailable: it
+// is closed, and too few sentinels say that its server is the primary.
 func (g *Gate) Inspect(ctx context.Context, campaign string) (domain.GateReport, error) {
 	report, err := g.inspect(ctx, campaign)
 	if err == nil && report.Closed != "" && g.link.renew() {
 		report, err = g.inspect(ctx, campaign)
+	}
+	if err == nil && report.Closed != "" {
+		err = g.link.confirm()
 	}
 	return report, err
 }
