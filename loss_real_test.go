@@ -41,8 +41,16 @@ func (d *door) addr() string { return d.proxy.Listen }
 // leadTo breaks the connections that are open; new ones go to another server.
 func (d *door) leadTo(upstream string) {
 	d.t.Helper()
-	d.proxy.Stop()
+	d.close()
 	d.proxy.Upstream = upstream
+	d.open()
+}
+
+// close breaks the connections that are open, and lets no others through until open.
+func (d *door) close() { d.proxy.Stop() }
+
+func (d *door) open() {
+	d.t.Helper()
 	require.NoError(d.t, d.proxy.Start())
 }
 

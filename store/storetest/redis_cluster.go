@@ -21,6 +21,7 @@ import (
 type RedisCluster struct {
 	Nodes    []*RedisServer
 	settings map[*RedisServer][]string
+	bus      *clusterBus
 }
 
 // clusterMasters is how many masters elect a replica together: with fewer than three, one that is lost leaves no
@@ -36,18 +37,15 @@ const keySlots = 16384
 // the test. It needs redis-server in PATH.
 func StartRedisCluster(t *testing.T, settings ...string) *RedisCluster {
 	t.Helper()
-	c := &RedisCluster{settings: map[*RedisServer][]string{}}
-	for range 2 * clusterMasters {
-		bus, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		_, busPort, err := net.SplitHostPort(bus.Addr().String())
-		require.NoError(t, err)
-		require.NoError(t, bus.Close())
+	c := &RedisCluster{settings: map[*RedisServer][]string{}, bus: newClusterBus(t)}
+	for i := range 2 * clusterMasters {
+		port, busPort := c.bus.open(t, busCaller(i))
 		own := append([]string{
-			"--cluster-enabled", "yes", "--cluster-port", busPort, "--repl-diskless-sync-delay", "0",
+			"--cluster-enabled", "yes", "--cluster-port", port, "--repl-diskless-sync-delay", "0",
+			"--bind-source-addr", busCaller(i), "--protected-mode", "no", "--cluster-announce-ip", "127.0.0.1", "--cluster-announce-bus-port", busPort,
 			"--cluster-node-timeout", strconv.FormatInt(ClusterNodeTimeout.Milliseconds(), 10),
 			"--cluster-replica-validity-factor", "0",
-		}, settings...)
+		}, append(users(), settings...)...)
 		node := StartRedis(t, own...)
 		c.Nodes, c.settings[node] = append(c.Nodes, node), own
 		c.meet(t, node, busPort)

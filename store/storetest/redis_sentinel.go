@@ -27,7 +27,7 @@ type RedisSentinels struct {
 // test. They need redis-server in PATH.
 func StartRedisSentinels(t *testing.T, settings ...string) *RedisSentinels {
 	t.Helper()
-	s := &RedisSentinels{settings: append([]string{"--repl-diskless-sync-delay", "0"}, settings...)}
+	s := &RedisSentinels{settings: append(append([]string{"--repl-diskless-sync-delay", "0"}, users()...), settings...)}
 	s.Servers = []*RedisServer{StartRedis(t, s.settings...)}
 	host, port, err := net.SplitHostPort(s.Servers[0].Addr)
 	require.NoError(t, err)
