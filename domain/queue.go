@@ -3,9 +3,9 @@ package domain
 // Delivery is one record as it came from the topic.
 type Delivery struct {
 	Position RecordPosition
-	// Digest is the same each time that the record is delivered.
+	// Digest is of the whole record, and the same each time that it is delivered.
 	Digest RecordDigest
-	// Raw is the record's value, as it came.
+	// Raw is the beginning of the record's value, at most MaxRawBytes of it.
 	Raw []byte
 	// Winner is what the record says. With External set only its UserID is.
 	Winner Winner

@@ -73,12 +73,14 @@ type record struct {
 	headers    []*sarama.RecordHeader
 }
 
-// digest is over each part with its length, so that no two records have the same text.
-func (r record) digest() domain.RecordDigest {
-	text := make([]byte, 0, 2*recordText)
+// digest is over each part with its length, so that no two records have the same text. It copies nothing: a record of
+// another program's may be large.
+func (r record) digest() (digest domain.RecordDigest) {
+	hash := sha256.New()
+	length := make([]byte, 0, binary.MaxVarintLen64)
 	add := func(part []byte) {
-		text = binary.AppendVarint(text, int64(len(part)))
-		text = append(text, part...)
+		_, _ = hash.Write(binary.AppendVarint(length, int64(len(part)))) // a hash takes everything
+		_, _ = hash.Write(part)
 	}
 	add(r.key)
 	add(r.value)
@@ -86,15 +88,20 @@ func (r record) digest() domain.RecordDigest {
 		add(header.Key)
 		add(header.Value)
 	}
-	return sha256.Sum256(text)
+	hash.Sum(digest[:0])
+	return digest
 }
 
 // decode reads a record. It never fails: what can't be read becomes a delivery with a Problem.
 //
 // A record with none of our headers is External if its value is a user ID; one line end after it is tolerated there,
 // because tools that read lines from a file may leave it. In a record of ours the value must be the user ID alone.
+//
+// The delivery holds none of the record's memory, which is a part of the whole fetch's: it keeps a copy of what a fail event
+// keeps of the value, so that a record that waits costs no more than that, however large it is.
 func decode(r record) domain.Delivery {
-	delivery := domain.Delivery{Position: r.position, Digest: r.digest(), Raw: r.value}
+	raw := bytes.Clone(r.value[:min(len(r.value), domain.MaxRawBytes)])
+	delivery := domain.Delivery{Position: r.position, Digest: r.digest(), Raw: raw}
 	found, problem := ourHeaders(r.headers)
 	if problem == nil && len(found) == 0 {
 		delivery.External = true

@@ -1,6 +1,8 @@
 package kafkaqueue
 
 import (
+	"bytes"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +63,44 @@ func TestARepeatedHeaderIsAProblem(t *testing.T) {
 	require.Error(t, decode(record{value: value, headers: append(headers, &repeated)}).Problem, "which slot would it be?")
 }
 
+func TestADeliveryKeepsTheBeginningOfItsValueAndNothingOfTheFetch(t *testing.T) {
+	for name, length := range map[string]int{
+		"a user ID": 7, "as much as is kept": domain.MaxRawBytes, "a byte more": domain.MaxRawBytes + 1, "a record of 1 MB": 1_000_000,
+	} {
+		t.Run(name, func(t *testing.T) {
+			value := bytes.Repeat([]byte("7"), length)
+			delivery := decode(record{value: value})
+			kept := bytes.Clone(value[:min(length, domain.MaxRawBytes)])
+			require.True(t, bytes.Equal(kept, delivery.Raw), "it has %d bytes", len(delivery.Raw))
+			value[length-1]++
+			require.NotEqual(t, decode(record{value: value}).Digest, delivery.Digest, "the digest is of the whole record")
+			clear(value)
+			require.True(t, bytes.Equal(kept, delivery.Raw), "the fetch's memory is not held by the delivery")
+		})
+	}
+}
+
+// The consumer keeps up to fetchedAhead+maxPoll deliveries, whatever stands on the topic.
+func TestPoisonRecordsCostAsMuchMemoryAsIsKeptOfThem(t *testing.T) {
+	const records, length = 200, 900_000
+	deliveries := make([]domain.Delivery, records)
+	before := heapInUse()
+	for i := range deliveries {
+		deliveries[i] = decode(record{value: bytes.Repeat([]byte("x"), length)})
+	}
+	held := int64(heapInUse()) - int64(before)
+	require.Less(t, held/records, int64(2*domain.MaxRawBytes), "bytes a record")
+	require.Error(t, deliveries[0].Problem)
+	runtime.KeepAlive(deliveries)
+}
+
+func heapInUse() uint64 {
+	var memory runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&memory)
+	return memory.HeapAlloc
+}
+
 func TestMissingValueIsAProblem(t *testing.T) {
 	require.Error(t, decode(record{}).Problem)
 }
@@ -113,7 +153,7 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		delivery := decode(record{value: value, headers: headers})
-		require.Equal(t, value, delivery.Raw)
+		require.Equal(t, value[:min(len(value), domain.MaxRawBytes)], delivery.Raw)
 		if delivery.Problem != nil {
 			require.LessOrEqual(t, len(delivery.Problem.Error()), domain.MaxErrorMessageBytes)
 			require.Zero(t, delivery.Winner)

@@ -51,6 +51,10 @@ const (
 	metadataEvery = 3 * time.Second
 	// fetchWait is how long a fetch waits at the broker for records.
 	fetchWait = 50 * time.Millisecond
+	// partitionFetchBytes is how much one fetch asks for of each partition; a larger batch comes whole, by itself.
+	partitionFetchBytes = 1 << 20
+	// channelRecords is how many records of a partition sarama has ready. Each keeps the memory of its fetch.
+	channelRecords = 8
 	// shortestBackoff and longestBackoff bound the wait between two attempts to reach Kafka.
 	shortestBackoff = 100 * time.Millisecond
 	longestBackoff  = 2 * time.Second
@@ -150,7 +154,8 @@ func (c Config) producing() *sarama.Config {
 func (c Config) consuming() *sarama.Config {
 	conf := c.base()
 	conf.Net.ReadTimeout = joinTimeout
-	conf.ChannelBufferSize = 64
+	conf.ChannelBufferSize = channelRecords
+	conf.Consumer.Fetch.Default = partitionFetchBytes
 	conf.Consumer.MaxWaitTime = fetchWait
 	conf.Consumer.MaxProcessingTime = processingTime
 	conf.Consumer.IsolationLevel = sarama.ReadCommitted

@@ -12,6 +12,15 @@
 //  4. Commit moves the group's offset past it, never past an older outstanding record of the same partition. Crash
 //     before: the consumer gets it again and finds its row. Crash after: it is done with.
 //
+// What a Source holds is bounded in bytes, whatever stands on the topic:
+//
+//   - fetchedAhead + maxPoll records (14,096) that wait or are outstanding, each with at most domain.MaxRawBytes of its
+//     value and less than 1 KiB of everything else: 69 MiB.
+//   - What sarama has fetched and this process has not decoded, in memory of the size of the fetches: for each partition
+//     channelRecords, one in hand and the fetch that comes next, each of at most partitionFetchBytes or one larger batch.
+//     That is 10 MiB a partition, and it comes to that only while the records above are at their bound.
+//   - A batch that another program compressed counts with its size unpacked, at most maxDecompressedBytes.
+//
 // Publisher, Source and Tail each have clients of their own: a produce or commit that shares a connection with the
 // consumer's long-polling fetch queues behind it. None of them needs Kafka to be up when it is opened.
 package kafkaqueue
