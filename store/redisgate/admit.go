@@ -79,7 +79,7 @@ func (g *Gate) handOut(c *campaign, answer reply, asked question) error {
 		return err
 	}
 	decided.campaign = c.code
-	rest := answer.text(6)
+	rest := answer.text(5)
 	var results [resultCount]int
 	for i, user := range asked.users {
 		var item string
@@ -91,7 +91,7 @@ func (g *Gate) handOut(c *campaign, answer reply, asked question) error {
 		}
 		results[result]++
 	}
-	tellIn := time.Duration(answer.number(7)) * time.Millisecond
+	tellIn := time.Duration(answer.number(6)) * time.Millisecond
 	for i := range asked.decisions {
 		decision := &asked.decisions[i]
 		decision.Epoch, decision.TellIn = decided.epoch, tellIn
@@ -112,14 +112,11 @@ type decisions struct {
 	epoch         int64
 	entryID       string
 	entryMS       int64
-	oldestMS      int64
-	anyPending    bool
 	errNotStarted error
 }
 
 func readDecisions(answer reply) (decisions, error) {
 	d := decisions{epoch: answer.number(1), entryID: answer.text(3)}
-	d.oldestMS, d.anyPending = answer.milliseconds(4)
 	if d.entryID != "" {
 		ms, _, _ := strings.Cut(d.entryID, "-")
 		var err error
@@ -127,7 +124,7 @@ func readDecisions(answer reply) (decisions, error) {
 			return d, errUnreadable(d.entryID)
 		}
 	}
-	if wait := answer.number(5); wait > 0 {
+	if wait := answer.number(4); wait > 0 {
 		d.errNotStarted = errNotStarted(time.Duration(wait) * time.Millisecond)
 	}
 	return d, nil
@@ -152,15 +149,15 @@ func (d *decisions) read(user domain.UserID, item string) (domain.Admission, int
 	if item[0] == '+' || item[0] == '=' {
 		return d.readNew(user, item)
 	}
-	winner, ok := readWinner(d.campaign, user, item, d.epoch)
+	value, perhapsNot := strings.CutSuffix(item, "?")
+	winner, ok := readWinner(d.campaign, user, value, d.epoch)
 	if !ok {
 		return domain.Admission{}, -1, nil
 	}
 	if winner.Slot == domain.NoSlot {
 		return domain.Admission{}, resultRevoked, errRevoked
 	}
-	inQueue := !d.anyPending || winner.AdmittedAt.UnixMilli() < d.oldestMS
-	return domain.Admission{Winner: winner, InQueue: inQueue}, resultKnown, nil
+	return domain.Admission{Winner: winner, InQueue: !perhapsNot}, resultKnown, nil
 }
 
 // readNew reads the item of a user whom this very batch admitted: the first time, or asked once more in it.

@@ -21,9 +21,8 @@ func (g *Gate) Lookup(ctx context.Context, campaign string, user domain.UserID) 
 	if !ok {
 		return domain.Admission{}, errGateClosed("users")
 	}
-	oldest, anyPending := answer.milliseconds(4)
 	return domain.Admission{
-		Winner: winner, InQueue: !anyPending || winner.AdmittedAt.UnixMilli() < oldest,
+		Winner: winner, InQueue: answer.number(4) == 1,
 		TellIn: time.Duration(answer.number(5)) * time.Millisecond,
 	}, nil
 }

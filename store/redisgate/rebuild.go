@@ -35,9 +35,9 @@ type rebuild struct {
 	users, revoked, owed, entries int64
 	// lastMS and lastSequence are the ID of the last pending entry: IDs must rise.
 	lastMS, lastSequence int64
-	// lateMS is of the last entry that holds somebody who was admitted before its ID, lateFromMS the earliest admission in
-	// such an entry; 0 when there is none.
-	lateMS, lateFromMS int64
+	// placedMS is the last millisecond of which there is a pending entry, or an admission in one; 0 when there is none.
+	// lateFromMS is the earliest admission that an entry with a later ID holds; 0 when there is none.
+	placedMS, lateFromMS int64
 }
 
 // rebuilds holds at most one rebuild a campaign: one that begins replaces the one before.
@@ -159,7 +159,8 @@ func (r *rebuild) count(winner domain.GateWinner) error {
 
 // appendEntries appends the fresh pending entries: ID and text of each. An ID is made of the time at which the first of
 // the entry's winners was admitted, so that, as always, who was admitted before the oldest entry is in Kafka. Whoever was
-// admitted before the ID all the same came late, and is noted as those who are put back are (script/put_back.lua).
+// admitted before the ID all the same came late. In which entry somebody is can't be told from the time of the admission:
+// that is noted as it is for those who are put back (script/put_back.lua).
 func (r *rebuild) appendEntries(argv []any, winners []domain.GateWinner) []any {
 	for len(winners) > 0 {
 		some := winners[:min(len(winners), entryWinners)]
@@ -171,21 +172,27 @@ func (r *rebuild) appendEntries(argv []any, winners []domain.GateWinner) []any {
 				text.WriteByte(',')
 			}
 			text.WriteString(winner.UserID.String() + ":" + gateValue(winner))
-			if at := admittedMilliseconds(winner); at < r.lastMS {
-				r.isLate(at)
-			}
+			r.isPlaced(admittedMilliseconds(winner))
 		}
 		argv = append(argv, id, text.String())
 	}
 	return argv
 }
 
-// isLate notes that somebody who was admitted then is in the last entry.
-func (r *rebuild) isLate(admittedMS int64) {
-	if r.lateMS == 0 {
+// isPlaced notes that somebody who was admitted then is in the last entry.
+func (r *rebuild) isPlaced(admittedMS int64) {
+	r.placedMS = max(r.placedMS, r.lastMS, admittedMS)
+	if admittedMS < r.lastMS && (r.lateFromMS == 0 || admittedMS < r.lateFromMS) {
 		r.lateFromMS = admittedMS
 	}
-	r.lateMS, r.lateFromMS = r.lastMS, min(r.lateFromMS, admittedMS)
+}
+
+// putBackFrom is put_back_from_ms: whoever was admitted before the oldest entry, and before this, is in Kafka.
+func (r *rebuild) putBackFrom() int64 {
+	if r.lateFromMS == 0 {
+		return r.placedMS
+	}
+	return r.lateFromMS
 }
 
 // gateValue is how the gate writes a winner down: slot:admitted_ms.
@@ -229,6 +236,6 @@ func (g *Gate) OpenRebuilt(ctx context.Context, target domain.RebuildTarget, cam
 	return g.askRebuild(ctx, openRebuiltScript, r, []any{
 		target.Epoch, target.RunID, campaign.EffectiveQuota(), milliseconds(campaign.StartsAt), milliseconds(campaign.EndsAt),
 		string(campaign.State), highest, r.users, r.revoked, r.owed, r.entries,
-		r.lateMS, r.lateFromMS, campaign.SettingsVersion,
+		r.placedMS, r.putBackFrom(), campaign.SettingsVersion,
 	})
 }

@@ -72,6 +72,8 @@ func RunGate(t *testing.T, newGate func(t *testing.T) Gate) {
 		"AReleaseThatContradictsTheGateClosesIt":     testGateReleaseContradiction,
 		"AnAuditReadsAllThatTheGateHolds":            testGateVisits,
 		"OnlyWhatStillHoldsIsPutBack":                testGatePutBack,
+		"EachUserHearsOfTheirOwnRecord":              testGateOwnEntry,
+		"WhoIsPutBackTellsNothingOfLaterUsers":       testGateOwnEntryPutBack,
 		"TheGateAgreesWithTheModel":                  testGateModel,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,10 +5,10 @@
 --       is owed a slot the next one. When none is left but those of users who are owed one, a user who is not known yet
 --       becomes one who is owed: nobody with a promise may be told "sold out" later. Newcomers get only what is left
 --       once all who are owed a slot have theirs.
--- reply {'OK', epoch, count, entry ID or '', milliseconds of the oldest entry pending before or '',
---        milliseconds until the start or 0, one item a user joined by ',', milliseconds until those who are known may
---        be told or 0}, or {'CLOSED', why}
---       items: +slot new; =slot admitted earlier in this batch; slot:admitted_ms known (0 revoked, -1 owed);
+-- reply {'OK', epoch, count, entry ID or '', milliseconds until the start or 0, one item a user joined by ',',
+--        milliseconds until those who are known may be told or 0}, or {'CLOSED', why}
+--       items: +slot new; =slot admitted earlier in this batch; slot:admitted_ms known (0 revoked, -1 owed), with a ?
+--       behind it when the record is perhaps not in Kafka;
 --       S sold out, N not started, P paused, E ended, C nobody new yet: the gate was rebuilt after a loss
 -- Why atomic: who is within the quota must be one decision; and a winner without a pending entry would be lost by a
 -- crash of the process. Every read comes before the first write, and the first write is the one that Redis refuses when
@@ -62,21 +62,22 @@ local function next_slot(is_owed)
   end
 end
 
-local items, winners, pending, this_batch, any_known = {}, {}, {}, {}, false
+local items, winners, pending, this_batch, is_in_kafka = {}, {}, {}, {}, nil
 local waiting, is_waiting, becomes_known = {}, {}, false
 for i = 1, #users do
   local user, value = users[i], known[i]
-  local is_owed = false
+  local is_owed, admitted_ms = false, nil
   if value then
-    local slot = string.match(value, '^(%-?%d+):%d+$')
+    local slot
+    slot, admitted_ms = string.match(value, '^(%-?%d+):(%d+)$')
     if not slot then return shut('users') end
     is_owed = slot == '-1'
-    any_known = true
   end
   if this_batch[user] then
     items[i] = '=' .. this_batch[user]
   elseif value and not (honour and is_owed) then
-    items[i] = value
+    is_in_kafka = is_in_kafka or queue_of(gate)
+    items[i] = value .. (is_in_kafka(user, admitted_ms) and '' or '?')
   elseif refusal then
     items[i] = refusal
   else
@@ -99,9 +100,6 @@ for i = 1, #users do
     end
   end
 end
-
-local oldest = ''
-if any_known then oldest = oldest_pending_ms(gate) end
 
 local entry = ''
 if #winners > 0 then
@@ -127,4 +125,4 @@ end
 
 local wait_ms = 0
 if refusal == 'N' then wait_ms = math.max(gate.starts_at_ms, is_reopening(gate, now) and gate.reopen_at_ms or 0) - now end
-return { 'OK', gate.epoch, count, entry, oldest, wait_ms, table.concat(items, ','), told_in_ms(told_from_ms, now) }
+return { 'OK', gate.epoch, count, entry, wait_ms, table.concat(items, ','), told_in_ms(told_from_ms, now) }

@@ -4,7 +4,7 @@
 --   1 meta     hash    epoch, run_id, quota, starts_at_ms, ends_at_ms, state, revoked, owed, reopen_at_ms, reopen_says,
 --                      settings_version (of the campaign row from which quota, window and state are),
 --                      installation (the ID of the ledger to which the gate belongs); and, only while they matter,
---                      put_back_at_ms, put_back_from_ms, unsure_at_ms, closed_at_ms, told_from_ms
+--                      put_back_at_ms, put_back_from_ms (script/put_back.lua), unsure_at_ms, closed_at_ms, told_from_ms
 --   2 count    integer the highest slot handed out
 --   3 users    hash    user ID -> slot:admitted_ms; slot 0 = revoked, -1 = owed a slot
 --   4 free     zset    slots given back
@@ -33,6 +33,11 @@ local TOLD_AFTER_MS = 1200
 -- How far a gate's epoch may be ahead of what a process has seen, or of a rebuild (domain.MaxEpochLead). Rebuilds count it
 -- up by one: a gate that is further ahead was edited, and if its epoch were believed, none could come after the highest.
 local EPOCH_LEAD = 1000000
+
+-- How much of the pending entries one question looks through for the users whom the gate knows, while there are entries as
+-- old as their admissions: at most one XRANGE a user, of so many entries of one millisecond (batches are hardly ever as
+-- near as that, unless Redis's clock was set back), and so many bytes in all, which takes a few milliseconds.
+local ENTRIES_OF_A_MS, SEARCHED_BYTES = 16, 8000000
 
 -- A number from its decimal text, nil for anything else: "nan", "0x1", "1e9" and " 1" are all refused.
 local function number_of(text)
@@ -71,16 +76,40 @@ local function oldest_entry_ms()
   return entries[1] and tonumber(string.match(entries[1][1], '^(%d+)'))
 end
 
--- Whoever was admitted before this is in Kafka; '' when everybody is. An entry's winners were admitted at the time of its
--- ID or later, but for those that were put back, or came late to a rebuild: while such an entry may be pending, the
--- earliest of them counts.
-local function oldest_pending_ms(gate)
+-- The winners of the entries that have this millisecond in their IDs, with a comma before each; nil when those are more
+-- than are read.
+local function winners_at(ms)
+  local entries = redis.call('XRANGE', PENDING, ms, ms, 'COUNT', ENTRIES_OF_A_MS + 1)
+  if #entries > ENTRIES_OF_A_MS then return nil end
+  local winners = {}
+  for i = 1, #entries do winners[i] = ',' .. (entries[i][2][4] or '') end
+  return table.concat(winners)
+end
+
+-- Gives a function that says whether a user who was admitted at some time is certainly in Kafka. Whoever was admitted
+-- before the oldest entry is. Of the others each hears of their own entry, so that one which stays pending makes nobody
+-- else wait: winners were admitted in the millisecond of the entry's ID. Only those whom a rebuild or put_back.lua placed
+-- in an entry were not: while such an entry may be pending, nobody of that time is taken for one who is in Kafka. Nor
+-- is who can't be looked up within the bounds of one question.
+local function queue_of(gate)
   local oldest = oldest_entry_ms()
-  if not oldest then return '' end
+  if not oldest then return function() return true end end
+  local from, placed_ms = oldest, 0
   if gate.put_back_at_ms and oldest <= gate.put_back_at_ms then
-    oldest = math.min(oldest, gate.put_back_from_ms or 0)
+    from, placed_ms = math.min(oldest, gate.put_back_from_ms or 0), gate.put_back_at_ms
   end
-  return string.format('%d', oldest)
+  local read, bytes_left = {}, SEARCHED_BYTES
+  return function(user, admitted_ms)
+    local admitted = number_of(admitted_ms)
+    if not admitted then return false end
+    if admitted < from then return true end
+    if admitted <= placed_ms or bytes_left <= 0 then return false end
+    if read[admitted] == nil then read[admitted] = winners_at(admitted_ms) or false end
+    local winners = read[admitted]
+    if not winners then return false end
+    bytes_left = bytes_left - #winners
+    return not string.find(winners, ',' .. user .. ':', 1, true)
+  end
 end
 
 -- How many slots may still be given to those who were promised one: as many as the quota has more than there are

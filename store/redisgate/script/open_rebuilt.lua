@@ -2,7 +2,7 @@
 --
 -- ARGV  1 epoch of the rebuild, 2 run_id it began under, 3 quota, 4 starts_at_ms, 5 ends_at_ms, 6 state, 7 highest slot,
 --       8 how many users were written, 9 revoked ones among them, 10 owed ones, 11 pending entries,
---       12 milliseconds of the last entry that holds somebody admitted before its ID, or 0, 13 the earliest such admission,
+--       12 put_back_at_ms, or 0 when nothing is pending, 13 put_back_from_ms (script/put_back.lua),
 --       14 version of the settings
 -- reply {'OK'}, {'OVERTAKEN'}, {'DIFFERENT'}: the keys don't hold what was written; nothing is changed
 -- Why atomic: nobody may be admitted by half of the old state and half of the new. Renaming and unlinking take the same
