@@ -2,14 +2,15 @@ package admission
 
 import (
 	"context"
+	"time"
 
 	"firstcome/domain"
 )
 
 // Status says how far a user's application has come. The ledger is asked first, because a row is the last word;
 // while it is away the gate alone answers, and knows every winner. CodeNotFound: the user has not won.
-// CodeGateClosed: there is no row, and only the gate could tell whether the user was admitted. CodeOutcomeUnknown: only
-// a gate that forgets knows the user.
+// CodeGateClosed: there is no row, and only the gate could tell whether the user was admitted; or the coupon was revoked,
+// and only the gate could tell whether it knows. CodeOutcomeUnknown: only a gate that forgets knows the user.
 func (s *Service) Status(ctx context.Context, code string, user domain.UserID) (Winner, error) {
 	campaign, err := s.directory.find(ctx, code)
 	if err != nil {
@@ -17,8 +18,8 @@ func (s *Service) Status(ctx context.Context, code string, user domain.UserID) (
 	}
 	timed, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if view, known := s.ledgerStatus(timed, campaign.Code, user); known {
-		return view, nil
+	if view, known, err := s.ledgerStatus(timed, campaign, user); known {
+		return view, err
 	}
 	return s.gateStatus(timed, campaign, user)
 }
@@ -48,21 +49,40 @@ func (s *Service) gateStatus(ctx context.Context, campaign *knownCampaign, user 
 
 // ledgerStatus says what the ledger knows of a user: a coupon, or a record that waits to be stored. A ledger that is
 // away knows nothing. It has half of the time, so that one which hangs leaves the gate the rest.
-func (s *Service) ledgerStatus(ctx context.Context, campaign string, user domain.UserID) (Winner, bool) {
+func (s *Service) ledgerStatus(ctx context.Context, campaign *knownCampaign, user domain.UserID) (Winner, bool, error) {
 	half, cancel := context.WithTimeout(ctx, storeTimeout/2)
 	defer cancel()
-	coupon, err := s.coupons.FindCoupon(half, campaign, user)
+	coupon, err := s.coupons.FindCoupon(half, campaign.Code, user)
 	if err == nil {
-		return CouponWinner(coupon), true
+		view, err := s.couponStatus(ctx, campaign, coupon)
+		return view, true, err
 	}
 	if domain.CodeOf(err) != domain.CodeNotFound {
-		return Winner{}, false
+		return Winner{}, false, nil
 	}
-	delayed, err := s.coupons.HasUnresolvedFailEvent(half, campaign, user)
+	delayed, err := s.coupons.HasUnresolvedFailEvent(half, campaign.Code, user)
 	if err != nil || !delayed {
-		return Winner{}, false
+		return Winner{}, false, nil
 	}
-	return s.DelayedStatus(ctx, campaign, user), true
+	return s.DelayedStatus(ctx, campaign.Code, user), true, nil
+}
+
+// couponStatus tells about a coupon. What operators revoke is revoked for its user once the gate knows: until then the
+// gate answers applications with the slot, which after many revocations may be for minutes, and nobody may hear "revoked"
+// before. So as long as the ledger does not know that the gate was told, the gate is asked.
+func (s *Service) couponStatus(ctx context.Context, campaign *knownCampaign, coupon domain.Coupon) (Winner, error) {
+	if coupon.RevokedAt.IsZero() || !coupon.ReleasedAt.IsZero() {
+		return CouponWinner(coupon), nil
+	}
+	view, err := s.gateStatus(ctx, campaign, coupon.UserID)
+	if domain.CodeOf(err) == domain.CodeNotFound || err == nil && view.Status == StatusRevoked {
+		return CouponWinner(coupon), nil
+	}
+	if err == nil && !coupon.IssuedAt.IsZero() {
+		coupon.Slot, coupon.RevokedAt = coupon.RevokedSlot, time.Time{}
+		return CouponWinner(coupon), nil
+	}
+	return view, err
 }
 
 func (s *Service) lookUp(ctx context.Context, known *knownCampaign, user domain.UserID) (domain.Admission, error) {

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -16,6 +17,10 @@ func TestTheStatusOfAnApplication(t *testing.T) {
 	row := domain.Coupon{Campaign: "spring", UserID: 42, Slot: 7, AdmittedAt: admissiontest.AdmittedAt, IssuedAt: admissiontest.AdmittedAt}
 	revoked := row
 	revoked.Slot, revoked.RevokedSlot, revoked.RevokedAt = domain.NoSlot, 7, admissiontest.AdmittedAt
+	released := revoked
+	released.ReleasedAt = admissiontest.AdmittedAt
+	givenUp := revoked
+	givenUp.IssuedAt = time.Time{}
 	known := func(slot domain.Slot) func(*fixture) {
 		return func(b *fixture) {
 			b.gate.Users[42] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 42, Slot: slot, AdmittedAt: admissiontest.AdmittedAt}}
@@ -40,8 +45,19 @@ func TestTheStatusOfAnApplication(t *testing.T) {
 			want: `{"campaign":"spring","user_id":"42","status":"issued","slot":7,"admitted_at":` + at + `,"issued_at":` + at + `}`},
 		"issued, gate closed": {given: []func(*fixture){stored(row), gateClosed},
 			want: `{"campaign":"spring","user_id":"42","status":"issued","slot":7,"admitted_at":` + at + `,"issued_at":` + at + `}`},
-		"revoked": {given: []func(*fixture){stored(revoked)},
+		"revoked": {given: []func(*fixture){stored(released), gateClosed},
 			want: `{"campaign":"spring","user_id":"42","status":"revoked","admitted_at":` + at + `,"issued_at":` + at + `,"revoked_at":` + at + `}`},
+		"revoked, and the gate just told": {given: []func(*fixture){stored(revoked), known(domain.NoSlot)},
+			want: `{"campaign":"spring","user_id":"42","status":"revoked","admitted_at":` + at + `,"issued_at":` + at + `,"revoked_at":` + at + `}`},
+		"revoked, and unknown to the gate": {given: []func(*fixture){stored(revoked)},
+			want: `{"campaign":"spring","user_id":"42","status":"revoked","admitted_at":` + at + `,"issued_at":` + at + `,"revoked_at":` + at + `}`},
+		"revoked, and the gate not told": {given: []func(*fixture){stored(revoked), known(7)},
+			want: `{"campaign":"spring","user_id":"42","status":"issued","slot":7,"admitted_at":` + at + `,"issued_at":` + at + `}`},
+		"given up, and the gate not told": {given: []func(*fixture){stored(givenUp), known(7)},
+			want: `{"campaign":"spring","user_id":"42","status":"accepted","slot":7,"admitted_at":` + at + `}`},
+		"revoked, and perhaps not told to the gate": {
+			given: []func(*fixture){stored(revoked), gateClosed}, status: 503, problem: domain.CodeGateClosed,
+		},
 		"delayed": {given: []func(*fixture){delayed, known(7)},
 			want: `{"campaign":"spring","user_id":"42","status":"accepted","admitted_at":` + at + `,"delayed":true}`},
 		"delayed, gate closed": {given: []func(*fixture){delayed, gateClosed},

@@ -11,6 +11,8 @@ type Coupon struct {
 	// RevokedAt is zero while the coupon is good.
 	RevokedAt   time.Time
 	RevokedSlot Slot
+	// ReleasedAt is zero until the gate was told of the revocation: until then it knows the user as a winner.
+	ReleasedAt time.Time
 }
 
 // StoreOutcome says what became of a winner that was to be stored.

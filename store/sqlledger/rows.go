@@ -63,7 +63,7 @@ func (r couponRow) coupon(campaign string) domain.Coupon {
 	return domain.Coupon{
 		Campaign: campaign, UserID: domain.UserID(r.UserID), Slot: domain.Slot(r.Slot.Int64),
 		AdmittedAt: r.AdmittedAt.UTC(), IssuedAt: timeOf(r.IssuedAt), RevokedAt: timeOf(r.RevokedAt),
-		RevokedSlot: domain.Slot(r.RevokedSlot.Int64),
+		RevokedSlot: domain.Slot(r.RevokedSlot.Int64), ReleasedAt: timeOf(r.ReleasedAt),
 	}
 }
 

@@ -209,6 +209,11 @@ func testReleased(t *testing.T, ledger Ledger) {
 	assert.EqualValues(t, 13, unreleased[0].UserID)
 	assert.EqualValues(t, 3, unreleased[0].RevokedSlot)
 	assert.Equal(t, "spring", unreleased[0].Campaign)
+	for user, isReleased := range map[domain.UserID]bool{11: true, 12: true, 13: false} {
+		coupon, err := ledger.FindCoupon(t.Context(), "spring", user)
+		require.NoError(t, err)
+		assert.Equal(t, isReleased, !coupon.ReleasedAt.IsZero(), "user %d: the gate was told", user)
+	}
 }
 
 // testReleasedElsewhere has a gate told that was replaced: the new one may be made of what was there before the revocation.
