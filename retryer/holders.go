@@ -38,6 +38,13 @@ type builder struct {
 	written       chan error
 }
 
+// anotherMayBeInUse says whether processes may still ask another gate than the one that was closed: nobody knows what this one
+// said last, or it was not at the ledger's epoch, as on a server that was replaced and to which this retryer is still
+// connected. What the other one admits and tells must be on the topic before this one opens.
+func (b *builder) anotherMayBeInUse() bool {
+	return b.target.Unsure || b.gateEpoch != b.campaign.Epoch-1
+}
+
 // writeHolders writes everybody to whom the ledger gives a slot, or none for ever, and takes them out of upstream. The
 // users of its fail events who have no slot are left in upstream.
 func (b *builder) writeHolders(ctx context.Context, ledger domain.LedgerRebuild) error {

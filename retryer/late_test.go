@@ -3,6 +3,8 @@ package retryer
 import (
 	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -42,6 +44,30 @@ func TestALateWinnerForWhomNoSlotIsLeftIsOwedOne(t *testing.T) {
 	assert.Equal(t, domain.Slot(1), w.slotOf(sale, 2))
 	assert.Equal(t, domain.SlotOwed, w.slotOf(sale, 1), "nobody with a record on the topic is told that it is sold out")
 	assert.Empty(t, w.published, "the record is on the topic, and the consumer makes it a fail event")
+}
+
+// A retryer that is still connected to a server which was replaced rebuilds the gate there. The gate of the other server is
+// open meanwhile, and tells a slot, until the processes that ask it know of the new epoch.
+func TestAGateThatIsBehindTheLedgerOpensOnlyOnceEveryProcessKnowsOfItsEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r := opened(t, sale)
+		w.ledger[sale].Epoch = 2
+		time.AfterFunc(epochSpread-time.Millisecond, func() {
+			w.see(func() { w.topic = append(w.topic, domain.Delivery{Winner: promise(1, 1, 2, at(10))}) })
+		})
+		require.NoError(t, r.Rebuild(t.Context(), sale))
+		assert.Equal(t, domain.Slot(1), w.slotOf(sale, 1), "the other gate told this slot")
+	})
+}
+
+// A gate in line with the ledger is the only one, and need not wait.
+func TestAGateInLineWithTheLedgerOpensAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, r := opened(t, sale)
+		began := time.Now()
+		require.NoError(t, r.Rebuild(t.Context(), sale))
+		assert.Zero(t, time.Since(began))
+	})
 }
 
 // Whom the rebuild knows already is not written twice.

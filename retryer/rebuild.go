@@ -78,8 +78,9 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 //     admitted before step 2, and Kafka may acknowledge it at any time. A crash leaves keys that nobody reads.
 //  9. Grant the wish for a lower quota if the holders fit, and if this rebuilder is still the newest. A crash leaves the
 //     lower quota in the ledger and a closed gate.
-//  10. Read on once more, as in step 8, so that next to nothing lies between the last reading and the opening: on a gate of
-//     which nobody knows what it said last, only once every process knows of the new epoch. A crash leaves what step 9 left.
+//  10. Read on once more, as in step 8, so that next to nothing lies between the last reading and the opening: where some
+//     process may ask another gate (anotherMayBeInUse), only once every process knows of the new epoch. A crash leaves what
+//     step 9 left.
 //  11. Swap the keys in and open the gate, if it is still closed, on the same server, and waits for this epoch.
 //
 // A record that is acknowledged after step 10 is on the topic, and the new gate does not know its user. The api that got
@@ -141,7 +142,7 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string, shown int64) (d
 
 // openWritten is steps 10 and 11.
 func (r *Retryer) openWritten(ctx context.Context, b *builder, raisedAt time.Time) error {
-	if b.target.Unsure {
+	if b.anotherMayBeInUse() {
 		err := r.slots.aside(b.users(), func() error { return wait(ctx, time.Until(raisedAt.Add(epochSpread))) })
 		if err != nil {
 			return err
