@@ -3,6 +3,7 @@ package retryer
 import (
 	"context"
 	"slices"
+	"time"
 
 	"firstcome/domain"
 )
@@ -24,8 +25,9 @@ type builder struct {
 	events []domain.Holder
 	// byEvent are the users of events: true for those who keep the slot of one, and are written.
 	byEvent map[domain.UserID]bool
-	// gateEpoch is the epoch at which the gate was closed.
+	// gateEpoch is the epoch at which the gate was closed, raisedAt when the ledger had the new one.
 	gateEpoch int64
+	raisedAt  time.Time
 	// recalled are the users of stored records that the ledger has lost, by the slots that the records name.
 	recalled map[domain.Slot][]domain.UserID
 	// lost counts the users of stored records whose coupons the ledger has lost.
@@ -40,7 +42,7 @@ type builder struct {
 
 // anotherMayBeInUse says whether processes may still ask another gate than the one that was closed: nobody knows what this one
 // said last, or it was not at the ledger's epoch, as on a server that was replaced and to which this retryer is still
-// connected. What the other one admits and tells must be on the topic before this one opens.
+// connected. What the other one admits and tells must be on the topic before this one gives a slot to anybody else.
 func (b *builder) anotherMayBeInUse() bool {
 	return b.target.Unsure || b.gateEpoch != b.campaign.Epoch-1
 }

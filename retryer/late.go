@@ -2,6 +2,7 @@ package retryer
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"firstcome/domain"
@@ -28,6 +29,20 @@ func (r *Retryer) writeLate(ctx context.Context, b *builder) error {
 		r.logger.Info("winners came to the topic while the gate was rebuilt", "campaign", b.campaign.Code, "winners", len(late))
 	}
 	return nil
+}
+
+// readWhenKnown reads the tail on when no process asks another gate any more; who is found counts as if found at first.
+func (r *Retryer) readWhenKnown(ctx context.Context, b *builder) error {
+	if !b.anotherMayBeInUse() {
+		return nil
+	}
+	err := r.slots.aside(b.users(), func() error { return wait(ctx, time.Until(b.raisedAt.Add(epochSpread))) })
+	if err != nil {
+		return err
+	}
+	late, err := b.readLate(ctx, r.ports.Tail)
+	maps.Copy(b.upstream.claims, late)
+	return err
 }
 
 // readLate gives what the topic says since the last reading of users whom the rebuild does not know.

@@ -60,6 +60,21 @@ func TestAGateThatIsBehindTheLedgerOpensOnlyOnceEveryProcessKnowsOfItsEpoch(t *t
 	})
 }
 
+// The slots that are left are given when the other gate tells none any more.
+func TestASlotThatAnotherGateTellsMeanwhileIsNotGivenToSomebodyWhoWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r := opened(t, sale)
+		w.ledger[sale].Epoch = 2
+		w.fail(refusedEvent(1, domain.NoSlot, 2))
+		time.AfterFunc(epochSpread-time.Millisecond, func() {
+			w.see(func() { w.topic = append(w.topic, domain.Delivery{Winner: promise(2, 1, 2, at(20))}) })
+		})
+		require.NoError(t, r.Rebuild(t.Context(), sale))
+		assert.Equal(t, domain.Slot(1), w.slotOf(sale, 2), "the other gate told this slot")
+		assert.Equal(t, domain.Slot(2), w.slotOf(sale, 1))
+	})
+}
+
 // A gate in line with the ledger is the only one, and need not wait.
 func TestAGateInLineWithTheLedgerOpensAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -69,7 +69,9 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 //     passed the committed offset): the gate's word is all that is left of the promise, and counts as the oldest claim.
 //     Whom the gate calls revoked, and the ledger does not know, stays revoked: the ledger has lost the revocation. A slot
 //     that the gate gives to somebody is not kept for the user of a stored record that is no newer than the gate.
-//  7. Write the users of upstream, of the old gate and of fail events that hold no slot, each with a fresh pending entry
+//  7. Where some process may ask another gate (anotherMayBeInUse), wait until every one knows of the new epoch, and read the
+//     tail on: what the other gate told is on the topic by then, and no slot that it told is given to somebody else. Write
+//     the users of upstream, of the old gate and of fail events that hold no slot, each with a fresh pending entry
 //     unless an event is all that stands for the user: the relay sends them again. Those for whom no slot is left (after
 //     two masters at once, say) have no entry: they go to the topic now, unless they have an event, as winners of an
 //     older epoch, and the consumer brings them to the gate or makes them fail events. A crash leaves records that the
@@ -78,9 +80,8 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 //     admitted before step 2, and Kafka may acknowledge it at any time. A crash leaves keys that nobody reads.
 //  9. Grant the wish for a lower quota if the holders fit, and if this rebuilder is still the newest. A crash leaves the
 //     lower quota in the ledger and a closed gate.
-//  10. Read on once more, as in step 8, so that next to nothing lies between the last reading and the opening: where some
-//     process may ask another gate (anotherMayBeInUse), only once every process knows of the new epoch. A crash leaves what
-//     step 9 left.
+//  10. Read on once more, as in step 8, so that next to nothing lies between the last reading and the opening. A crash leaves
+//     what step 9 left.
 //  11. Swap the keys in and open the gate, if it is still closed, on the same server, and waits for this epoch.
 //
 // A record that is acknowledged after step 10 is on the topic, and the new gate does not know its user. The api that got
@@ -96,8 +97,8 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string, shown int64) (d
 	if err != nil {
 		return campaign, err
 	}
-	crashpoint.Reach(crashpoint.RebuildRaised)
 	raisedAt := time.Now()
+	crashpoint.Reach(crashpoint.RebuildRaised)
 	r.watch.raised(code, campaign.Epoch)
 	target, err := r.ports.GateRebuild.BeginRebuild(ctx, code, campaign.Epoch)
 	if err != nil {
@@ -110,7 +111,7 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string, shown int64) (d
 	}
 	b := &builder{
 		gate: r.ports.GateRebuild, target: target, campaign: campaign, upstream: upstream, used: newSlotSet(),
-		gateEpoch: report.Epoch, recalled: map[domain.Slot][]domain.UserID{}, revoked: map[domain.UserID]bool{},
+		gateEpoch: report.Epoch, raisedAt: raisedAt, recalled: map[domain.Slot][]domain.UserID{}, revoked: map[domain.UserID]bool{},
 	}
 	// After an error a write may still be under way, whose outcome no longer matters.
 	defer func() { _ = b.settle() }()
@@ -137,17 +138,11 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string, shown int64) (d
 	}
 	crashpoint.Reach(crashpoint.RebuildSettled)
 	b.campaign = campaign
-	return campaign, r.openWritten(ctx, b, raisedAt)
+	return campaign, r.openWritten(ctx, b)
 }
 
 // openWritten is steps 10 and 11.
-func (r *Retryer) openWritten(ctx context.Context, b *builder, raisedAt time.Time) error {
-	if b.anotherMayBeInUse() {
-		err := r.slots.aside(b.users(), func() error { return wait(ctx, time.Until(raisedAt.Add(epochSpread))) })
-		if err != nil {
-			return err
-		}
-	}
+func (r *Retryer) openWritten(ctx context.Context, b *builder) error {
 	if err := r.writeLate(ctx, b); err != nil {
 		return err
 	}
@@ -240,6 +235,9 @@ func (r *Retryer) recallForgotten(ctx context.Context, b *builder) error {
 }
 
 func (r *Retryer) writeUpstream(ctx context.Context, b *builder) error {
+	if err := r.readWhenKnown(ctx, b); err != nil {
+		return err
+	}
 	owed, err := b.writeUpstream(ctx)
 	if err != nil {
 		return err
