@@ -7,49 +7,60 @@ import (
 
 // made is what a rebuild writes.
 type made struct {
-	users       [maxUsers]uint8
-	count, free uint8
-	pending     [maxPending]Entry
+	users                [maxUsers]uint8
+	holders, count, free uint8
+	pending              [maxPending]Entry
+	used                 uint8
+}
+
+// take gives a slot to a user if nobody has it.
+func (a *made) take(user int, slot uint8) bool {
+	if slot == nobody || slot > highestSlot || a.used>>slot&1 == 1 {
+		return false
+	}
+	a.used |= 1 << slot
+	a.users[user] = slot
+	a.holders++
+	return true
+}
+
+// keep is keepSlot: it takes a slot that somebody was promised and that is no coupon yet.
+func (m *machine) keepSlot(r *Rebuild, a *made, user int, slot uint8) bool {
+	return slot <= m.highest(r.Quota, r.Limit) && (a.holders < r.Quota || !m.has(KeepWithinQuota)) && a.take(user, slot)
 }
 
 // allot is retryer/holders.go and retryer/allot.go: who holds which slot, by what a rebuild has read. Rows come first, then
 // the events that hold a slot, then claims by their epoch; who is left gets the lowest slots, or is owed one.
 func (m *machine) allot(r *Rebuild) made {
 	var made made
-	var used, kept uint8
-	take := func(user int, slot uint8) bool {
-		if slot == nobody || slot > highestSlot || used>>slot&1 == 1 {
-			return false
-		}
-		used |= 1 << slot
-		made.users[user] = slot
-		return true
-	}
+	var kept uint8
 	for i, row := range r.Rows {
 		switch {
 		case row&wasRevoked != 0 && m.has(RevokedMark):
 			made.users[i] = revoked
 		case row != nobody && row&wasRevoked == 0:
-			take(i, row)
+			made.take(i, row)
 		}
 	}
 	for i, slot := range r.Events {
 		isOlder := r.Claims[i] != nobody && r.Claims[i] != owed && r.ClaimEpochs[i] > r.EventEpochs[i]
-		if r.Rows[i] == nobody && slot != nobody && slot <= r.Quota && !isOlder && take(i, slot) {
+		if r.Rows[i] == nobody && slot != nobody && !isOlder && m.keepSlot(r, &made, i, slot) {
 			kept |= 1 << i
+		} else if r.Rows[i] == nobody && r.Revoked>>i&1 == 1 {
+			made.users[i] = revoked
 		}
 	}
-	for _, late := range []bool{false, true} {
-		left := m.allotClaims(r, &made, late, take)
-		m.allotRest(r, &made, left, take)
+	for _, group := range []uint8{^(r.Late | r.Later), r.Late, r.Later} {
+		left := m.allotClaims(r, &made, group)
+		m.allotRest(r, &made, left)
 	}
 	for slot := uint8(1); slot <= highestSlot; slot++ {
-		if used>>slot&1 == 1 {
+		if made.used>>slot&1 == 1 {
 			made.count = slot
 		}
 	}
 	for slot := uint8(1); slot < made.count; slot++ {
-		if used>>slot&1 == 0 {
+		if made.used>>slot&1 == 0 {
 			made.free |= 1 << slot
 		}
 	}
@@ -58,17 +69,21 @@ func (m *machine) allot(r *Rebuild) made {
 }
 
 // allotClaims gives each claim its slot if it is left, and says whose is not.
-func (m *machine) allotClaims(r *Rebuild, made *made, late bool, take func(int, uint8) bool) []int {
+func (m *machine) allotClaims(r *Rebuild, made *made, group uint8) []int {
 	var claimers, left []int
 	for i := range r.Claims {
 		isClaim := r.Claims[i] != nobody || r.Events[i] != nobody
-		if made.users[i] == nobody && isClaim && r.Rows[i] == nobody && (r.Late>>i&1 == 1) == late {
+		if made.users[i] == nobody && isClaim && r.Rows[i] == nobody && group>>i&1 == 1 {
 			claimers = append(claimers, i)
 		}
 	}
 	if m.has(ClaimsByEpoch) {
 		slices.SortStableFunc(claimers, func(a, b int) int {
-			return cmp.Or(cmp.Compare(r.ClaimEpochs[b], r.ClaimEpochs[a]), cmp.Compare(r.Claims[a], r.Claims[b]))
+			later := 0
+			if m.has(LaterKeepsSlot) {
+				later = cmp.Compare(b, a) // A later user has the higher number.
+			}
+			return cmp.Or(cmp.Compare(r.ClaimEpochs[b], r.ClaimEpochs[a]), cmp.Compare(r.Claims[a], r.Claims[b]), later)
 		})
 	}
 	for _, i := range claimers {
@@ -77,7 +92,7 @@ func (m *machine) allotClaims(r *Rebuild, made *made, late bool, take func(int, 
 			made.users[i] = owed
 			continue
 		}
-		if slot > r.Quota || !take(i, slot) {
+		if !m.keepSlot(r, made, i, slot) {
 			left = append(left, i)
 		}
 	}
@@ -85,13 +100,14 @@ func (m *machine) allotClaims(r *Rebuild, made *made, late bool, take func(int, 
 	return left
 }
 
-func (m *machine) allotRest(r *Rebuild, made *made, left []int, take func(int, uint8) bool) {
+func (m *machine) allotRest(r *Rebuild, made *made, left []int) {
+	quota := r.effectiveQuota()
 	for _, i := range left {
 		slot := uint8(1)
-		for slot <= r.Quota && !take(i, slot) {
+		for made.holders < quota && slot <= quota && !made.take(i, slot) {
 			slot++
 		}
-		if slot > r.Quota && m.has(OwedIsNoted) {
+		if made.users[i] == nobody && m.has(OwedIsNoted) {
 			made.users[i] = owed
 		}
 	}

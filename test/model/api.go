@@ -23,6 +23,11 @@ func (m *machine) apply(choice int) bool {
 	if !ok {
 		return false
 	}
+	if m.isOutdated(index, g) {
+		m.say("api %d: what the gate says of user %d is older than the ledger", index, user)
+		m.endLease(index)
+		return true
+	}
 	m.s.Ghost.Applied |= 1 << (user - 1)
 	m.say("api %d asks for user %d:", index, user)
 	m.answerApplicant(index, user, given)
@@ -89,6 +94,9 @@ func (m *machine) grantLease(index int, refusal uint8) {
 		return
 	}
 	api.Refuses, api.Known = refusal, 0
+	if m.hasTwoMasters() {
+		api.LeaseOf = g.Epoch
+	}
 	for i, held := range g.Users {
 		if held != nobody {
 			api.Known |= 1 << i
@@ -105,6 +113,31 @@ func (m *machine) leaseEnds(index int) bool {
 	m.endLease(index)
 	return true
 }
+
+// learn is a process's look at the campaigns of the ledger, as every second. A lease of an older epoch ends.
+func (m *machine) learn(index int) bool {
+	api := &m.s.APIs[index]
+	if !m.hasTwoMasters() || index >= m.c.APIs || api.Seen == m.s.Ledger.Epoch {
+		return false
+	}
+	api.Seen = m.s.Ledger.Epoch
+	m.say("api %d reads epoch %d in the ledger", index, api.Seen)
+	if api.Refuses != 0 && api.LeaseOf < api.Seen && m.has(LeaseOfEpoch) {
+		m.endLease(index)
+	}
+	return true
+}
+
+// hasTwoMasters says whether the case is about two of them: what processes know of the ledger's epoch matters only there.
+func (m *machine) hasTwoMasters() bool { return m.c.Budget[SplitBrain] > 0 }
+
+// isOutdated says whether a process knows that the ledger is beyond the gate that answers.
+func (m *machine) isOutdated(index int, g *Gate) bool {
+	return m.s.APIs[index].Seen > g.Epoch && m.has(GateNotOlder)
+}
+
+// isClosedTo says whether a gate confirms nothing to a process.
+func (m *machine) isClosedTo(index int, g *Gate) bool { return m.isClosed(g) || m.isOutdated(index, g) }
 
 // send is step 4: the record goes to Kafka.
 func (m *machine) send(index int) bool {
@@ -147,12 +180,12 @@ func (m *machine) published(index int) bool {
 	switch {
 	case api.At != apiAcked:
 		return false
-	case api.Round > 0 && (m.isClosed(g) || g.Epoch != api.Epoch):
+	case api.Round > 0 && (m.isClosedTo(index, g) || g.Epoch != api.Epoch):
 		m.say("api %d: acknowledged, and the gate was closed again;", index)
 		m.tellAccepted(api.User, slotUntold)
-	case m.isClosed(g) && m.has(OpenGateAtAcknowledge):
+	case m.isClosedTo(index, g) && m.has(OpenGateAtAcknowledge):
 		return false // It waits until the gate is open, or patience ends.
-	case m.isClosed(g):
+	case m.isClosedTo(index, g):
 		m.say("api %d: acknowledged, and the gate is closed;", index)
 		m.tellAccepted(api.User, slotUntold)
 	case g.Epoch != api.Epoch && m.has(EpochAtAcknowledge):
@@ -168,7 +201,7 @@ func (m *machine) published(index int) bool {
 
 func (m *machine) idle(index int) {
 	api := &m.s.APIs[index]
-	*api = API{Refuses: api.Refuses, Known: api.Known, OldMaster: api.OldMaster}
+	*api = API{Refuses: api.Refuses, Known: api.Known, OldMaster: api.OldMaster, Seen: api.Seen, LeaseOf: api.LeaseOf}
 }
 
 // askAgain asks a gate that was rebuilt since, what holds now.

@@ -18,10 +18,21 @@ func (m *machine) fetch(int) bool {
 }
 
 func (m *machine) commitOffset() {
+	m.noteStored(m.s.Topic[0])
 	copy(m.s.Topic[:], m.s.Topic[1:])
 	m.s.Topic[maxTopic-1] = Record{}
 	for i := range m.s.Events {
 		m.s.Events[i].AtHead = 0
+	}
+}
+
+// noteStored keeps what a rebuild finds among the committed records, where the ledger may have lost the row.
+func (m *machine) noteStored(record Record) {
+	if m.c.Budget[LedgerLosesCommit] == 0 || record.User == nobody || record.Slot == nobody {
+		return
+	}
+	if known := &m.s.Stored[record.User-1]; known.Epoch < record.Epoch {
+		*known = record
 	}
 }
 

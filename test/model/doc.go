@@ -13,7 +13,9 @@
 // opens again, the answer to a user who was honoured) names the processes whose leases it awaits, and goes on at the
 // moment when the last of them is over, which is the earliest moment that the code allows.
 //
-// What is left out: batches (each call carries one user), throttling, the window's two edges, and the audit's comparison,
-// of which only the put-back is here; and a wish for a lower quota that stays because the holders
-// do not fit: here it is granted or dropped. What two masters let applicants hear is allowed, what they store is not. The epoch stands for the fencing number too, because both are raised together.
+// What is left out: batches (each call carries one user), throttling, the window's two edges, the audit's comparison, of
+// which only the put-back is here, a ledger that loses an epoch or a setting, and consumers that are still connected to
+// the old one of two masters. The time of an admission is left out too: of two claims of one epoch the one of the higher
+// user counts as the later, which is right where slots are passed on in that order only. The epoch stands for the fencing
+// number too, because both are raised together.
 package model

@@ -94,7 +94,7 @@ func (m *machine) loseRedis(int) bool {
 		return false
 	}
 	m.say("REDIS LOSES EVERYTHING")
-	m.s.Gate = Gate{Run: m.newRun()}
+	m.s.Gate, m.s.Ghost.Revoked = Gate{Run: m.newRun()}, 0
 	return true
 }
 
@@ -114,9 +114,10 @@ func (m *machine) rollBack(choice int) bool {
 	}
 	m.s.Budget[RollBack]--
 	m.say("FAILOVER, the last %d writes are lost", writes+1)
+	m.s.Ghost.Revoked = 0
 	if split {
 		m.say("(the old master still serves)")
-		m.s.Old, m.s.HasOld, m.s.Ghost.Split = m.s.Gate, 1, 1
+		m.s.Old, m.s.HasOld = m.s.Gate, 1
 		for i := range m.c.APIs {
 			m.s.APIs[i].OldMaster = 1
 		}
@@ -131,7 +132,6 @@ func (m *machine) leaveOldMaster(index int) bool {
 		return false
 	}
 	m.s.APIs[index].OldMaster = 0
-	m.endLease(index)
 	m.say("api %d loses its connection to the old master", index)
 	return true
 }
@@ -179,8 +179,9 @@ func (m *machine) loseRecord(int) bool {
 	if m.s.Topic[0].User == nobody || m.s.Consumer.At != consumerIdle || !m.spend(LoseRecord) {
 		return false
 	}
-	m.say("KAFKA LOSES the record of user %d", m.s.Topic[0].User)
+	m.say("KAFKA LOSES the record of user %d, and all before it", m.s.Topic[0].User)
 	m.commitOffset()
+	m.s.Stored = [maxUsers]Record{}
 	return true
 }
 
@@ -191,16 +192,23 @@ func (m *machine) recreateTopic(index int) bool {
 	}
 	m.say("THE TOPIC IS MADE AGAIN; the offset of user %d's event comes next", m.s.Events[index].User)
 	m.s.Events[index].AtHead = 1
+	m.s.Stored = [maxUsers]Record{}
 	return true
 }
 
-// loseCommit is a failover of the database that lacks a coupon.
+// loseCommit is a failover of the database that lacks a coupon, or a coupon and its revocation.
 func (m *machine) loseCommit(index int) bool {
-	row := &m.s.Ledger.Rows[index]
-	if *row == nobody || *row&wasRevoked != 0 || !m.spend(LedgerLosesCommit) {
+	l := &m.s.Ledger
+	row := &l.Rows[index]
+	if *row == nobody || !m.spend(LedgerLosesCommit) {
 		return false
 	}
 	m.say("THE DATABASE LOSES the coupon of user %d", index+1)
+	if *row&wasRevoked != 0 {
+		m.say("and that it was revoked")
+		m.s.Ghost.Ended |= 1 << index
+		l.Unreleased &^= 1 << index
+	}
 	*row = nobody
 	return true
 }

@@ -33,6 +33,11 @@ func (g *Gate) orphans() int {
 	return int(g.Count) - holders - bits.OnesCount8(g.Free)
 }
 
+// holders is how many slots have a holder, as a gate in which the sum is right counts them.
+func (g *Gate) holders() uint8 {
+	return g.Count - uint8(bits.OnesCount8(g.Free)) //nolint:gosec // at most eight
+}
+
 // gateOf is the gate to which an api process is connected.
 func (m *machine) gateOf(api int) *Gate {
 	if m.s.APIs[api].OldMaster == 1 {
@@ -51,7 +56,10 @@ func (g *Gate) lowestFree() uint8 {
 }
 
 // nextSlot is the lowest free slot, or a new one; nobody when none is left.
-func (g *Gate) nextSlot() uint8 {
+func (g *Gate) nextSlot(byHolders bool) uint8 {
+	if byHolders && g.holders() >= g.Quota {
+		return nobody
+	}
 	if slot := g.lowestFree(); slot != nobody {
 		return slot
 	}
@@ -129,7 +137,7 @@ func (m *machine) honour(g *Gate, user uint8) (given answer, ok bool) {
 	if g.Users[user-1] == nobody && m.refusal(g) != 0 && m.has(HonouredToldLater) {
 		told = m.leases()
 	}
-	if g.nextSlot() == nobody || g.Users[user-1] != owed && m.room(g) <= 0 {
+	if g.nextSlot(m.has(RoomByHolders)) == nobody || g.Users[user-1] != owed && m.room(g) <= 0 {
 		g.Users[user-1], g.Told = owed, told
 		return answer{refusal: saysSoldOut}, true
 	}
@@ -142,7 +150,7 @@ func (m *machine) honour(g *Gate, user uint8) (given answer, ok bool) {
 
 // give hands the next slot to a user, and makes a pending entry in the same step.
 func (m *machine) give(g *Gate, user uint8, pending bool) bool {
-	slot := g.nextSlot()
+	slot := g.nextSlot(m.has(RoomByHolders))
 	if pending && !g.addPending(Entry{Record: Record{user, slot, g.Epoch}}) {
 		return false
 	}
@@ -206,6 +214,7 @@ func (m *machine) release(g *Gate, user, slot uint8) {
 	g.Users[user-1] = nobody
 	if m.has(RevokedMark) {
 		g.Users[user-1] = revoked
+		m.noteRevoked(g, user)
 	}
 	switch {
 	case held == slot || !m.has(ReleaseIfHeld):
@@ -217,6 +226,14 @@ func (m *machine) release(g *Gate, user, slot uint8) {
 		m.reopen(g, before)
 	case held != nobody:
 		g.State, g.Verified = gateClosed, 0
+	}
+}
+
+// noteRevoked notes that no coupon may come back to a user as long as the gate knows of the revocation. A second master may
+// be wrong about that.
+func (m *machine) noteRevoked(g *Gate, user uint8) {
+	if g == &m.s.Gate {
+		m.s.Ghost.Revoked |= 1 << (user - 1)
 	}
 }
 
@@ -249,7 +266,7 @@ func (m *machine) leases() uint8 {
 
 // endLease ends what a process refuses from memory, and whatever waited for that.
 func (m *machine) endLease(api int) {
-	m.s.APIs[api].Refuses, m.s.APIs[api].Known = 0, 0
+	m.s.APIs[api].Refuses, m.s.APIs[api].Known, m.s.APIs[api].LeaseOf = 0, 0, 0
 	for i := range m.s.APIs {
 		m.s.APIs[i].Awaits &^= 1 << api
 	}

@@ -44,16 +44,24 @@ func (m *machine) append(record Record) bool {
 	return false
 }
 
-// release is retryer/release.go: the gate is told of a revocation, and then the ledger that it was told.
-func (m *machine) releaseRevoked(index int) bool {
-	l := &m.s.Ledger
-	if l.Unreleased>>index&1 == 0 || m.isClosed(&m.s.Gate) {
+// releaseRevoked is retryer/release.go: the gate is told of a revocation, and then the ledger that it was told. Choices from
+// maxUsers on are of a retryer that is still connected to the old master.
+func (m *machine) releaseRevoked(choice int) bool {
+	index, l, g := choice%maxUsers, &m.s.Ledger, &m.s.Gate
+	if choice >= maxUsers {
+		if g = &m.s.Old; m.s.HasOld == 0 {
+			return false
+		}
+	}
+	if l.Unreleased>>index&1 == 0 || m.isClosed(g) {
 		return false
 	}
 	slot := l.Rows[index] &^ wasRevoked
-	m.say("the sweep releases slot %d of user %d", slot, index+1)
-	m.release(&m.s.Gate, uint8(index+1), slot)
-	l.Unreleased &^= 1 << index
+	m.say("the sweep releases slot %d of user %d, epoch %d", slot, index+1, g.Epoch)
+	m.release(g, uint8(index+1), slot)
+	if g.Epoch == l.Epoch || !m.has(ReleasedOfEpoch) {
+		l.Unreleased &^= 1 << index
+	}
 	return true
 }
 
@@ -70,17 +78,17 @@ func (m *machine) releaseHalf(index int) bool {
 
 func (m *machine) rowOf() Sweeper {
 	l := &m.s.Ledger
-	return Sweeper{At: 1, Quota: l.Quota, Paused: l.Paused, Version: l.Version, Epoch: l.Epoch}
+	return Sweeper{At: sweepBrings, Quota: l.effectiveQuota(), Paused: l.Paused, Version: l.Version, Epoch: l.Epoch}
 }
 
 func (m *machine) settingsDiffer() bool {
 	g, l := &m.s.Gate, &m.s.Ledger
-	return !m.isClosed(g) && g.Epoch == l.Epoch && (g.Quota < l.Quota || g.Paused != l.Paused)
+	return !m.isClosed(g) && g.Epoch == l.Epoch && (g.Version < l.Version || g.Quota != l.effectiveQuota() || g.Paused != l.Paused)
 }
 
 // readSettings is the look of a retryer that is slow to act on it.
 func (m *machine) readSettings(int) bool {
-	if m.s.Sweeper.At != 0 || !m.settingsDiffer() || !m.has(SweepSettings) {
+	if m.s.Sweeper.At != sweepIdle || !m.settingsDiffer() || !m.has(SweepSettings) {
 		return false
 	}
 	m.s.Sweeper = m.rowOf()
@@ -88,20 +96,47 @@ func (m *machine) readSettings(int) bool {
 	return true
 }
 
-// applySettings brings what was read to the gate.
-func (m *machine) applySettings(int) bool {
-	row := m.s.Sweeper
-	if row.At == 0 {
+// seeThatHoldersFit is the look of a retryer at a gate that gives slots by the wish already.
+func (m *machine) seeThatHoldersFit(int) bool {
+	g, l := &m.s.Gate, &m.s.Ledger
+	if m.s.Sweeper.At != sweepIdle || l.Wanted == 0 || m.isClosed(g) || g.Epoch != l.Epoch || m.settingsDiffer() ||
+		g.holders() > l.Wanted {
 		return false
 	}
-	m.s.Sweeper = Sweeper{}
-	m.bringSettings(row)
+	m.s.Sweeper = Sweeper{At: sweepLowers, Version: l.Version, Epoch: l.Epoch, Holders: g.holders(), Count: g.Count}
+	m.say("a sweep sees that %d holders fit the quota %d", m.s.Sweeper.Holders, l.Wanted)
 	return true
+}
+
+// applySettings brings what was read to the gate, or lowers the quota.
+func (m *machine) applySettings(int) bool {
+	row := m.s.Sweeper
+	m.s.Sweeper = Sweeper{}
+	switch row.At {
+	case sweepBrings:
+		m.bringSettings(row)
+	case sweepLowers:
+		m.lowerFor(row)
+	default:
+		return false
+	}
+	return true
+}
+
+// lowerFor is LowerQuota: what was read must still hold.
+func (m *machine) lowerFor(row Sweeper) {
+	l := &m.s.Ledger
+	if (l.Epoch != row.Epoch || l.Version != row.Version) && m.has(LowerIfUnchanged) {
+		m.say("the campaign was changed since the sweep looked")
+		return
+	}
+	m.lower(row.Holders, row.Count)
+	m.say("a sweep lowers the quota: it is %d, limit %d", l.Quota, l.Limit)
 }
 
 // sweepSettings is another retryer that looks and acts at once.
 func (m *machine) sweepSettings(int) bool {
-	if m.s.Sweeper.At == 0 || !m.settingsDiffer() || !m.has(SweepSettings) {
+	if m.s.Sweeper.At == sweepIdle || !m.settingsDiffer() || !m.has(SweepSettings) {
 		return false
 	}
 	m.bringSettings(m.rowOf())
@@ -112,7 +147,7 @@ func (m *machine) sweepSettings(int) bool {
 func (m *machine) bringSettings(row Sweeper) {
 	g := &m.s.Gate
 	m.say("a sweep brings settings of version %d to the gate: quota %d, paused %d", row.Version, row.Quota, row.Paused)
-	if m.isClosed(g) || g.Epoch != row.Epoch || row.Quota < g.Quota || m.has(SettingsVersion) && row.Version < g.Version {
+	if m.isClosed(g) || g.Epoch != row.Epoch || m.has(SettingsVersion) && row.Version < g.Version {
 		m.say("(refused)")
 		return
 	}
@@ -144,7 +179,7 @@ func (g *Gate) hasPending(user uint8) bool {
 	return false
 }
 
-// putBack is script/put_back.lua; who is owed a slot is honoured.
+// putBack is script/put_back.lua; who is owed a slot is honoured, or becomes a fail event by a record of an epoch that is over.
 func (m *machine) putBack(int) bool {
 	lost, g := m.s.PutBack, &m.s.Gate
 	if lost.User == nobody {
@@ -159,7 +194,10 @@ func (m *machine) putBack(int) bool {
 	case lost.Slot == owed && m.isClosed(g):
 		return true
 	case lost.Slot == owed:
-		_, ok := m.honour(g, lost.User)
+		given, ok := m.honour(g, lost.User)
+		if ok && given.refusal != 0 && m.has(OwedSentAgain) {
+			return m.append(Record{lost.User, 1, lost.Epoch - 1})
+		}
 		return ok
 	}
 	return g.addPending(Entry{lost, 1})

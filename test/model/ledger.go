@@ -28,7 +28,7 @@ func (m *machine) store(record Record) outcome {
 		return alreadyStored
 	case record.Epoch != l.Epoch && m.has(EpochAtInsert):
 		return otherEpoch
-	case record.Slot > l.Quota && m.has(QuotaAtInsert):
+	case record.Slot > m.highest(l.Quota, l.Limit) && m.has(QuotaAtInsert):
 		return overQuota
 	case l.holder(record.Slot) && m.has(UniqueSlot):
 		return slotTaken
@@ -40,6 +40,36 @@ func (m *machine) store(record Record) outcome {
 	}
 	*row = record.Slot
 	return stored
+}
+
+// highest is the highest slot that somebody may hold.
+func (m *machine) highest(quota, limit uint8) uint8 {
+	if !m.has(SlotLimit) {
+		return quota
+	}
+	return max(quota, limit)
+}
+
+// effectiveQuota is how many holders there may be before nobody gets another slot.
+func (l *Ledger) effectiveQuota() uint8 {
+	if l.Wanted != 0 {
+		return l.Wanted
+	}
+	return l.Quota
+}
+
+// lower is Campaign.Lowered: the wish is granted if the holders fit.
+func (m *machine) lower(holders, highest uint8) {
+	l := &m.s.Ledger
+	if l.Wanted == 0 || holders > l.Wanted && m.has(HoldersFit) {
+		return
+	}
+	limit := min(highest, max(l.Quota, l.Limit))
+	l.Quota, l.Wanted, l.Limit = l.Wanted, 0, 0
+	if limit > l.Quota {
+		l.Limit = limit
+	}
+	l.Version++
 }
 
 func (l *Ledger) holder(slot uint8) bool {

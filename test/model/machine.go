@@ -42,6 +42,8 @@ type Case struct {
 	Users, Quota uint8
 	APIs         int
 	Budget       Budget
+	// Overpromised says that the case begins with more promises than slots.
+	Overpromised bool
 	// Begin takes the first steps, where a case begins in the middle.
 	Begin func(m *machine)
 	// Without are the rules that are taken out; Allow the properties that may be broken.
@@ -67,6 +69,11 @@ func newMachine(c *Case, telling bool) *machine {
 	m.s.Ledger = Ledger{Epoch: 1, Quota: c.Quota}
 	m.s.Ghost.NextRun = 2
 	m.s.Budget = c.Budget
+	if m.hasTwoMasters() {
+		for i := range c.APIs {
+			m.s.APIs[i].Seen = 1
+		}
+	}
 	if c.Begin != nil {
 		c.Begin(m)
 	}
@@ -120,10 +127,15 @@ func (m *machine) follow(before *Gate) {
 	case m.s.Gate != *before && m.s.Gate.Run == before.Run:
 		m.s.Earlier = [2]Gate{*before, m.s.Earlier[0]}
 	}
-	if m.s.HasOld == 1 && m.s.APIs[0].OldMaster == 0 && m.s.APIs[1].OldMaster == 0 {
+	if m.s.HasOld == 1 && !m.isOldInUse() {
 		m.s.Old, m.s.HasOld = Gate{}, 0
 	}
 	m.check()
+}
+
+// isOldInUse says whether somebody is connected to the old master.
+func (m *machine) isOldInUse() bool {
+	return m.s.APIs[0].OldMaster == 1 || m.s.APIs[1].OldMaster == 1 || m.s.Rebuilds[rebuilders-1].OldMaster == 1
 }
 
 // each calls visit for every step that can be taken from the machine's state, with the state after it.

@@ -42,6 +42,7 @@ func (m *machine) raiseQuota(int) bool {
 		return false
 	}
 	l.Quota++
+	l.Wanted = 0
 	l.Version++
 	m.say("an operator raises the quota to %d", l.Quota)
 	m.operatorSweeps()
@@ -68,20 +69,18 @@ func (m *machine) operatorSweeps() {
 	}
 }
 
-// lowerQuota notes the wish; a rebuild fulfils it.
+// lowerQuota notes the wish, which is granted once the holders fit.
 func (m *machine) lowerQuota(int) bool {
 	l := &m.s.Ledger
 	if l.Quota < 2 || !m.spend(LowerQuota) {
 		return false
 	}
 	m.say("an operator asks for the quota %d", l.Quota-1)
-	if m.has(LowerByRebuild) {
+	l.Version++
+	if m.has(LowerIsAWish) {
 		l.Wanted = l.Quota - 1
 		return true
 	}
-	if m.s.Gate.Count < l.Quota {
-		l.Quota--
-		m.s.Sweeper = m.rowOf()
-	}
+	l.Quota--
 	return true
 }

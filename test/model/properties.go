@@ -65,19 +65,21 @@ func (m *machine) tellAccepted(user, slot uint8) {
 		return
 	}
 	m.say("user %d hears ACCEPTED, slot %d;", user, slot)
-	if *told != nobody && *told != slotUntold && *told != slot && m.s.Ghost.Split == 0 {
+	if *told != nobody && *told != slotUntold && *told != slot && m.holds(int(user-1)) {
 		m.breaks(OtherSlot)
 	}
 	*told = slot
 	for other := range m.s.Ghost.Accepted {
-		if other != int(user-1) && m.s.Ghost.Accepted[other] == slot && m.holds(other) && m.holds(int(user-1)) && m.s.Ghost.Split == 0 {
+		if other != int(user-1) && m.s.Ghost.Accepted[other] == slot && m.holds(other) && m.holds(int(user-1)) {
 			m.breaks(ToldTwice)
 		}
 	}
 }
 
 // holds says whether nobody took the user's coupon back.
-func (m *machine) holds(index int) bool { return m.s.Ledger.Rows[index]&wasRevoked == 0 }
+func (m *machine) holds(index int) bool {
+	return m.s.Ledger.Rows[index]&wasRevoked == 0 && m.s.Ghost.Ended>>index&1 == 0
+}
 
 // tellSoldOut is false for whoever was accepted or has a coupon, which can be seen.
 func (m *machine) tellSoldOut(user uint8) {
@@ -93,11 +95,14 @@ func (m *machine) check() {
 	for i, row := range m.s.Ledger.Rows {
 		if row != nobody && row&wasRevoked == 0 {
 			rows++
-			if row > m.s.Ledger.Quota {
+			if row > max(m.s.Ledger.Quota, m.s.Ledger.Limit) {
 				m.breaks(OverQuota)
 			}
+			if m.s.Ghost.Revoked>>i&1 == 1 {
+				m.breaks(Undone)
+			}
 		}
-		if m.s.Ghost.Accepted[i] != nobody && !m.isDurable(uint8(i+1)) {
+		if m.s.Ghost.Accepted[i] != nobody && m.holds(i) && !m.isDurable(uint8(i+1)) {
 			m.breaks(Lost)
 		}
 	}
@@ -120,11 +125,11 @@ func (m *machine) mayComeBack(user uint8) bool {
 	if m.c.Budget[LoseRecord] == 0 && m.c.Budget[LedgerLosesCommit] == 0 {
 		return false
 	}
-	if v := m.s.Gate.Users[user-1]; v != nobody && v != revoked {
+	if v := m.s.Gate.Users[user-1]; v != nobody && v != revoked || m.s.Stored[user-1].User != nobody {
 		return true
 	}
 	for i := range m.s.Rebuilds {
-		if r := &m.s.Rebuilds[i]; r.At != rebuildIdle && r.Claims[user-1] != nobody {
+		if r := &m.s.Rebuilds[i]; r.At != rebuildIdle && (r.Claims[user-1] != nobody || r.Stored[user-1] != nobody) {
 			return true
 		}
 	}

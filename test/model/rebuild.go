@@ -16,15 +16,22 @@ const (
 )
 
 // needsRebuild is decideSweep.
-func (m *machine) needsRebuild() bool {
-	g, l := &m.s.Gate, &m.s.Ledger
-	return m.isClosed(g) || g.Epoch != l.Epoch || l.Wanted != 0 || g.Quota > l.Quota
+func (m *machine) needsRebuild(g *Gate) bool {
+	return m.isClosed(g) || g.Epoch != m.s.Ledger.Epoch || g.Version > m.s.Ledger.Version
+}
+
+// gateOfRebuild is the gate to which a rebuilder is connected.
+func (m *machine) gateOfRebuild(r *Rebuild) *Gate {
+	if r.OldMaster == 1 {
+		return &m.s.Old
+	}
+	return &m.s.Gate
 }
 
 // beginRebuild raises the epoch in the ledger.
 func (m *machine) beginRebuild(index int) bool {
 	r := &m.s.Rebuilds[index]
-	if r.At != rebuildIdle || !m.needsRebuild() || index == 1 && m.s.Rebuilds[0].At == rebuildIdle {
+	if r.At != rebuildIdle || !m.needsRebuild(&m.s.Gate) || index == 1 && m.s.Rebuilds[0].At == rebuildIdle {
 		return false
 	}
 	if m.s.Budget[Rebuilds] == 0 || index == 1 && m.s.Budget[TakeOver] == 0 {
@@ -34,10 +41,30 @@ func (m *machine) beginRebuild(index int) bool {
 	if index == 1 {
 		m.s.Budget[TakeOver]--
 	}
-	m.s.Ledger.Epoch++
-	*r = Rebuild{At: rebuildCloses, Epoch: m.s.Ledger.Epoch, Quota: m.s.Ledger.Quota}
+	m.raiseEpoch(r, 0)
 	m.say("rebuilder %d raises the epoch to %d", index, r.Epoch)
 	return true
+}
+
+// beginRebuildOfOld is a retryer that is still connected to the old master, and takes it for the one that is in use.
+func (m *machine) beginRebuildOfOld(int) bool {
+	r := &m.s.Rebuilds[rebuilders-1]
+	if m.s.HasOld == 0 || r.At != rebuildIdle || !m.needsRebuild(&m.s.Old) || !m.spend(Rebuilds) {
+		return false
+	}
+	m.raiseEpoch(r, 1)
+	m.say("a rebuilder on the old master raises the epoch to %d", r.Epoch)
+	return true
+}
+
+// raiseEpoch is step 1. A gate that is not at the ledger's epoch is perhaps not the one that is in use.
+func (m *machine) raiseEpoch(r *Rebuild, oldMaster uint8) {
+	l := &m.s.Ledger
+	l.Epoch++
+	*r = Rebuild{At: rebuildCloses, Epoch: l.Epoch, OldMaster: oldMaster, Quota: l.Quota, Wanted: l.Wanted, Limit: l.Limit}
+	if r.GateEpoch = m.gateOfRebuild(r).Epoch; r.GateEpoch != l.Epoch-1 && m.has(UnsureIfOlder) {
+		r.Unsure = 1
+	}
 }
 
 // rebuild takes the next step of a rebuild; choices from rebuilders on read from the ledger's replica where they read
@@ -64,11 +91,13 @@ func (m *machine) rebuild(choice int) bool {
 		m.rebuildRecalls(r)
 	case rebuildSendsOwed:
 		return m.rebuildSendsOwed(r)
-	case rebuildReadsTailAgain, rebuildReadsOnceMore:
+	case rebuildReadsTailAgain:
 		m.say("reads on")
-		if m.has(TailAgain) {
-			m.readLate(r)
-		}
+		m.readLate(r, &r.Late)
+		r.At++
+	case rebuildReadsOnceMore:
+		m.say("reads on once more")
+		m.readLate(r, &r.Later)
 		r.At++
 	case rebuildFinishes:
 		m.rebuildFinishes(r)
@@ -78,16 +107,29 @@ func (m *machine) rebuild(choice int) bool {
 	return true
 }
 
+// isKnown says whether every process has read the epoch in the ledger.
+func (m *machine) isKnown(epoch uint8) bool {
+	for i := range m.c.APIs {
+		if m.hasTwoMasters() && m.s.APIs[i].Seen < epoch {
+			return false
+		}
+	}
+	return true
+}
+
 // rebuildCloses is script/begin_rebuild.lua.
 func (m *machine) rebuildCloses(r *Rebuild) {
-	g := &m.s.Gate
+	g := m.gateOfRebuild(r)
 	if g.Epoch >= r.Epoch && m.has(OpenIfMine) {
 		m.say("is overtaken")
 		*r = Rebuild{}
 		return
 	}
-	if m.isClosed(g) && m.has(UnsureAfterLoss) {
-		g.Unsure = m.leases()
+	if m.isClosed(g) {
+		r.Unsure = 1
+		if m.has(UnsureAfterLoss) {
+			g.Unsure = m.leases()
+		}
 	}
 	g.Closing = m.leases()
 	g.State, g.Verified, g.Epoch = gateClosed, 0, r.Epoch
@@ -100,7 +142,7 @@ func (m *machine) rebuildCloses(r *Rebuild) {
 
 func (m *machine) rebuildReadsPending(r *Rebuild) {
 	m.say("reads the pending entries")
-	for _, entry := range m.s.Gate.Pending {
+	for _, entry := range m.gateOfRebuild(r).Pending {
 		if entry.User != nobody {
 			r.claim(entry.Record)
 		}
@@ -119,8 +161,12 @@ func (r *Rebuild) claim(record Record) {
 	}
 }
 
-// readTail takes in the records that no consumer has committed; those from outside carry no promise.
+// readTail takes in the records that no consumer has committed, and looks at those that are; those from outside carry no
+// promise.
 func (m *machine) readTail(r *Rebuild) {
+	for i, record := range m.s.Stored {
+		r.Stored[i], r.StoredEpochs[i] = record.Slot, record.Epoch
+	}
 	for _, record := range m.s.Topic {
 		if record.User != nobody && record.Slot != nobody {
 			r.claim(record)
@@ -166,7 +212,7 @@ func (r *Rebuild) addEvent(event Event) {
 	case event.Slot != nobody:
 		r.Events[i], r.EventEpochs[i] = event.Slot, event.Epoch
 	case r.Events[i] == nobody:
-		r.Events[i] = owed
+		r.Events[i], r.EventEpochs[i] = owed, event.Epoch
 	}
 	if r.Claims[i] == nobody {
 		r.Waiting |= 1 << i
@@ -174,26 +220,33 @@ func (r *Rebuild) addEvent(event Event) {
 }
 
 // readLate takes in who came to the topic meanwhile, and is not known yet.
-func (m *machine) readLate(r *Rebuild) {
+func (m *machine) readLate(r *Rebuild, late *uint8) {
 	for _, record := range m.s.Topic {
-		if record.User == nobody || record.Slot == nobody || r.knows(record.User-1) {
+		if record.User == nobody || record.Slot == nobody || r.knows(record.User-1) || !m.has(TailAgain) {
 			continue
 		}
-		r.Late |= 1 << (record.User - 1)
+		*late |= 1 << (record.User - 1)
 		r.claim(record)
 	}
 }
 
 func (r *Rebuild) knows(index uint8) bool {
-	return r.Rows[index] != nobody || r.Events[index] != nobody || r.Claims[index] != nobody
+	return r.Rows[index] != nobody || r.Events[index] != nobody || r.Claims[index] != nobody || r.Revoked>>index&1 == 1
 }
 
 // rebuildRecalls takes in whom only the old gate knows; its word counts as the oldest claim.
 func (m *machine) rebuildRecalls(r *Rebuild) {
 	m.say("reads the old gate's users")
-	for i, held := range m.s.Gate.Users {
-		if r.Rows[i] == nobody && r.Claims[i] == nobody && held != nobody && held != revoked && m.has(RecallForgotten) {
-			r.Claims[i] = held
+	m.recallUnstored(r)
+	for i, held := range m.gateOfRebuild(r).Users {
+		switch {
+		case r.Rows[i] != nobody || held == nobody:
+		case held == revoked:
+			if m.has(KeepRevoked) {
+				r.Revoked |= 1 << i
+			}
+		default:
+			m.recallHolder(r, i, held)
 		}
 	}
 	if !m.has(UpstreamFirst) {
@@ -202,8 +255,51 @@ func (m *machine) rebuildRecalls(r *Rebuild) {
 	r.At = rebuildSendsOwed
 }
 
+// recallUnstored takes in the users of committed records of whom the ledger has nothing.
+func (m *machine) recallUnstored(r *Rebuild) {
+	for i, slot := range r.Stored {
+		if slot == nobody || r.Rows[i] != nobody || r.Events[i] != nobody || !m.has(RecallUnstored) {
+			continue
+		}
+		r.claim(Record{uint8(i + 1), slot, r.StoredEpochs[i]}) //nolint:gosec // there are three users
+		r.Recalled |= 1 << i
+	}
+}
+
+// recallHolder takes in what the old gate says of a user who has a slot there, or is owed one. Nobody whose record is
+// committed, and no newer than the gate, claims that slot against the holder.
+func (m *machine) recallHolder(r *Rebuild, index int, held uint8) {
+	for i := range r.Claims {
+		if i != index && r.Recalled>>i&1 == 1 && r.Claims[i] == held && r.ClaimEpochs[i] <= r.GateEpoch && m.has(HolderBeatsStored) {
+			r.Claims[i] = owed
+		}
+	}
+	if r.Claims[index] != nobody || !m.has(RecallForgotten) {
+		return
+	}
+	r.Claims[index] = held
+	if r.Events[index] != nobody {
+		r.ClaimEpochs[index] = r.EventEpochs[index]
+	}
+}
+
+// readWhenKnown waits until every process knows of the epoch, and reads the topic on.
+func (m *machine) readWhenKnown(r *Rebuild) bool {
+	if m.has(AllotWhenKnown) && !m.isKnown(r.Epoch) {
+		return false
+	}
+	if m.has(ReadBeforeAllot) {
+		var asIfFirst uint8
+		m.readLate(r, &asIfFirst)
+	}
+	return true
+}
+
 // rebuildSendsOwed sends on the records of those for whom no slot is left.
 func (m *machine) rebuildSendsOwed(r *Rebuild) bool {
+	if r.Unsure == 1 && !m.readWhenKnown(r) {
+		return false
+	}
 	m.say("sends on who is owed a slot")
 	made := m.allot(r)
 	for i, held := range made.users {
@@ -219,25 +315,28 @@ func (m *machine) rebuildSendsOwed(r *Rebuild) bool {
 // rebuildFinishes settles the quota.
 func (m *machine) rebuildFinishes(r *Rebuild) {
 	l := &m.s.Ledger
-	if m.has(FinishIfNewest) && (l.Epoch != r.Epoch || l.Quota != r.Quota) {
+	if m.has(FinishIfNewest) && (l.Epoch != r.Epoch || l.Quota != r.Quota || l.Wanted != r.Wanted) {
 		m.say("is overtaken")
 		*r = Rebuild{}
 		return
 	}
-	if l.Wanted != 0 {
-		made := m.allot(r)
-		if made.count <= l.Wanted {
-			l.Quota = l.Wanted
-		}
-		l.Wanted = 0
-	}
+	made := m.allot(r)
+	m.lower(made.holders, made.count)
 	for _, record := range m.s.Topic {
 		if record.User != nobody && record.Slot != nobody {
 			r.Due |= 1 << (record.User - 1)
 		}
 	}
-	r.Quota, r.At = l.Quota, rebuildReadsOnceMore
-	m.say("settles the quota: %d", l.Quota)
+	r.Quota, r.Wanted, r.Limit, r.Paused, r.Version = l.Quota, l.Wanted, l.Limit, l.Paused, l.Version
+	r.At = rebuildReadsOnceMore
+	m.say("settles the quota: %d, wanted %d", l.Quota, l.Wanted)
+}
+
+func (r *Rebuild) effectiveQuota() uint8 {
+	if r.Wanted != 0 {
+		return r.Wanted
+	}
+	return r.Quota
 }
 
 // claimedSlot is a slot that can exist, which every record of a promise names.
@@ -258,7 +357,7 @@ func (m *machine) claimedEpoch(r *Rebuild, index int) uint8 {
 
 // rebuildOpens is script/open_rebuilt.lua.
 func (m *machine) rebuildOpens(r *Rebuild) {
-	g, l := &m.s.Gate, &m.s.Ledger
+	g := m.gateOfRebuild(r)
 	if m.has(OpenIfMine) && (g.State != gateClosed || g.Epoch != r.Epoch || g.Run != r.Run) {
 		m.say("is overtaken")
 		*r = Rebuild{}
@@ -270,10 +369,10 @@ func (m *machine) rebuildOpens(r *Rebuild) {
 	}
 	made := m.allot(r)
 	*g = Gate{
-		State: gateOpen, Run: g.Run, Verified: r.Run, Epoch: r.Epoch, Quota: r.Quota, Paused: l.Paused, Version: l.Version,
-		Count: made.count, Free: made.free, Users: made.users, Pending: made.pending,
+		State: gateOpen, Run: g.Run, Verified: r.Run, Epoch: r.Epoch, Quota: r.effectiveQuota(), Paused: r.Paused,
+		Version: r.Version, Count: made.count, Free: made.free, Users: made.users, Pending: made.pending,
 	}
-	m.s.Ghost.Newest = max(m.s.Ghost.Newest, l.Version)
+	m.s.Ghost.Newest = max(m.s.Ghost.Newest, r.Version)
 	if m.has(RebuiltToldLater) {
 		g.Told = told
 	}

@@ -21,8 +21,12 @@ func (m *machine) try(int) bool {
 	if r.At == retryIdle || r.Awaits != 0 {
 		return false
 	}
+	if r.At == retryTells || r.At == retryDisputes {
+		m.retryTellsGate(r)
+		return true
+	}
 	event := &m.s.Events[r.Event]
-	if event.Status != statusProcessing && r.At != retryDisputes {
+	if event.Status != statusProcessing {
 		m.say("the retryer has lost its lease")
 		*r = Retry{}
 		return true
@@ -34,12 +38,24 @@ func (m *machine) try(int) bool {
 		m.retryStores(r, event)
 	case retryEnds:
 		m.retryFails(r, event)
-	case retryDisputes:
-		m.say("the retryer disputes user %d, slot %d", r.Event, r.Slot)
-		m.dispute(Record{r.Event, r.Slot, r.Epoch})
-		*r = Retry{}
 	}
 	return true
+}
+
+// retryTellsGate is tellGate: of a contradiction, or that the event of a new winner names the slot. The relay does the same for
+// the entry of a winner who has a row.
+func (m *machine) retryTellsGate(r *Retry) {
+	record := Record{r.Event, r.Slot, r.Epoch}
+	if r.At == retryDisputes {
+		m.say("the retryer disputes user %d, slot %d", record.User, record.Slot)
+		m.dispute(record)
+	} else {
+		m.say("the retryer acknowledges the entry of user %d, slot %d", record.User, record.Slot)
+		if !m.isClosed(&m.s.Gate) {
+			m.acknowledge(&m.s.Gate, record)
+		}
+	}
+	*r = Retry{}
 }
 
 func (m *machine) retryAsks(r *Retry, event *Event) bool {
@@ -60,10 +76,13 @@ func (m *machine) retryAsks(r *Retry, event *Event) bool {
 		*event, *r = Event{}, Retry{}
 	case given.refusal != 0:
 		m.say("no slot is left")
-		r.At, r.Slot, r.Reason = retryEnds, nobody, reasonNoSlot
+		r.At, r.Slot, r.Reason, r.New = retryEnds, nobody, reasonNoSlot, 0
 	default:
 		m.say("slot %d", given.slot)
-		r.At, r.Slot, r.Epoch = retryTries, given.slot, m.s.Gate.Epoch
+		r.At, r.Slot, r.Epoch, r.New = retryTries, given.slot, m.s.Gate.Epoch, 0
+		if given.isNew {
+			r.New = 1
+		}
 	}
 	return true
 }
@@ -91,12 +110,13 @@ func (m *machine) retryStores(r *Retry, event *Event) {
 	}
 }
 
-// retryFails is FailClaimed: the attempt counts, unless no slot was left; a new slot is noted under its epoch only.
+// retryFails is FailClaimed: the attempt counts, unless no slot was left; a new slot is noted under its epoch only. An
+// event whose slot is another user's asks for another one, and is not given up.
 func (m *machine) retryFails(r *Retry, event *Event) {
 	event.Status, event.Reason = statusFail, r.Reason
 	if r.Reason != reasonNoSlot || !m.has(NoSlotWaits) {
-		event.Attempts++
-		if event.Attempts >= maxAttempts {
+		event.Attempts = min(event.Attempts+1, maxAttempts)
+		if event.Attempts >= maxAttempts && r.Reason != reasonTaken {
 			event.Status = statusDead
 		}
 	}
@@ -104,15 +124,19 @@ func (m *machine) retryFails(r *Retry, event *Event) {
 	if r.Reason != reasonRefused {
 		slot = nobody
 	}
-	if slot == nobody || r.Epoch == m.s.Ledger.Epoch || !m.has(EpochOfEvent) {
+	isNoted := slot == nobody || r.Epoch == m.s.Ledger.Epoch || !m.has(EpochOfEvent)
+	if isNoted {
 		event.Slot, event.Epoch = slot, r.Epoch
 	}
 	m.say("the attempt for user %d ends, %d attempts, slot %d", event.User, event.Attempts, event.Slot)
-	if r.Reason == reasonTaken {
+	switch {
+	case r.Reason == reasonTaken:
 		*r = Retry{At: retryDisputes, Event: event.User, Slot: r.Slot, Epoch: r.Epoch}
-		return
+	case slot != nobody && r.New == 1 && (isNoted || !m.has(EntryUntilNoted)):
+		*r = Retry{At: retryTells, Event: event.User, Slot: slot, Epoch: r.Epoch}
+	default:
+		*r = Retry{}
 	}
-	*r = Retry{}
 }
 
 // rescue gives an event back whose lease ran out; while somebody works on it that is a fault.

@@ -63,20 +63,42 @@ const (
 	RevokedMark
 	// ReleaseIfHeld frees a slot only if the gate says that the user holds it.
 	ReleaseIfHeld
+	// ReleasedOfEpoch notes a revocation as told only if the gate has the ledger's epoch.
+	ReleasedOfEpoch
 	// SweepSettings brings settings to the gate until they are there.
 	SweepSettings
 	// SettingsVersion refuses settings older than the gate's.
 	SettingsVersion
-	// LowerByRebuild lowers a quota by a rebuild, not in an open gate.
-	LowerByRebuild
+	// LowerIsAWish lowers a quota in the ledger only when the gate gives slots by the lower one already.
+	LowerIsAWish
+	// HoldersFit grants the wish only once there are no more holders than that.
+	HoldersFit
+	// LowerIfUnchanged grants it only if neither epoch nor settings were changed since the holders were counted.
+	LowerIfUnchanged
+	// SlotLimit lets whoever holds a slot above a lowered quota keep it.
+	SlotLimit
+	// RoomByHolders gives no slot while there are as many holders as the quota, whatever the numbers of their slots.
+	RoomByHolders
+	// KeepWithinQuota keeps a promised slot in a rebuild only while the quota has room.
+	KeepWithinQuota
 	// PutBack makes a winner pending again whom nothing but the gate knows.
 	PutBack
+	// OwedSentAgain sends the record of such a winner again who is owed a slot while none is left.
+	OwedSentAgain
 	// UpstreamFirst reads pending entries before the topic, and the topic before the ledger.
 	UpstreamFirst
 	// SnapshotEpoch refuses a snapshot that is not of the rebuild's epoch.
 	SnapshotEpoch
 	// RecallForgotten takes in whom only the old gate knows.
 	RecallForgotten
+	// RecallUnstored takes in the users of committed records whom the ledger has lost.
+	RecallUnstored
+	// KeepRevoked keeps those revoked whom only the old gate calls so.
+	KeepRevoked
+	// HolderBeatsStored keeps the slot of a holder of the old gate from the user of an older committed record.
+	HolderBeatsStored
+	// LaterKeepsSlot lets the later of two claims of one epoch keep a slot.
+	LaterKeepsSlot
 	// TailAgain reads the topic once more, right before the gate opens.
 	TailAgain
 	// ClaimsByEpoch lets the claim of the higher epoch keep a slot.
@@ -95,4 +117,16 @@ const (
 	OpenIfMine
 	// FinishIfNewest settles the quota only for the newest rebuild.
 	FinishIfNewest
+	// EntryUntilNoted keeps the entry of a slot that the retryer was given until the ledger has noted the slot.
+	EntryUntilNoted
+	// GateNotOlder believes no gate that is older than the ledger.
+	GateNotOlder
+	// LeaseOfEpoch ends a lease when the ledger shows a newer epoch.
+	LeaseOfEpoch
+	// UnsureIfOlder counts a gate among those that is not at the ledger's epoch: another one may be in use.
+	UnsureIfOlder
+	// AllotWhenKnown gives slots, where another gate may be in use, only when every process knows of the new epoch.
+	AllotWhenKnown
+	// ReadBeforeAllot reads the topic on before that.
+	ReadBeforeAllot
 )

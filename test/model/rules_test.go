@@ -8,7 +8,7 @@ import (
 
 // All rules, and all properties.
 const (
-	allRules      = FinishIfNewest<<1 - 1
+	allRules      = ReadBeforeAllot<<1 - 1
 	allProperties = Unsettled<<1 - 1
 )
 
@@ -37,7 +37,7 @@ var takenOut = []struct {
 	{"SumOfSlots", SumOfSlots, 0, alone(2, 1, faultsOf{LoseUser: 1, Rebuilds: 1}), FalseRefusal | ToldTwice},
 	{"RunID", RunID, 0, caseOf(2, 1, faultsOf{RollBack: 1, Rebuilds: 1}), ToldTwice},
 	{"EpochAtInsert", EpochAtInsert, 0, caseOf(2, 1, faultsOf{LoseRedis: 1, Rebuilds: 1}), Differ | Missed},
-	{"QuotaAtInsert", QuotaAtInsert, LowerByRebuild, alone(2, 2, faultsOf{LowerQuota: 1, Rebuilds: 1}), OverQuota},
+	{"QuotaAtInsert", QuotaAtInsert, LowerIsAWish, alone(2, 2, faultsOf{LowerQuota: 1}), OverQuota},
 	{"UniqueSlot", UniqueSlot, RunID, alone(2, 1, faultsOf{RollBack: 1, Rebuilds: 1}), OverQuota},
 	{"UniqueUser", UniqueUser, 0, caseOf(2, 2, faultsOf{LoseRedis: 1, Rebuilds: 1}), TwoCoupons},
 	{"EpochOfEvent", EpochOfEvent, UpstreamFirst, refusedInHand(alone(2, 1, faultsOf{LoseRedis: 1, Rebuilds: 1})), FalseRefusal},
@@ -49,26 +49,45 @@ var takenOut = []struct {
 	{"SweepReleases", SweepReleases, 0, alone(2, 1, faultsOf{Revoke: 1, Crash: 1}), SlotLost},
 	{"RevokedMark", RevokedMark, 0, alone(2, 1, faultsOf{Revoke: 1}), SlotLost},
 	{"ReleaseIfHeld", ReleaseIfHeld, SumOfSlots, owedAndFreed(alone(2, 1, faultsOf{Discard: 1, Crash: 1})), SlotLost},
+	{"ReleasedOfEpoch", ReleasedOfEpoch, 0, revokedAfterFailover(alone(2, 1, faultsOf{SplitBrain: 1, Revoke: 1})), SlotLost | Differ},
 	{"SweepSettings", SweepSettings, 0, alone(2, 1, faultsOf{RaiseQuota: 1, Crash: 1}), SlotLost},
 	{"SettingsVersion", SettingsVersion, 0, alone(2, 1, faultsOf{Pause: 3}), Undone},
-	{"LowerByRebuild", LowerByRebuild, 0, alone(2, 2, faultsOf{LowerQuota: 1, Rebuilds: 1}), Dead},
+	{"LowerIsAWish", LowerIsAWish, 0, alone(2, 2, faultsOf{LowerQuota: 1}), Dead | OverQuota},
+	{"HoldersFit", HoldersFit, 0, alone(2, 2, faultsOf{LowerQuota: 1, RestartRedis: 1, Rebuilds: 1}), OverQuota | Dead},
+	{"LowerIfUnchanged", LowerIfUnchanged, 0, aboutToLower(alone(3, 2, faultsOf{LowerQuota: 1, RaiseQuota: 1})), OverQuota},
+	{"RoomByHolders", RoomByHolders, 0, lateUnderAWish(alone(2, 2, faultsOf{Rebuilds: 1})), OverQuota},
+	{"SlotLimit", SlotLimit, 0, alone(2, 2, faultsOf{LowerQuota: 1, Revoke: 1}), Dead | OtherSlot | OverQuota},
+	{"KeepWithinQuota", KeepWithinQuota, 0, lateUnderAWish(alone(2, 2, faultsOf{Rebuilds: 1})), OverQuota},
 	{"PutBack", PutBack, 0, alone(1, 1, faultsOf{LoseRecord: 1}), Lost},
+	{"OwedSentAgain", OwedSentAgain, 0, owedOnTopic(alone(2, 1, faultsOf{LoseRecord: 1})), Lost},
 	{"UpstreamFirst", UpstreamFirst, EpochOfEvent, refusedInHand(alone(2, 1, faultsOf{LoseRedis: 1, Rebuilds: 1})), FalseRefusal},
 	{"SnapshotEpoch", SnapshotEpoch, 0, alone(2, 1, faultsOf{LoseRedis: 1, Rebuilds: 1, ReplicaLags: 1}), Differ | Missed},
 	{"RecallForgotten", RecallForgotten, 0, alone(2, 1, faultsOf{RestartRedis: 1, Rebuilds: 1, LoseRecord: 1}), Lost},
+	{"RecallUnstored", RecallUnstored, 0, alone(2, 1, faultsOf{LedgerLosesCommit: 1, LoseRedis: 1, Rebuilds: 1}), Lost | ToldTwice | FalseRefusal},
+	{"KeepRevoked", KeepRevoked, 0, passedOn(alone(2, 2, faultsOf{LedgerLosesCommit: 1, RestartRedis: 1, Rebuilds: 1})), Undone},
+	{"HolderBeatsStored", HolderBeatsStored, KeepRevoked | LaterKeepsSlot,
+		passedOn(alone(2, 2, faultsOf{LedgerLosesCommit: 2, RestartRedis: 1, Rebuilds: 1})), OtherSlot},
+	{"LaterKeepsSlot", LaterKeepsSlot, 0, passedOn(alone(2, 2, faultsOf{LedgerLosesCommit: 2, LoseRedis: 1, Rebuilds: 1})), OtherSlot},
 	{"TailAgain", TailAgain, 0, alone(2, 1, faultsOf{LoseRedis: 1, Rebuilds: 1}), Missed},
 	{"ClaimsByEpoch", ClaimsByEpoch, 0, caseOf(2, 1, faultsOf{LoseRedis: 2, Rebuilds: 2}), OtherSlot | ToldTwice},
 	{"EventKeepsClaim", EventKeepsClaim, 0, honouredFromEvent(alone(2, 2, faultsOf{RestartRedis: 1, Rebuilds: 1})), OtherSlot | ToldTwice},
 	{"OwedIsNoted", OwedIsNoted, 0, caseOf(2, 1, faultsOf{LoseRedis: 1, RestartRedis: 1, Rebuilds: 2}), Missed},
-	{"OwedSentAsClaimed", OwedSentAsClaimed, 0, alone(2, 1, faultsOf{LoseRedis: 1, RestartRedis: 1, Rebuilds: 2, RaiseQuota: 1}), OtherSlot | ToldTwice},
+	{"OwedSentAsClaimed", OwedSentAsClaimed, LaterKeepsSlot,
+		forgotten(alone(2, 1, faultsOf{RestartRedis: 1, Rebuilds: 1, RaiseQuota: 1})), OtherSlot | ToldTwice},
 	{"FreshPending", FreshPending, 0, alone(1, 1, faultsOf{RestartRedis: 1, Rebuilds: 1, Crash: 1}), Lost},
 	{"WaitingIsPending", WaitingIsPending, 0, waitsAndLate(alone(2, 2, faultsOf{LoseRedis: 1, Rebuilds: 2})), OtherSlot},
 	{"OpenIfMine", OpenIfMine, 0, caseOf(2, 1, faultsOf{LoseRedis: 1, Rebuilds: 2, TakeOver: 1}), ToldTwice},
 	{"FinishIfNewest", FinishIfNewest, 0, frozenRebuild(alone(2, 2, faultsOf{LowerQuota: 1, Rebuilds: 1, TakeOver: 1})), OverQuota | Dead},
+	{"EntryUntilNoted", EntryUntilNoted, 0, refusedInAnAttempt(alone(2, 2, faultsOf{LoseRedis: 1})), OtherSlot | ToldTwice},
+	{"GateNotOlder", GateNotOlder, 0, alone(2, 1, faultsOf{RollBack: 1, SplitBrain: 1, Rebuilds: 1}), OtherSlot | ToldTwice | FalseRefusal},
+	{"LeaseOfEpoch", LeaseOfEpoch, 0, leaseOfOldMaster(caseOf(2, 1, faultsOf{SplitBrain: 1})), FalseRefusal},
+	{"UnsureIfOlder", UnsureIfOlder, 0, rebuiltOnOld(caseOf(2, 1, faultsOf{SplitBrain: 1, Rebuilds: 1})), OtherSlot | ToldTwice | FalseRefusal},
+	{"ReadBeforeAllot", ReadBeforeAllot, 0, waitsAtFailover(alone(2, 2, faultsOf{SplitBrain: 1, Rebuilds: 1})), OtherSlot | ToldTwice},
+	{"AllotWhenKnown", AllotWhenKnown, 0, alone(2, 1, faultsOf{RollBack: 1, SplitBrain: 1, Rebuilds: 1}), OtherSlot | ToldTwice | FalseRefusal},
 }
 
 // maxCounterexample bounds the states that are seen until a counterexample must be found.
-const maxCounterexample = 600_000
+const maxCounterexample = 700_000
 
 func TestEachRuleThatIsTakenOutGivesACounterexample(t *testing.T) {
 	for _, out := range takenOut {

@@ -40,6 +40,9 @@ func (m *machine) stopFaults() {
 	for i := range m.s.APIs {
 		m.s.APIs[i].OldMaster = 0
 	}
+	if m.s.Rebuilds[rebuilders-1].OldMaster == 1 {
+		m.s.Rebuilds[rebuilders-1] = Rebuild{}
+	}
 	m.s.Old, m.s.HasOld = Gate{}, 0
 }
 
@@ -82,11 +85,13 @@ func (m *machine) once(kind func(m *machine, i int) bool, i int) {
 // round gives every process its turn.
 func (m *machine) round() {
 	m.consumeAll()
+	m.all((*machine).learn, apis)
 	m.all((*machine).send, apis)
 	m.all((*machine).kafkaStores, 1)
 	m.answerAll()
 	m.all((*machine).rebuild, rebuilders)
 	m.once((*machine).beginRebuild, 0)
+	m.all((*machine).learn, apis)
 	m.all((*machine).rebuild, rebuilders)
 	m.consumeAll()
 	for range maxPending {
@@ -95,6 +100,8 @@ func (m *machine) round() {
 	}
 	m.all((*machine).applySettings, 1)
 	m.once((*machine).readSettings, 0)
+	m.all((*machine).applySettings, 1)
+	m.once((*machine).seeThatHoldersFit, 0)
 	m.all((*machine).applySettings, 1)
 	m.all((*machine).releaseRevoked, maxUsers)
 	for i := range maxUsers {
@@ -158,10 +165,10 @@ func (m *machine) checkAtRest() {
 		if isCoupon && m.s.Gate.Users[i] != row {
 			m.breaks(Differ)
 		}
-		if isCoupon && told != nobody && told != slotUntold && told != row && m.s.Ghost.Split == 0 {
+		if isCoupon && told != nobody && told != slotUntold && told != row && m.holds(i) {
 			m.breaks(OtherSlot)
 		}
-		if told == nobody || row != nobody {
+		if told == nobody || row != nobody || m.s.Ghost.Ended>>i&1 == 1 {
 			continue
 		}
 		event := m.eventOf(uint8(i + 1))
@@ -174,22 +181,28 @@ func (m *machine) checkAtRest() {
 	}
 }
 
-// mayPromiseTwice says whether Redis can forget an admission, after which there may be more promises than slots. Each of
-// them is kept as an event that waits.
-func (m *machine) mayPromiseTwice() bool { return m.c.Budget[LoseRedis]+m.c.Budget[RollBack] > 0 }
+// mayPromiseTwice says whether an admission or a coupon can be forgotten, or two masters admit, after which there may be more
+// promises than slots. Each of them is kept as an event that waits.
+func (m *machine) mayPromiseTwice() bool {
+	b := &m.c.Budget
+	return b[LoseRedis]+b[RollBack]+b[SplitBrain]+b[LedgerLosesCommit] > 0 || m.c.Overpromised
+}
 
 // checkSlots counts: everybody has asked, so there are as many coupons as there can be.
 func (m *machine) checkSlots() {
 	coupons, wanted := 0, int(m.c.Users)
-	for _, row := range m.s.Ledger.Rows {
+	for i, row := range m.s.Ledger.Rows {
 		switch {
-		case row&wasRevoked != 0:
+		case row&wasRevoked != 0 || row == nobody && m.s.Gate.Users[i] == revoked:
 			wanted--
 		case row != nobody:
 			coupons++
 		}
 	}
-	if coupons < min(wanted, int(m.s.Ledger.Quota)) {
+	if coupons < min(wanted, int(m.s.Ledger.effectiveQuota())) {
 		m.breaks(SlotLost)
+	}
+	if m.s.Ledger.Wanted != 0 && coupons <= int(m.s.Ledger.Wanted) {
+		m.breaks(Differ)
 	}
 }

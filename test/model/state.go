@@ -74,8 +74,9 @@ type API struct {
 	Awaits uint8
 	// Refuses is the refusal that is said from memory, 0 without a lease; Known are those who are asked for at the gate.
 	Refuses, Known uint8
-	// OldMaster says that the process is still connected to the master of before a failover.
-	OldMaster uint8
+	// OldMaster says that the process is still connected to the master of before a failover. Seen is the newest epoch that it
+	// has read in the ledger, LeaseOf the epoch of its lease; both are kept only in cases with two masters.
+	OldMaster, Seen, LeaseOf uint8
 }
 
 // What a consumer is about to do with the first record that is not committed.
@@ -98,10 +99,12 @@ const (
 	retryAsks
 	retryEnds
 	retryDisputes
+	retryTells
 )
 
-// Retry is one attempt at one fail event.
-type Retry struct{ At, Event, Slot, Epoch, Reason, Awaits uint8 }
+// Retry is one attempt at one fail event; what it tells the gate at last is about the user in Event. New says that the gate
+// gave the slot in this attempt, with a pending entry.
+type Retry struct{ At, Event, Slot, Epoch, Reason, Awaits, New uint8 }
 
 // What the relay is about to do.
 const (
@@ -116,8 +119,16 @@ type Relay struct {
 	Entry
 }
 
-// Sweeper has read the campaign's row, and is about to bring its settings to the gate.
-type Sweeper struct{ At, Quota, Paused, Version, Epoch uint8 }
+// What a sweep is about to do.
+const (
+	sweepIdle = iota
+	sweepBrings
+	sweepLowers
+)
+
+// Sweeper has read the campaign's row, and is about to bring its settings to the gate, or to lower the quota for these
+// holders.
+type Sweeper struct{ At, Quota, Paused, Version, Epoch, Holders, Count uint8 }
 
 // Statuses and reasons of fail events.
 const (
@@ -133,21 +144,33 @@ const (
 // Event is a fail event that is not resolved. AtHead says that its record is at the offset which is read next.
 type Event struct{ User, Slot, Epoch, Status, Reason, Attempts, AtHead uint8 }
 
-// Rebuild is what one rebuilder has read. Rows, Events and Claims name a slot for each user.
+// Rebuild is what one rebuilder has read. Rows, Events, Claims and Stored name a slot for each user.
 type Rebuild struct {
-	At, Epoch, Run, Quota uint8
-	Rows                  [maxUsers]uint8
-	Events, EventEpochs   [maxUsers]uint8
-	Claims, ClaimEpochs   [maxUsers]uint8
-	// Waiting are the users of whom only a fail event is known; Late those who came to the topic after the first reading.
-	Waiting, Late uint8
+	At, Epoch, Run uint8
+	// OldMaster says that the rebuilder is connected to the master of before a failover. Unsure says that another gate than
+	// the one that it closed may be in use, or that nobody knows what that one said last. GateEpoch is that gate's epoch.
+	OldMaster, Unsure, GateEpoch uint8
+	// The campaign's row.
+	Quota, Wanted, Limit, Paused, Version uint8
+	Rows                                  [maxUsers]uint8
+	Events, EventEpochs                   [maxUsers]uint8
+	Claims, ClaimEpochs                   [maxUsers]uint8
+	// Stored are the records that the consumers have committed; Recalled those whose users the ledger has lost. Revoked are
+	// the users whom the closed gate calls revoked.
+	Stored, StoredEpochs [maxUsers]uint8
+	Recalled, Revoked    uint8
+	// Waiting are the users of whom only a fail event is known; Late those who came to the topic after the first reading, and
+	// Later those who came after the quota was settled.
+	Waiting, Late, Later uint8
 	// Due are the users whose records were on the topic before it was read for the last time.
 	Due uint8
 }
 
-// Ledger is what the database holds of the campaign.
+// Ledger is what the database holds of the campaign. Wanted is a lower quota that waits for the holders to fit; Limit the
+// highest slot that somebody may hold above the quota.
 type Ledger struct {
 	Epoch, Quota, Wanted uint8
+	Limit                uint8
 	Paused, Version      uint8
 	Rows                 [maxUsers]uint8
 	Unreleased           uint8 // a bit for each user whose revocation the gate was not told of
@@ -165,7 +188,8 @@ type Ghost struct {
 	Applied  uint8           // who has asked
 	Accepted [maxUsers]uint8 // the slot that was told, or slotUntold
 	Passed   uint8           // who was owed a slot when somebody new got one
-	Split    uint8           // two masters gave slots at the same time
+	Revoked  uint8           // whom the gate was told to be revoked, as long as it has not forgotten
+	Ended    uint8           // whose revocation the ledger lost: what they were promised is over all the same
 	Newest   uint8           // the newest settings that the gate had
 	NextRun  uint8
 	Broken   Property
@@ -182,6 +206,7 @@ type State struct {
 	HasOld   uint8
 	APIs     [apis]API
 	Topic    [maxTopic]Record
+	Stored   [maxUsers]Record  // the newest committed record of each user, where the ledger may lose rows
 	Flying   [maxFlying]Record // sent, and not stored by Kafka yet
 	Consumer Consumer
 	Retry    Retry
