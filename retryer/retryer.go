@@ -28,6 +28,8 @@ type Retryer struct {
 	couponReaders chan struct{}
 	// sweeping is held by a sweep in the background.
 	sweeping chan struct{}
+	// owing is how a sweep sees that the last user who was owed a slot has one.
+	owing *owing
 	// sweeps and relays say at which campaigns a run of these jobs looks.
 	sweeps, relays *rounds
 
@@ -77,6 +79,7 @@ func New(cfg Config, ports Ports, registerer prometheus.Registerer, logger *slog
 		couponReaders: make(chan struct{}, couponReaders),
 		sweeping:      make(chan struct{}, 1),
 		states:        map[string]jobNote{},
+		owing:         newOwing(),
 		sweeps:        newRounds(sweepShare),
 		relays:        newRounds(relayShare),
 		audits:        newAudits(),

@@ -90,3 +90,33 @@ func TestARebuildWithFreeSlotsMakesThoseDueWhoWait(t *testing.T) {
 	assert.Equal(t, domain.FailStatusFail, w.events[ids[8]].Status)
 	assert.Equal(t, domain.SlotOwed, w.slotOf(sale, 8))
 }
+
+// Two records of one user are two events, and the gate owes that user one slot. Nor need the slot come by an event: whoever
+// waits for one may apply again.
+func TestNoEventWaitsOnWhenNobodyIsOwedASlotAnyMore(t *testing.T) {
+	w, r := opened(t, sale)
+	w.ledger[sale].Quota, w.gates[sale].quota = 1, 1
+	w.issue(1, 1)
+	w.hold(1, 1)
+	var ids []int64
+	for range 2 {
+		event := refusedEvent(7, domain.NoSlot, 1)
+		event.Reason = domain.ReasonSlotTaken
+		ids = append(ids, w.fail(event))
+	}
+	retryUntilIdle(t, r)
+	w.ledger[sale].Quota = 2
+	require.NoError(t, r.SweepOnce(t.Context())) // brings the quota to the gate
+	require.NoError(t, r.SweepOnce(t.Context())) // finds the slot
+	retryUntilIdle(t, r)
+	require.Equal(t, domain.Slot(2), w.ledger[sale].coupons[7].Slot)
+
+	require.NoError(t, r.SweepOnce(t.Context()))
+	retryUntilIdle(t, r)
+	for _, id := range ids {
+		assert.Equal(t, domain.FailStatusSuccess, w.events[id].Status)
+	}
+	w.calls["wake"] = 0
+	require.NoError(t, r.SweepOnce(t.Context()))
+	assert.Zero(t, w.calls["wake"], "a sweep asks for them once")
+}
