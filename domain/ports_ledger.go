@@ -48,8 +48,10 @@ type CouponStore interface {
 
 // FailEventClaimer shares the due fail events out among retryers.
 type FailEventClaimer interface {
-	// ClaimFailEvents takes up to limit due FAIL events to PROCESSING, with a lease, in one short transaction: those first
-	// that have been due longest, and of these whose users were admitted first. Those that wait longer than longestWait from
+	// ClaimFailEvents takes up to limit due FAIL events to PROCESSING, with a lease, in one short transaction: of each
+	// campaign those that have been due longest, and of these whose users were admitted first. If more than limit are due, the
+	// campaigns with FAIL events take turns at half of it, and they come in turns: one campaign's backlog keeps no other's
+	// events waiting. Those that wait longer than longestWait from
 	// now count as due: the ledger's clock was set back. CodeInvalidRequest: limit is not 1..MaxPage, lease or longestWait
 	// does not last.
 	ClaimFailEvents(ctx context.Context, limit int, lease, longestWait time.Duration) ([]FailEvent, error)

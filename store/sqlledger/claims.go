@@ -24,10 +24,10 @@ const actorRetryer = "retryer"
 
 // ClaimFailEvents takes up to limit due FAIL events to PROCESSING, in one short transaction:
 //
-//  1. Read the IDs of due events, without a lock.
+//  1. Read the IDs of due events, without a lock: in turns by campaign if more are due than limit (turns.go).
 //  2. Take those that are still due by a conditional update, which writes this call's own token into them.
 //  3. Read back what carries the token: that, and nothing else, is this caller's. Events that were made due at once
-//     because slots are there again come in the order of their users' admission.
+//     because slots are there again come in the order of their users' admission, those of several campaigns in turns.
 //
 // The token is from a cryptographic source, so it is never that of another claim.
 //
@@ -50,16 +50,12 @@ func (l *Ledger) ClaimFailEvents(
 		if err != nil {
 			return err
 		}
-		due := func() *gorm.DB {
-			return tx.Model(&failEventRow{}).Where("status = ? AND (next_attempt_at <= ? OR next_attempt_at > ?)",
-				domain.FailStatusFail, now, now.Add(longestWait))
-		}
-		var ids []int64
-		err = due().Order("next_attempt_at, id").Limit(limit).Pluck("id", &ids).Error
+		at := moment{now, longestWait}
+		ids, err := l.dueIDs(tx, at, limit)
 		if err != nil || len(ids) == 0 {
 			return err
 		}
-		err = due().Where("id IN ?", ids).Updates(map[string]any{
+		err = at.due(tx.Model(&failEventRow{})).Where("id IN ?", ids).Updates(map[string]any{
 			"status": domain.FailStatusProcessing, "lease_token": token, "lease_until": now.Add(lease), "updated_at": now,
 		}).Error
 		if err != nil {
@@ -70,7 +66,7 @@ func (l *Ledger) ClaimFailEvents(
 	if err != nil {
 		return nil, err
 	}
-	return failEventsOf(rows), nil
+	return failEventsOf(inTurns(rows)), nil
 }
 
 // RescueFailEvents takes up to limit PROCESSING events whose lease ran out back to FAIL, or to DEAD when that was the

@@ -50,6 +50,7 @@ var neededKeys = []neededKey{
 		table: "coupon", name: "coupon_stored", columns: "campaign_id,id", plain: true,
 		without: "reading a campaign's coupons reads those of all campaigns",
 	},
+	{table: "fail_event", name: "fail_event_turn", columns: "status,campaign_code,next_attempt_at", plain: true, without: "none is claimed while many are due"},
 	{table: "fail_event", name: "fail_event_due", columns: "status,next_attempt_at", plain: true, without: "each claim reads and locks all fail events"},
 	{table: "fail_event", name: "fail_event_lease", columns: "status,lease_until", plain: true, without: "each rescue reads and locks all fail events"},
 	{

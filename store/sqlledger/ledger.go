@@ -72,6 +72,7 @@ type Ledger struct {
 	writer chan struct{}
 	// pageSize is holdersPage; tests make it small.
 	pageSize int
+	turns    claimTurns
 	logger   *slog.Logger
 	metrics  *metrics
 }

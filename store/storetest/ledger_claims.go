@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -14,6 +15,8 @@ var ledgerClaimTests = map[string]func(*testing.T, Ledger){
 	"OnlyDueEventsAreClaimed":                   testClaimDue,
 	"AClaimHoldsUntilItEnds":                    testClaimOnce,
 	"AClaimKeepsItsLimit":                       testClaimLimit,
+	"ABacklogKeepsNoOtherCampaignFromClaims":    testClaimTurns,
+	"ManyBacklogsTakeTurns":                     testClaimManyTurns,
 	"ASuccessStoresTheCouponAndEndsTheEvent":    testStoreClaimed,
 	"AUsersRowEndsTheEvent":                     testStoreClaimedDuplicate,
 	"AnOutcomeWithoutARowChangesNothing":        testStoreClaimedWithoutRow,
@@ -79,6 +82,52 @@ func testClaimLimit(t *testing.T, ledger Ledger) {
 		_, err = ledger.ClaimFailEvents(t.Context(), limit, lease, longestWait)
 		requireCode(t, domain.CodeInvalidRequest, err)
 	}
+}
+
+// dueEvents keeps events that hold no slot, due since so long.
+func dueEvents(t *testing.T, ledger Ledger, campaign string, count int, since time.Duration) {
+	t.Helper()
+	for n := range count {
+		event := failEvent(domain.Winner{Campaign: campaign, UserID: domain.UserID(n + 1), AdmittedAt: time.Now()}, int64(n))
+		event.Position.Topic, event.NextAttemptAt = campaign, time.Now().Add(-since)
+		require.NoError(t, ledger.RecordFailEvent(t.Context(), event))
+	}
+}
+
+func testClaimTurns(t *testing.T, ledger Ledger) {
+	dueEvents(t, ledger, "spring", 40, time.Hour)
+	dueEvents(t, ledger, "autumn", 1, time.Second)
+	dueEvents(t, ledger, "winter", 1, -time.Minute)
+	first, err := ledger.ClaimFailEvents(t.Context(), 10, lease, longestWait)
+	require.NoError(t, err)
+	require.Len(t, first, 10, "the backlog takes what the others leave")
+	assert.Equal(t, "spring", first[0].Campaign, "who waits longest comes first")
+	assert.Equal(t, "autumn", first[1].Campaign, "the other campaign's event waits for no backlog")
+	second, err := ledger.ClaimFailEvents(t.Context(), 10, lease, longestWait)
+	require.NoError(t, err)
+	require.Len(t, second, 10)
+	for _, event := range second {
+		assert.Equal(t, "spring", event.Campaign)
+	}
+}
+
+func testClaimManyTurns(t *testing.T, ledger Ledger) {
+	const campaigns, limit = 12, 4
+	dueEvents(t, ledger, "a-backlog", 40, time.Hour)
+	for n := range campaigns {
+		dueEvents(t, ledger, fmt.Sprintf("sale-%02d", n), 5, time.Minute)
+	}
+	claimed := map[string]int{}
+	for range campaigns/(limit/2) + 1 {
+		events, err := ledger.ClaimFailEvents(t.Context(), limit, lease, longestWait)
+		require.NoError(t, err)
+		require.Len(t, events, limit)
+		for _, event := range events {
+			claimed[event.Campaign]++
+		}
+	}
+	require.Len(t, claimed, campaigns+1, "each has had a turn: %v", claimed)
+	require.Greater(t, claimed["a-backlog"], limit, "and half is for who waits longest")
 }
 
 func testStoreClaimed(t *testing.T, ledger Ledger) {
