@@ -2,7 +2,6 @@ package retryer
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"firstcome/domain"
@@ -40,28 +39,51 @@ func (r *Retryer) readWhenKnown(ctx context.Context, b *builder) error {
 	if err != nil {
 		return err
 	}
-	late, err := b.readLate(ctx, r.ports.Tail)
-	maps.Copy(b.upstream.claims, late)
+	return b.readOn(ctx, r.ports.Tail)
+}
+
+// readOn takes in what the topic says since the last reading, as if it had been found then.
+func (b *builder) readOn(ctx context.Context, tail domain.TailReader) error {
+	since, err := b.tailSince(ctx, tail)
+	for user, found := range since {
+		if !b.byEvent[user] && !b.hasRow(user) && !b.revoked[user] && !b.outweighs(user, found) {
+			b.upstream.claims[user] = found
+		}
+	}
 	return err
 }
 
-// readLate gives what the topic says since the last reading of users whom the rebuild does not know.
-func (b *builder) readLate(ctx context.Context, tail domain.TailReader) (map[domain.UserID]claim, error) {
-	late := newUpstream(b.campaign, time.Now())
-	ends, err := visitTail(ctx, tail, tailPart{b.campaign.Code, b.upstream.ends}, late.addBounded)
+// outweighs says whether what is known of a user stands against what was found. A fail event without a slot says nothing
+// against one that the user was told since.
+func (b *builder) outweighs(user domain.UserID, found claim) bool {
+	known, claims := b.upstream.claims[user]
+	_, waits := b.byEvent[user]
+	return claims && known.epoch >= found.epoch && (known.slot >= 1 || !waits)
+}
+
+// tailSince gives what the topic says since the last reading.
+func (b *builder) tailSince(ctx context.Context, tail domain.TailReader) (map[domain.UserID]claim, error) {
+	since := newUpstream(b.campaign, time.Now())
+	ends, err := visitTail(ctx, tail, tailPart{b.campaign.Code, b.upstream.ends}, since.addBounded)
 	if err != nil {
 		return nil, err
 	}
 	b.upstream.ends = ends
-	for user := range late.claims {
+	return since.claims, nil
+}
+
+// readLate gives what the topic says since the last reading of users whom the rebuild does not know.
+func (b *builder) readLate(ctx context.Context, tail domain.TailReader) (map[domain.UserID]claim, error) {
+	late, err := b.tailSince(ctx, tail)
+	for user := range late {
 		if _, known := b.upstream.claims[user]; known || b.hasRow(user) || b.revoked[user] {
-			delete(late.claims, user)
+			delete(late, user)
 		}
 	}
 	for _, event := range b.events {
-		delete(late.claims, event.UserID)
+		delete(late, event.UserID)
 	}
-	return late.claims, nil
+	return late, err
 }
 
 // writeLate writes users whom the rebuild knows from now on. Those for whom no slot is left are not sent to the topic:

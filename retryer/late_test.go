@@ -75,6 +75,20 @@ func TestASlotThatAnotherGateTellsMeanwhileIsNotGivenToSomebodyWhoWaits(t *testi
 	})
 }
 
+// Somebody of whom a fail event without a slot is known may be told one by the other gate, too.
+func TestASlotThatAnotherGateTellsToSomebodyWhoWaitsIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, r := opened(t, sale)
+		w.ledger[sale].Epoch = 2
+		w.fail(refusedEvent(1, domain.NoSlot, 2))
+		time.AfterFunc(epochSpread-time.Millisecond, func() {
+			w.see(func() { w.topic = append(w.topic, domain.Delivery{Winner: promise(1, 2, 2, at(20))}) })
+		})
+		require.NoError(t, r.Rebuild(t.Context(), sale))
+		assert.Equal(t, domain.Slot(2), w.slotOf(sale, 1), "the other gate told this slot")
+	})
+}
+
 // A gate in line with the ledger is the only one, and need not wait.
 func TestAGateInLineWithTheLedgerOpensAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

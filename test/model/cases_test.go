@@ -217,3 +217,17 @@ func waitsAtFailover(c Case) Case {
 	}
 	return c
 }
+
+// waitsBehindAnother begins like waitsAtFailover; the old master has given slot 1 to another user, and the process that asked
+// has died since.
+func waitsBehindAnother(c Case) Case {
+	c = waitsAtFailover(c)
+	begin := c.Begin
+	c.Begin = func(m *machine) {
+		begin(m)
+		m.s.Old.Count, m.s.Old.Users[1] = 1, 1
+		m.s.Old.Pending[0] = Entry{Record: Record{User: 2, Slot: 1, Epoch: 1}}
+		m.s.Ghost.Applied |= 1 << 1
+	}
+	return c
+}

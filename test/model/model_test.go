@@ -21,6 +21,7 @@ var complete = []Case{
 	named("roll-back", caseOf(2, 1, faultsOf{RollBack: 1, Rebuilds: 1})),
 	named("two masters", alone(2, 1, faultsOf{RollBack: 1, SplitBrain: 1, Rebuilds: 1})),
 	named("a rebuild on the old master", rebuiltOnOld(caseOf(2, 1, faultsOf{SplitBrain: 1, Rebuilds: 1}))),
+	named("two masters and an event without a slot", waitsBehindAnother(alone(2, 2, faultsOf{SplitBrain: 1, Rebuilds: 1}))),
 	named("a lease of the old master", leaseOfOldMaster(caseOf(2, 1, faultsOf{SplitBrain: 1}))),
 	named("a revocation with two masters", revokedAfterFailover(alone(2, 1, faultsOf{SplitBrain: 1, Revoke: 1}))),
 	named("restart and retention", caseOf(2, 1, faultsOf{RestartRedis: 1, Rebuilds: 1, LoseRecord: 1})),

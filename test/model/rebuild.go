@@ -289,10 +289,28 @@ func (m *machine) readWhenKnown(r *Rebuild) bool {
 		return false
 	}
 	if m.has(ReadBeforeAllot) {
-		var asIfFirst uint8
-		m.readLate(r, &asIfFirst)
+		m.readOn(r)
 	}
 	return true
+}
+
+// readOn takes in who came to the topic meanwhile, as if found at first. A fail event without a slot says nothing against one
+// that the user was told since.
+func (m *machine) readOn(r *Rebuild) {
+	for _, record := range m.s.Topic {
+		if record.User == nobody || record.Slot == nobody || !m.has(TailAgain) {
+			continue
+		}
+		i := record.User - 1
+		waits := r.Events[i] == owed && m.has(LateBeatsEvent)
+		if r.Rows[i] != nobody || r.Revoked>>i&1 == 1 || r.Events[i] != nobody && !waits {
+			continue
+		}
+		if waits && r.Claims[i] == owed {
+			r.Claims[i] = nobody
+		}
+		r.claim(record)
+	}
 }
 
 // rebuildSendsOwed sends on the records of those for whom no slot is left.

@@ -129,4 +129,6 @@ const (
 	AllotWhenKnown
 	// ReadBeforeAllot reads the topic on before that.
 	ReadBeforeAllot
+	// LateBeatsEvent lets a record that is found then stand against a fail event without a slot.
+	LateBeatsEvent
 )

@@ -8,7 +8,7 @@ import (
 
 // All rules, and all properties.
 const (
-	allRules      = ReadBeforeAllot<<1 - 1
+	allRules      = LateBeatsEvent<<1 - 1
 	allProperties = Unsettled<<1 - 1
 )
 
@@ -83,6 +83,7 @@ var takenOut = []struct {
 	{"LeaseOfEpoch", LeaseOfEpoch, 0, leaseOfOldMaster(caseOf(2, 1, faultsOf{SplitBrain: 1})), FalseRefusal},
 	{"UnsureIfOlder", UnsureIfOlder, 0, rebuiltOnOld(caseOf(2, 1, faultsOf{SplitBrain: 1, Rebuilds: 1})), OtherSlot | ToldTwice | FalseRefusal},
 	{"ReadBeforeAllot", ReadBeforeAllot, 0, waitsAtFailover(alone(2, 2, faultsOf{SplitBrain: 1, Rebuilds: 1})), OtherSlot | ToldTwice},
+	{"LateBeatsEvent", LateBeatsEvent, 0, waitsBehindAnother(alone(2, 2, faultsOf{SplitBrain: 1, Rebuilds: 1})), OtherSlot | ToldTwice},
 	{"AllotWhenKnown", AllotWhenKnown, 0, alone(2, 1, faultsOf{RollBack: 1, SplitBrain: 1, Rebuilds: 1}), OtherSlot | ToldTwice | FalseRefusal},
 }
 
