@@ -142,9 +142,12 @@ func (env *environment) giveRight(t *testing.T, permission sarama.AclPermissionT
 	t.Helper()
 	admin := env.kafkaAdmin(t)
 	defer func() { _ = admin.Close() }()
-	require.NoError(t, admin.CreateACL(sarama.Resource{
-		ResourceType: sarama.AclResourceTopic, ResourceName: env.config.KafkaTopic, ResourcePatternType: sarama.AclPatternLiteral,
-	}, sarama.Acl{Principal: "User:*", Host: "*", Operation: operation, PermissionType: permission}))
+	require.NoError(t, admin.CreateACLs([]*sarama.ResourceAcls{{
+		Resource: sarama.Resource{
+			ResourceType: sarama.AclResourceTopic, ResourceName: env.config.KafkaTopic, ResourcePatternType: sarama.AclPatternLiteral,
+		},
+		Acls: []*sarama.Acl{{Principal: "User:*", Host: "*", Operation: operation, PermissionType: permission}},
+	}}))
 }
 
 func (env *environment) takeDenials(t *testing.T) {

@@ -130,14 +130,12 @@ func twoProcesses(t *testing.T, campaign domain.Campaign, test func(g *windowGat
 	g := newWindowGate(b.gate, campaign)
 	g.ledger = b.ledger
 	b.gate.Users[1] = domain.Admission{Winner: domain.Winner{Campaign: "spring", UserID: 1, Slot: 1, AdmittedAt: admissiontest.AdmittedAt}}
-	var services [2]*Service
-	for i := range services {
-		service, end := b.another()
-		defer end()
-		services[i] = service
-	}
+	one, endOne := b.another()
+	defer endOne()
+	other, endOther := b.another()
+	defer endOther()
 	synctest.Wait()
-	test(g, services)
+	test(g, [2]*Service{one, other})
 }
 
 // campaignNow runs for an hour from now on.

@@ -10,14 +10,14 @@ import (
 type Status string
 
 const (
-	// StatusReserved: the gate has a place for the user; Kafka, or the gate afterwards, did not confirm in time. It survives
+	// StatusReserved says that the gate has a place for the user; Kafka, or the gate afterwards, did not confirm in time. It survives
 	// everything but the loss of Redis.
 	StatusReserved Status = "reserved"
-	// StatusAccepted: the record is in Kafka and an open gate knows the user. The coupon will come.
+	// StatusAccepted says that the record is in Kafka and an open gate knows the user. The coupon will come.
 	StatusAccepted Status = "accepted"
-	// StatusIssued: the coupon is in the database.
+	// StatusIssued says that the coupon is in the database.
 	StatusIssued Status = "issued"
-	// StatusRevoked: an operator took the coupon back, and the user gets no other one.
+	// StatusRevoked says that an operator took the coupon back, and the user gets no other one.
 	StatusRevoked Status = "revoked"
 )
 

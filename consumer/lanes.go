@@ -221,7 +221,8 @@ func (l *lanes) surplus() []*item {
 		if i.done || l.troubles[one] == nil {
 			continue
 		}
-		if has[one]++; has[one] > may {
+		has[one]++
+		if has[one] > may {
 			surplus = append(surplus, i)
 		}
 	}

@@ -33,7 +33,8 @@ func lostCoupons(t *testing.T, takes time.Duration, cfg Config, lost ...string) 
 	}
 	told(2, 8)
 	w.slowFor("stored all", "", takes)
-	return w, w.retryer(t, cfg)
+	r := w.retryer(t, cfg)
+	return w, r
 }
 
 func (w *world) requireTold(t *testing.T, codes ...string) {

@@ -60,6 +60,7 @@ func (g *Gate) Note(call string) {
 	g.calls = append(g.calls, call)
 }
 
+// Admit decides for one user.
 func (g *Gate) Admit(ctx context.Context, campaign string, user domain.UserID) (domain.Admission, error) {
 	g.Note("admit")
 	if g.Admitting != nil {
@@ -99,6 +100,7 @@ func (g *Gate) admit(campaign string, user domain.UserID) (domain.Admission, err
 	return admission, nil
 }
 
+// Honour gives a user what a record promises.
 func (g *Gate) Honour(ctx context.Context, campaign string, user domain.UserID) (domain.Admission, error) {
 	g.Note("honour")
 	if g.Honouring != nil {
@@ -144,6 +146,7 @@ func (g *Gate) Acknowledge(ctx context.Context, campaign string, epoch int64, en
 	return nil
 }
 
+// AdmitAll calls Admit for each user, as one batch.
 func (g *Gate) AdmitAll(ctx context.Context, campaign string, users []domain.UserID, decisions []domain.Decision) error {
 	if g.Deciding != nil {
 		g.Deciding(slices.Clone(users))
@@ -159,6 +162,7 @@ func (g *Gate) AdmitAll(ctx context.Context, campaign string, users []domain.Use
 	return nil
 }
 
+// HonourAll calls Honour for each user.
 func (g *Gate) HonourAll(ctx context.Context, campaign string, users []domain.UserID, decisions []domain.Decision) error {
 	for i, user := range users {
 		admission, err := g.Honour(ctx, campaign, user)
@@ -168,6 +172,7 @@ func (g *Gate) HonourAll(ctx context.Context, campaign string, users []domain.Us
 	return nil
 }
 
+// Lookup tells of one user. CodeNotFound.
 func (g *Gate) Lookup(ctx context.Context, _ string, user domain.UserID) (domain.Admission, error) {
 	if err := ctx.Err(); err != nil {
 		return domain.Admission{}, err
@@ -186,6 +191,7 @@ func (g *Gate) Lookup(ctx context.Context, _ string, user domain.UserID) (domain
 	return known, nil
 }
 
+// Inspect gives Report.
 func (g *Gate) Inspect(ctx context.Context, _ string) (domain.GateReport, error) {
 	g.Note("inspect")
 	if err := ctx.Err(); err != nil {
@@ -201,6 +207,7 @@ func (g *Gate) Inspect(ctx context.Context, _ string) (domain.GateReport, error)
 	return report, err
 }
 
+// VisitWinners visits Users.
 func (g *Gate) VisitWinners(_ context.Context, _ string, visit func(domain.GateWinner) error) error {
 	g.Note("visit")
 	if g.Visiting != nil {
@@ -216,8 +223,10 @@ func (g *Gate) VisitWinners(_ context.Context, _ string, visit func(domain.GateW
 	return nil
 }
 
+// VisitFree visits nothing.
 func (g *Gate) VisitFree(context.Context, string, func(domain.Slot) error) error { return nil }
 
+// FindWinners finds nobody.
 func (g *Gate) FindWinners(context.Context, string, []domain.UserID) ([]domain.GateWinner, error) {
 	return nil, nil
 }
@@ -236,6 +245,7 @@ type Queue struct {
 	Publishing func(ctx context.Context, winner domain.Winner) error
 }
 
+// Publish keeps one winner.
 func (q *Queue) Publish(ctx context.Context, winner domain.Winner) error {
 	if q.Publishing != nil {
 		if err := q.Publishing(ctx, winner); err != nil {
@@ -251,6 +261,7 @@ func (q *Queue) Publish(ctx context.Context, winner domain.Winner) error {
 	return nil
 }
 
+// PublishAll keeps the winners, until one fails.
 func (q *Queue) PublishAll(ctx context.Context, winners []domain.Winner) error {
 	for _, winner := range winners {
 		if err := q.Publish(ctx, winner); err != nil {
@@ -260,6 +271,7 @@ func (q *Queue) PublishAll(ctx context.Context, winners []domain.Winner) error {
 	return nil
 }
 
+// PublishEach keeps the winners, and tells of each.
 func (q *Queue) PublishEach(ctx context.Context, winners []domain.Winner, settled func(places []int, err error)) {
 	for i, winner := range winners {
 		settled([]int{i}, q.Publish(ctx, winner))

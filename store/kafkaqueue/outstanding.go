@@ -182,16 +182,7 @@ func (o *outstanding) settle(deliveries []domain.Delivery) settlement {
 	if s.session != nil {
 		s.session.putBack.oldest(open)
 	}
-	newest := map[int32]taken{}
-	for _, record := range o.records {
-		position := record.delivery.Position
-		end, some := open[position.Partition]
-		known, has := newest[position.Partition]
-		if s.done[givenOf(record.delivery)] && (!some || position.Offset < end) && (!has || position.Offset > known.delivery.Position.Offset) {
-			newest[position.Partition] = record
-		}
-	}
-	for partition, record := range newest {
+	for partition, record := range o.newestBefore(open, s.done) {
 		s.positions[partition], s.last[partition] = record.session.next[partition], record.session.newest[partition]
 		if _, some := open[partition]; some {
 			s.positions[partition], s.last[partition] = record.delivery.Position.Offset+1, record.fingerprint()
@@ -202,6 +193,20 @@ func (o *outstanding) settle(deliveries []domain.Delivery) settlement {
 	}
 	s.unknown = len(wanted) - len(s.done)
 	return s
+}
+
+// newestBefore gives for each partition the newest record that is done and stands before the oldest open one.
+func (o *outstanding) newestBefore(open map[int32]int64, done map[given]bool) map[int32]taken {
+	newest := map[int32]taken{}
+	for _, record := range o.records {
+		position := record.delivery.Position
+		end, some := open[position.Partition]
+		known, has := newest[position.Partition]
+		if done[givenOf(record.delivery)] && (!some || position.Offset < end) && (!has || position.Offset > known.delivery.Position.Offset) {
+			newest[position.Partition] = record
+		}
+	}
+	return newest
 }
 
 // apply is told that the settlement's positions are committed.

@@ -3,6 +3,7 @@
 package storetest
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -80,7 +81,7 @@ func (b *clusterBus) lead(connection net.Conn, called, addr string) {
 		return
 	}
 	defer b.end(call)
-	to, err := net.Dial("tcp", addr)
+	to, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", addr)
 	if err != nil {
 		return
 	}

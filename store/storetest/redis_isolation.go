@@ -13,9 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Near and Far are users of each server of a set, whose passwords are their names. A server that is isolated answers Near
-// alone: it is cut off from all other servers, and from those who use Far.
-const Near, Far = "near", "far"
+// Near is a user of each server of a set, and Far another one; their passwords are their names. A server that is isolated
+// answers Near alone: it is cut off from all other servers, and from those who use Far.
+const Near = "near"
+
+// Far is the user that an isolated server does not answer.
+const Far = "far"
 
 // users are the settings that make a server know Near and Far.
 func users() []string {
@@ -148,9 +151,9 @@ func (c *RedisCluster) MoveAll(t *testing.T, key string, from, to *RedisServer) 
 func (c *RedisCluster) slotsOf(t *testing.T, master *RedisServer) (slots []string) {
 	t.Helper()
 	master.with(t, &redis.Options{}, func(client *redis.Client) {
-		ranges, err := client.ClusterSlots(t.Context()).Result()
-		require.NoError(t, err)
-		for _, one := range ranges {
+		ranges := redis.NewClusterSlotsCmd(t.Context(), "cluster", "slots")
+		require.NoError(t, client.Process(t.Context(), ranges))
+		for _, one := range ranges.Val() {
 			for slot := one.Start; one.Nodes[0].Addr == master.Addr && slot <= one.End; slot++ {
 				slots = append(slots, strconv.Itoa(slot))
 			}
