@@ -134,6 +134,8 @@ type RebuildTarget struct {
 	Epoch    int64
 	// RunID is of the Redis server under which the rebuild began; on another one it can't be finished.
 	RunID string
+	// ClosedAt is when the gate was closed, by Redis's clock: whom it has admitted, it has admitted before.
+	ClosedAt time.Time
 	// Unsure is true when nobody knows what the gate said last: it was closed already, or is on another server than before.
 	// The one before may still answer somewhere.
 	Unsure bool

@@ -170,6 +170,9 @@ type AuditLedger interface {
 	// StuckFailEvents gives up to limit of a campaign's PROCESSING events that have no lease, or one that ended at
 	// least overdue ago.
 	StuckFailEvents(ctx context.Context, campaign string, overdue time.Duration, limit int) ([]FailEvent, error)
+	// UntoldRevocations gives up to limit coupons of a campaign that were revoked at least overdue ago and of which the gate
+	// was not told, oldest first.
+	UntoldRevocations(ctx context.Context, campaign string, overdue time.Duration, limit int) ([]Coupon, error)
 	// MissingKeys says, in words for an operator, which of the database's keys are missing on which promises and claims
 	// rest. A migration puts them back.
 	MissingKeys(ctx context.Context) ([]string, error)

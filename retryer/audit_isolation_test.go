@@ -50,6 +50,10 @@ func (a *audited) StuckFailEvents(context.Context, string, time.Duration, int) (
 	return nil, nil
 }
 
+func (a *audited) UntoldRevocations(context.Context, string, time.Duration, int) ([]domain.Coupon, error) {
+	return nil, nil
+}
+
 func (a *audited) MissingKeys(context.Context) ([]string, error) { return nil, nil }
 
 func (a *audited) UnverifiedRun(context.Context) (string, error) { return "", nil }

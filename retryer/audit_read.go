@@ -33,9 +33,9 @@ type audit struct {
 	campaign domain.Campaign
 	report   domain.GateReport
 	seen     *comparison
-	// unreleased holds when each user's coupon was revoked of which the gate was not told yet; manyUnreleased says that
+	// unreleased are the users of whose revocation the gate was not told yet; manyUnreleased says that
 	// there are more than were read.
-	unreleased     map[domain.UserID]time.Time
+	unreleased     map[domain.UserID]bool
 	manyUnreleased bool
 }
 
@@ -241,10 +241,10 @@ func (a *audit) lookAtUsers(ctx context.Context, users []domain.UserID) (map[dom
 
 func (a *audit) readUnreleased(ctx context.Context) error {
 	coupons, err := a.ports.Revocations.UnreleasedCoupons(ctx, domain.MaxPage)
-	a.unreleased, a.manyUnreleased = map[domain.UserID]time.Time{}, len(coupons) == domain.MaxPage
+	a.unreleased, a.manyUnreleased = map[domain.UserID]bool{}, len(coupons) == domain.MaxPage
 	for _, coupon := range coupons {
 		if coupon.Campaign == a.campaign.Code {
-			a.unreleased[coupon.UserID] = coupon.RevokedAt
+			a.unreleased[coupon.UserID] = true
 		}
 	}
 	return err
@@ -253,8 +253,7 @@ func (a *audit) readUnreleased(ctx context.Context) error {
 // beingRevoked says that the gate need not know of the user's revocation yet. One that takes too long is a difference
 // of its own.
 func (a *audit) beingRevoked(s *seen) bool {
-	_, waiting := a.unreleased[s.user]
-	return s.is(hasRevoked) && (waiting || a.manyUnreleased)
+	return s.is(hasRevoked) && (a.unreleased[s.user] || a.manyUnreleased)
 }
 
 // lookAtSlots first finds the holders and then asks whether the slot is free: a slot that changes hands meanwhile seems
@@ -366,17 +365,16 @@ func (a *audit) overdue(ctx context.Context) ([]domain.AuditDifference, error) {
 			Detail: fmt.Sprintf("fail event %d is PROCESSING, and nobody has its lease any more", event.ID),
 		})
 	}
-	if err := a.readUnreleased(ctx); err != nil {
+	untold, err := a.ports.Audit.Ledger.UntoldRevocations(ctx, a.campaign.Code, unreleasedAfter, domain.MaxPage)
+	if err != nil {
 		return nil, err
 	}
-	for user, revokedAt := range a.unreleased {
-		if time.Since(revokedAt) > unreleasedAfter {
-			found = append(found, domain.AuditDifference{
-				Kind: domain.AuditRevocationUnreleased, UserID: user, Found: []string{domain.PlaceRevoked},
-				Missing: []string{domain.PlaceGate},
-				Detail:  "the coupon was revoked at " + revokedAt.Format(time.RFC3339) + ", and the gate was not told yet",
-			})
-		}
+	for _, coupon := range untold {
+		found = append(found, domain.AuditDifference{
+			Kind: domain.AuditRevocationUnreleased, UserID: coupon.UserID, Found: []string{domain.PlaceRevoked},
+			Missing: []string{domain.PlaceGate},
+			Detail:  "the coupon was revoked at " + coupon.RevokedAt.Format(time.RFC3339) + ", and the gate was not told yet",
+		})
 	}
 	return found, nil
 }

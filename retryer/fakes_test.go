@@ -55,6 +55,8 @@ type world struct {
 	unsure bool
 	// seen is the highest epoch that this process saw.
 	seen int64
+	// gatesAhead is how far the clock of the gates' server is ahead of this host's.
+	gatesAhead time.Duration
 }
 
 type ledger struct {
@@ -597,7 +599,7 @@ func (w gateRebuild) BeginRebuild(_ context.Context, code string, epoch int64) (
 		g.open, g.epoch = false, epoch
 		g.building, g.entries = map[domain.UserID]domain.GateWinner{}, nil
 		g.taken = map[domain.Slot]bool{}
-		return domain.RebuildTarget{Campaign: code, Epoch: epoch, RunID: "run", Unsure: w.unsure}, nil
+		return domain.RebuildTarget{Campaign: code, Epoch: epoch, RunID: "run", Unsure: w.unsure, ClosedAt: time.Now().Add(w.gatesAhead)}, nil
 	})
 }
 

@@ -15,8 +15,10 @@ const writeChunk = 5000
 // builder writes the gate's users from what the ledger and upstream hold. The ledger is read as a stream; of each
 // coupon it keeps the user (8 bytes) and the slot (a bit), and of each unresolved fail event the holder.
 type builder struct {
-	gate     domain.GateRebuilder
-	target   domain.RebuildTarget
+	gate   domain.GateRebuilder
+	target domain.RebuildTarget
+	// closed is when the gate was closed by this host's clock, of which only what has passed since counts.
+	closed   time.Time
 	campaign domain.Campaign
 	upstream *upstream
 
@@ -106,6 +108,9 @@ func (b *builder) writeEvents(ctx context.Context) error {
 	}
 	return nil
 }
+
+// now is the moment by the clock of the gate's server.
+func (b *builder) now() time.Time { return b.target.ClosedAt.Add(time.Since(b.closed)) }
 
 // users is how many users the builder holds in memory.
 func (b *builder) users() int { return len(b.rows) + len(b.upstream.claims) }

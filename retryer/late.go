@@ -63,7 +63,7 @@ func (b *builder) outweighs(user domain.UserID, found claim) bool {
 
 // tailSince gives what the topic says since the last reading.
 func (b *builder) tailSince(ctx context.Context, tail domain.TailReader) (map[domain.UserID]claim, error) {
-	since := newUpstream(b.campaign, time.Now())
+	since := newUpstream(b.campaign, b.now())
 	ends, err := visitTail(ctx, tail, tailPart{b.campaign.Code, b.upstream.ends}, since.addBounded)
 	if err != nil {
 		return nil, err

@@ -105,12 +105,13 @@ func (r *Retryer) rebuildSteps(ctx context.Context, code string, shown int64) (d
 		return campaign, err
 	}
 	crashpoint.Reach(crashpoint.RebuildClosed)
-	upstream, err := r.readUpstream(ctx, campaign)
+	closed := time.Now()
+	upstream, err := r.readUpstream(ctx, campaign, target.ClosedAt)
 	if err != nil {
 		return campaign, err
 	}
 	b := &builder{
-		gate: r.ports.GateRebuild, target: target, campaign: campaign, upstream: upstream, used: newSlotSet(),
+		gate: r.ports.GateRebuild, target: target, closed: closed, campaign: campaign, upstream: upstream, used: newSlotSet(),
 		gateEpoch: report.Epoch, raisedAt: raisedAt, recalled: map[domain.Slot][]domain.UserID{}, revoked: map[domain.UserID]bool{},
 	}
 	// After an error a write may still be under way, whose outcome no longer matters.
@@ -171,8 +172,8 @@ func (r *Retryer) writeHolders(ctx context.Context, b *builder) error {
 	}
 }
 
-func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign) (*upstream, error) {
-	upstream := newUpstream(campaign, time.Now())
+func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign, closedAt time.Time) (*upstream, error) {
+	upstream := newUpstream(campaign, closedAt)
 	if err := upstream.readPending(ctx, r.ports.Pending); err != nil {
 		return nil, err
 	}

@@ -146,7 +146,8 @@ func (s *searches) begin() []*search {
 	taken := s.waiting
 	s.waiting = nil
 	for _, sought := range taken {
-		sought.found, sought.putOff = newUpstream(sought.campaign, time.Now()), false
+		// Which admission times are believed is for the rebuild to say, by its gate's clock.
+		sought.found, sought.putOff = newUpstream(sought.campaign, domain.NoEnd), false
 	}
 	if len(taken) == 0 {
 		s.cancel()

@@ -88,7 +88,9 @@ func (g *Gate) BeginRebuild(ctx context.Context, campaign string, epoch int64) (
 	if answer.text(0) != "OK" {
 		return domain.RebuildTarget{}, errOvertaken
 	}
-	target := domain.RebuildTarget{Campaign: campaign, Epoch: epoch, RunID: answer.text(1), Unsure: answer.number(2) == 1}
+	target := domain.RebuildTarget{
+		Campaign: campaign, Epoch: epoch, RunID: answer.text(1), Unsure: answer.number(2) == 1, ClosedAt: moment(answer.number(3)),
+	}
 	g.rebuilds.begin(target)
 	return target, nil
 }

@@ -109,6 +109,31 @@ func (l *Ledger) StuckFailEvents(
 	return failEventsOf(rows), nil
 }
 
+// UntoldRevocations gives up to limit coupons of a campaign that were revoked at least overdue ago, by the ledger's clock,
+// and of which the gate was not told, oldest first.
+func (l *Ledger) UntoldRevocations(
+	ctx context.Context, campaign string, overdue time.Duration, limit int,
+) ([]domain.Coupon, error) {
+	if err := checkPage(limit, 0); err != nil {
+		return nil, err
+	}
+	var rows []couponRow
+	err := l.readToDecide(ctx, "untold_revocations", func(db *gorm.DB) error {
+		now, err := l.now(db)
+		if err != nil {
+			return err
+		}
+		return db.Where("released_at IS NULL AND revoked_at <= ?", now.Add(-overdue)).
+			Where("campaign_id IN (?)", db.Model(&campaignRow{}).Select("id").Where("code = ?", campaign)).
+			Order("revoked_at, id").Limit(limit).Find(&rows).Error
+	})
+	coupons := make([]domain.Coupon, len(rows))
+	for i, row := range rows {
+		coupons[i] = row.coupon(campaign)
+	}
+	return coupons, err
+}
+
 type auditRow struct {
 	CampaignCode string `gorm:"primaryKey"`
 	Result       string

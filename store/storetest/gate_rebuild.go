@@ -133,6 +133,8 @@ func testGateOvertaken(t *testing.T, s *sale) {
 	other := s.newGate(t)
 	frozen, err := s.BeginRebuild(ctx, code, 2)
 	require.NoError(t, err)
+	assert.False(t, frozen.ClosedAt.Before(opened.ServerTime), "it is closed at a moment of Redis's clock")
+	assert.False(t, frozen.ClosedAt.After(s.report(t).ServerTime))
 	require.NoError(t, s.WriteWinners(ctx, frozen, []domain.GateWinner{holder(9, 9)}))
 	_, err = s.Admit(ctx, code, 1)
 	requireCode(t, domain.CodeGateClosed, err)

@@ -16,6 +16,7 @@ var ledgerAuditTests = map[string]func(*testing.T, Ledger){
 	"UnresolvedEventsAreCountedByStatus":    testCountUnresolved,
 	"NoKeyOfFreshTablesIsMissing":           testNoKeyIsMissing,
 	"EventsWhoseLeaseEndedLongAgoAreStuck":  testStuck,
+	"RevocationsThatTheGateWasNotToldOf":    testUntold,
 	"TheLastAuditOfEachCampaignIsKept":      testAudits,
 	"NothingIsFoundWhereNothingWasRecorded": testAuditNothing,
 }
@@ -86,6 +87,27 @@ func testStuck(t *testing.T, ledger Ledger) {
 	stuck, err = ledger.StuckFailEvents(t.Context(), "spring", time.Hour, 10)
 	require.NoError(t, err)
 	assert.Empty(t, stuck, "the rescue may still be on its way")
+}
+
+func testUntold(t *testing.T, ledger Ledger) {
+	campaign := openCampaign(t, ledger, "spring", 10)
+	storeAll(t, ledger, campaign, winner(campaign, 11, 1), winner(campaign, 12, 2), winner(campaign, 13, 3))
+	for _, user := range []domain.UserID{11, 12} {
+		_, err := ledger.RevokeCoupon(t.Context(), "spring", user, "a test", operatorName)
+		require.NoError(t, err)
+	}
+	require.NoError(t, ledger.MarkReleased(t.Context(), "spring", 11, campaign.Epoch))
+	untold, err := ledger.UntoldRevocations(t.Context(), "spring", 0, 10)
+	require.NoError(t, err)
+	require.Len(t, untold, 1, "one was told, and one was not revoked")
+	assert.Equal(t, domain.UserID(12), untold[0].UserID)
+	assertRecent(t, untold[0].RevokedAt)
+	untold, err = ledger.UntoldRevocations(t.Context(), "spring", time.Hour, 10)
+	require.NoError(t, err)
+	assert.Empty(t, untold, "it is on its way")
+	untold, err = ledger.UntoldRevocations(t.Context(), "autumn", 0, 10)
+	require.NoError(t, err)
+	assert.Empty(t, untold)
 }
 
 func testAudits(t *testing.T, ledger Ledger) {

@@ -133,6 +133,14 @@ func testHostsCoupon(t *testing.T, ahead, behind Ledger) {
 		require.NoError(t, err)
 		assertRecent(t, revoked.RevokedAt)
 	}
+	for _, ledger := range []Ledger{ahead, behind} {
+		untold, err := ledger.UntoldRevocations(t.Context(), "spring", 0, 10)
+		require.NoError(t, err)
+		assert.Len(t, untold, 2)
+		untold, err = ledger.UntoldRevocations(t.Context(), "spring", time.Minute, 10)
+		require.NoError(t, err)
+		assert.Empty(t, untold, "on a host that is ahead too, the gate has a minute to be told")
+	}
 }
 
 // RunLedgerSetBack sets the ledger's own clock back: nothing may wait for it to catch up. open gives an empty ledger that
