@@ -180,7 +180,7 @@ func unknownVariables(variables map[string]string, fields []field) []string {
 	return unknown
 }
 
-// check refuses values that no command could use; what a command needs besides, it asks for with require.
+// check refuses values that no command could use; what a command needs in addition, it asks for with require.
 func (c *Config) check() error {
 	for _, role := range c.Roles {
 		if !slices.Contains([]string{roleAPI, roleConsumer, roleRetryer}, role) {

@@ -250,7 +250,7 @@ func (r *refusal) resumeBulk(w *crashWorld) {
 	r.stayDiscarded(w)
 }
 
-// stayDiscarded discards again whom the crash may have left as they were, and requires that they stay revoked.
+// stayDiscarded discards again those that the crash may have left as they were, and requires that they stay revoked.
 func (r *refusal) stayDiscarded(w *crashWorld) {
 	r.discard(w, eventID(r.event(w)))
 	w.env.acceptUser(r.user)

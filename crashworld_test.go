@@ -83,14 +83,14 @@ func (w *crashWorld) arm(role string, points ...string) {
 	require.NoError(w.t, os.Rename(next, w.armFile(role)))
 }
 
-// hold waits until the load has led the role's process to the point, where it keeps whoever came first until the role
+// hold waits until the load has led the role's process to the point, where it keeps anybody who came first until the role
 // is armed anew.
 func (w *crashWorld) hold(role string, point crashpoint.Point) {
 	w.t.Helper()
 	w.holdNext(role, point)()
 }
 
-// holdNext has the role's process hold whoever comes to the point next. What it gives waits until somebody is held.
+// holdNext has the role's process hold anybody who comes to the point next. What it gives waits until somebody is held.
 func (w *crashWorld) holdNext(role string, point crashpoint.Point) (wait func()) {
 	held := func() int { return strings.Count(w.roles[role].output.String(), "held at "+string(point)) }
 	before := held()

@@ -18,9 +18,9 @@ type crowd struct {
 	campaign string
 
 	mutex sync.Mutex
-	// promised holds the slot that was named to each user to whom a coupon was promised, 0 while none was.
+	// promised holds the slot that was named to each user that a coupon was promised to, 0 while none was.
 	promised map[int64]int64
-	// givenUp are the users from whom an operator takes the coupon; noted before it happens.
+	// givenUp are the users that an operator takes the coupon from; noted before it happens.
 	givenUp map[int64]bool
 	order   []int64
 	next    int64
@@ -128,7 +128,7 @@ func (c *crowd) note(user, slot int64) {
 	c.promised[user] = max(known, slot)
 }
 
-// askAgain asks for a user to whom a coupon was promised: no refusal is right but that the gate is closed for a moment,
+// askAgain asks for a user that a coupon was promised to: no refusal is right but that the gate is closed for a moment,
 // and that an operator took the coupon away.
 func (c *crowd) askAgain(s *system, user int64) {
 	got, err := s.call(http.MethodPost, "/v1/campaigns/"+c.campaign+"/apply", map[string]any{"user_id": user})

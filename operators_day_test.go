@@ -304,7 +304,7 @@ func pausesAndResumes(s *system, b *browser, campaign string) {
 	b.open(page)
 	b.press(button(page + "/pause"))
 	b.sees("main .sub", "paused", true)
-	// The gate follows with the retryer's next sweep. Until then it admits, and whom it has admitted it never refuses.
+	// The gate follows with the retryer's next sweep. Until then it admits, and those that it has admitted it never refuses.
 	user := int64(800_000)
 	s.eventually("nobody is admitted", func() bool {
 		user++

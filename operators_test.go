@@ -224,7 +224,7 @@ func TestNoPromiseBreaksWhateverOperatorsDoDuringASale(t *testing.T) {
 
 	quota := office.view().number("quota") + office.strangers + 30
 	require.Equal(t, http.StatusOK, office.setQuota(quota).status)
-	s.settle(campaign) // whoever waits for a slot has one now
+	s.settle(campaign) // anybody who waits for a slot has one now
 	crowd.start(3)
 	s.eventually("every slot is a coupon", func() bool { return len(s.issued(campaign)) == int(quota) })
 	crowd.setEnded()

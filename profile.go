@@ -11,7 +11,7 @@ import (
 )
 
 // serveProfiles answers Go's profiler (go tool pprof) at an address of its own until ctx ends, so that neither applicants
-// nor whoever reads the metrics can make a process profile itself. It does nothing without an address.
+// nor anybody who reads the metrics can make a process profile itself. It does nothing without an address.
 func serveProfiles(ctx context.Context, address string) error {
 	if address == "" {
 		return nil

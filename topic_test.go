@@ -30,7 +30,7 @@ func (s *system) setConsumers(state string) {
 	require.Equal(s.t, http.StatusOK, got.status, "%v", got.body)
 }
 
-// Whoever heard "accepted" gets a coupon though the topic is deleted with their records, twice: under load, and while
+// Anybody who heard "accepted" gets a coupon though the topic is deleted with their records, twice: under load, and while
 // nobody reads it. No operator does anything.
 func TestEveryAcceptedWinnerGetsACouponThoughTheTopicIsDeleted(t *testing.T) {
 	t.Parallel()

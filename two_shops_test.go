@@ -133,7 +133,7 @@ func TestTwoShopsOnOneRedisNeverTakeEachOthersKeysAndTellTheTruth(t *testing.T) 
 	p.restoreTheirs(t.Context(), prefix)
 	p.requireForeign(1, 20, 1_000)
 	p.requireRepairChangesNothing()
-	assert.Equal(t, owner, p.owner(prefix), "keys of the other shop are left to whoever put them there")
+	assert.Equal(t, owner, p.owner(prefix), "keys of the other shop are left to those who put them there")
 	for _, name := range []string{"meta", "count", "users", "free", "pending"} {
 		require.NoError(t, p.redis.Del(t.Context(), prefix+"coupon:{"+p.campaign+"}:"+name).Err())
 	}

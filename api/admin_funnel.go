@@ -21,7 +21,7 @@ type funnelView struct {
 	Refused  map[domain.FunnelOutcome]int64 `json:"refused"`
 	Accepted int64                          `json:"accepted"`
 	Reserved int64                          `json:"reserved"`
-	// Admitted counts the users whom the gate has admitted, Remaining the slots that it can still hand out; left out
+	// Admitted counts the users that the gate has admitted, Remaining the slots that it can still hand out; left out
 	// while the gate can't tell.
 	Admitted  *int64 `json:"admitted,omitempty"`
 	Remaining *int64 `json:"remaining,omitempty"`

@@ -96,7 +96,7 @@ func kindOf(target any) string {
 const maxActorRunes = 40
 
 // actorOf says who an operator's step is recorded for: the name of the token's holder. Those who share one token may
-// give a name in X-Actor besides, which tells them apart and which nobody checks.
+// also give a name in X-Actor, which tells them apart and which nobody checks.
 func actorOf(c *gin.Context) string {
 	holder := operatorOf(c).Name
 	if holder != sharedName {

@@ -19,7 +19,7 @@ var applicantFiles embed.FS
 var applicantTemplate = template.Must(template.ParseFS(applicantFiles, "applicant/page.html"))
 
 // applicantPage answers GET /c/{campaign}, a page for applicants. It is a template to copy: its script uses nothing but
-// the public calls. With ?user_id= nobody is asked for the number; whoever puts the page into a shop writes the ID of
+// the public calls. With ?user_id= nobody is asked for the number; anybody who puts the page into a shop writes the ID of
 // the signed-in user there.
 func (s *Server) applicantPage(c *gin.Context) {
 	campaign, err := s.admission.Campaign(c.Request.Context(), c.Param("code"))

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// When all places for connections are taken, whoever has none under way makes room: a client may keep a connection for as
+// When all places for connections are taken, a connection that has none under way makes room: a client may keep a connection for as
 // long as idleTimeout, and thousands of them must keep nobody out.
 //
 //  1. From crowdedShare of the limit on, each answer asks its client to close the connection, which costs the client no

@@ -72,7 +72,7 @@ func gateAlerts(found overview) []alert {
 	return alerts
 }
 
-// promiseAlerts says for whom no slot is left, and what to do about it.
+// promiseAlerts says who has no slot, and what to do about it.
 func promiseAlerts(found overview) []alert {
 	var alerts []alert
 	for _, figures := range found.Campaigns {

@@ -39,7 +39,7 @@ func (k *console) confirmEnd(c *gin.Context) {
 		Question: "End " + campaign.Code + " for good?",
 		Says: []string{
 			"Nobody is admitted from then on, and an ended campaign can't be opened again.",
-			"Whoever was admitted before still gets a coupon. To stop only for a while, pause it instead.",
+			"Anybody who was admitted before still gets a coupon. To stop only for a while, pause it instead.",
 		},
 		Action: page + "/end", Back: page, Button: "End the campaign", Danger: true,
 	})

@@ -96,7 +96,7 @@ type eventsPage struct {
 	Tabs      []statusTab
 	Reasons   []domain.FailReason
 	Campaigns []domain.Campaign
-	// Open says that some filter besides the status is set, so that its fields are shown.
+	// Open says that some filter in addition to the status is set, so that its fields are shown.
 	Open bool
 }
 

@@ -109,7 +109,7 @@ func (k *console) liveParts(ctx context.Context, campaigns []string) liveEvent {
 	return event
 }
 
-// maxOthers bounds how many campaigns all pages together are told of besides those of the overview. A page that misses one
+// maxOthers bounds how many campaigns all pages together are told of in addition to those of the overview. A page that misses one
 // says that its figures are old.
 const maxOthers = 100
 

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// liveInterval is how often whoever watches is told what changed.
+	// liveInterval is how often those who watch are told what changed.
 	liveInterval = time.Second
 	// maxStreams bounds how many pages of this process are live at once, maxStreamsOfOne those of one session: a browser opens
 	// six connections to one address, and those that stream must leave it some for its pages.
@@ -34,7 +34,7 @@ type liveEvent struct {
 // liveHub makes one event a second while somebody watches, and gives it to all who do: a hundred open pages ask the
 // stores no more than one.
 type liveHub struct {
-	// make makes an event, with these campaigns besides those that every event has.
+	// make makes an event, with these campaigns in addition to those that every event has.
 	make func(ctx context.Context, campaigns []string) liveEvent
 
 	mu      sync.Mutex

@@ -99,7 +99,7 @@ func (r *slowReader) SetWriteDeadline(at time.Time) error {
 
 func (r *slowReader) Write([]byte) (int, error) {
 	if r.deadline.IsZero() {
-		select {} // for ever
+		select {} // without end
 	}
 	<-time.After(time.Until(r.deadline))
 	return 0, os.ErrDeadlineExceeded
@@ -188,7 +188,7 @@ func keysOf(parts map[string]string) []string {
 	return keys
 }
 
-// A page that is watched would keep a server for ever that waits for the end of its requests.
+// A page that is watched would never let a server end that waits for the end of its requests.
 func TestAStopEndsTheStreams(t *testing.T) {
 	b := newFixture(t)
 	b.cfg.ShutdownTimeout = time.Minute

@@ -15,7 +15,7 @@ import (
 // maxWatched bounds how many campaigns the stores are asked about for one overview; those that are not over come first.
 const maxWatched = 50
 
-// overview is what the first page shows, and what is sent to whoever watches it.
+// overview is what the first page shows, and what is sent to anybody who watches it.
 type overview struct {
 	At        time.Time
 	Campaigns []campaignFigures
@@ -35,7 +35,7 @@ type campaignFigures struct {
 	Phase string
 	// Applied counts answers to applications, Refused those of them that were refused or failed.
 	Applied, Refused int64
-	// Admitted counts the winners whom the gate knows, Accepted the new winners who were told "accepted".
+	// Admitted counts the winners that the gate knows, Accepted the new winners who were told "accepted".
 	Admitted, Accepted int64
 	// Issued counts coupons, Delayed the winners whose record is tried again, Dead those who wait for an operator.
 	Issued, Delayed, Dead int64

@@ -29,7 +29,7 @@ var consoleFiles embed.FS
 // consoleTemplates are the pages by name, each with the layout and the parts that all share.
 var consoleTemplates = parsePages()
 
-// assetVersions are short hashes of the files, which stand in their addresses: a browser may keep a file for ever, and
+// assetVersions are short hashes of the files, which stand in their addresses: a browser may keep a file as long as it likes, and
 // gets the new one after an upgrade.
 var assetVersions = hashAssets()
 

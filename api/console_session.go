@@ -131,7 +131,7 @@ func (s *sessions) end(over session, at time.Time) {
 	s.ended[over.id] = over.expires
 }
 
-// session gives the session of a request. Whoever the configuration no longer knows, or knows in another role, has none.
+// session gives the session of a request. Anybody who the configuration no longer knows, or knows in another role, has none.
 func (k *console) session(c *gin.Context) (session, error) {
 	cookie, err := c.Request.Cookie(sessionCookie)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"firstcome/domain"
 )
 
-// fakeOperations is what operators see and do besides, in memory. It shares the ledger's lock and its absence.
+// fakeOperations is what operators see and do in addition, in memory. It shares the ledger's lock and its absence.
 type fakeOperations struct {
 	*fakeLedger
 	totals    []domain.FunnelCount

@@ -77,7 +77,7 @@ func (b *fixture) ports() Ports {
 	return ports
 }
 
-// start makes the server; whoever starts it in a bubble of testing/synctest closes it there.
+// start makes the server; anybody who starts it in a bubble of testing/synctest closes it there.
 func (b *fixture) start() *fixture {
 	b.t.Helper()
 	server, err := New(b.cfg, b.ports(), b.registry, slog.New(slog.NewTextHandler(b.log, nil)))

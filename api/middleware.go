@@ -114,7 +114,7 @@ const operatorKey = "operator"
 
 func setOperator(c *gin.Context, operator domain.Operator) { c.Set(operatorKey, operator) }
 
-// operatorOf says who makes the request; whoever came past requireOperator, or past the console's login, is somebody.
+// operatorOf says who makes the request; anybody who came past requireOperator, or past the console's login, is somebody.
 func operatorOf(c *gin.Context) domain.Operator {
 	operator, _ := c.Value(operatorKey).(domain.Operator)
 	return operator

@@ -93,7 +93,7 @@ func isNameRune(r rune) bool {
 	return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(".@_-", r)
 }
 
-// operators knows who may come in, and slows down whoever guesses.
+// operators knows who may come in, and slows down anybody who guesses.
 type operators struct {
 	tokens  []OperatorToken
 	seed    maphash.Seed
@@ -157,7 +157,7 @@ func (o *operators) find(token string) (domain.Operator, bool) {
 	return found, known
 }
 
-// bucket counts the addresses of one IPv6 network as one client: whoever has one, has 2^64 addresses.
+// bucket counts the addresses of one IPv6 network as one client: anybody who has one, has 2^64 addresses.
 func (o *operators) bucket(client string) *guessBucket {
 	if address, err := netip.ParseAddr(client); err == nil && address.Is6() && !address.Is4In6() {
 		if network, err := address.Prefix(64); err == nil {

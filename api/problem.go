@@ -16,7 +16,7 @@ import (
 )
 
 // problemPrefix and a code make the type of a problem. It is a name and nothing to be fetched: a URN stays the same
-// wherever the server stands, while an address would have to be kept alive by whoever runs it.
+// wherever the server stands, while an address would have to be kept alive by anybody who runs it.
 const problemPrefix = "urn:firstcome:problem:"
 
 // statusClientClosed is counted for a client that has gone before it was answered. It is no status of HTTP, and nobody

@@ -20,12 +20,12 @@ func TestShortRunsFindNoDifference(t *testing.T) {
 
 	for name, plan := range map[string][]round{
 		"seed_1": newPlan(1, 20*time.Second, kindsOf(faults)),
-		// Redis has lost nothing, and must not forget whom Kafka has lost.
+		// Redis has lost nothing, and must not forget those that Kafka has lost.
 		"kafka_loses_and_redis_restarts": {
 			{Steps: []step{{Fault: "retention passes the committed offset", Target: kafkaServer, At: time.Second, For: 2 * time.Second}}},
 			{Steps: []step{{Fault: "restart server", Target: redisServer}}},
 		},
-		// An old record names a user for whom no slot is left: the fail event waits for an operator, and that is rest.
+		// An old record names a user that no slot is left for: the fail event waits for an operator, and that is rest.
 		"a_user_waits_for_a_slot": {
 			{Steps: []step{{Fault: "lower quota", Target: "campaign", At: 2 * time.Second}, {Fault: "poison records", Target: "topic", At: 3 * time.Second}}},
 		},

@@ -54,7 +54,7 @@ func (k kind) losing(store string) kind {
 	return k
 }
 
-// occupying says what besides the target no other fault may touch meanwhile.
+// occupying says what, in addition to the target, no other fault may touch meanwhile.
 func (k kind) occupying(more ...string) kind {
 	k.occupies = func(target string) []string { return append([]string{target}, more...) }
 	return k

@@ -33,7 +33,7 @@ func openMovingAddress(port, target int) (*movingAddress, error) {
 	return m, nil
 }
 
-// point leads whoever connects from now on to another port.
+// point leads anybody who connects from now on to another port.
 func (m *movingAddress) point(target int) { m.target.Store(int64(target)) }
 
 func (m *movingAddress) accept() {

@@ -41,7 +41,7 @@ type answer struct {
 	via, text string
 }
 
-// record is everything that the verdict has to know of a run besides what the stores hold at the end.
+// record is everything that the verdict has to know of a run in addition to what the stores hold at the end.
 type record struct {
 	mu      sync.Mutex
 	answers []answer
@@ -70,7 +70,7 @@ func (r *record) change(write func(*record)) {
 	write(r)
 }
 
-// write lists all answers, for whoever looks for the cause of a difference.
+// write lists all answers, for anybody who looks for the cause of a difference.
 func (r *record) write(path string) error {
 	var text bytes.Buffer
 	for _, a := range r.answers {

@@ -217,7 +217,7 @@ func (j *judgement) clockWasShifted(until time.Duration) bool {
 	return slices.ContainsFunc(j.record.clockShifted, func(s span) bool { return s.from <= until })
 }
 
-// checkStrangers: whoever has a coupon has applied.
+// checkStrangers: anybody who has a coupon has applied.
 func (j *judgement) checkStrangers() {
 	for user := range j.rows {
 		if _, asked := j.asked[user]; !asked && !j.record.strangers[user] {

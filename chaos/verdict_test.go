@@ -51,7 +51,7 @@ func TestEachBrokenPromiseIsTold(t *testing.T) {
 		"a reserved winner is lost although Redis lost nothing": {func(r *record, _ *facts) {
 			r.answers = append(r.answers, told(5, 12, reserved, 0))
 		}, "neither a coupon nor"},
-		"a reserved winner is lost whom Redis lost after a settlement": {func(r *record, _ *facts) {
+		"a reserved winner is lost that Redis lost after a settlement": {func(r *record, _ *facts) {
 			r.answers = append(r.answers, told(5, 12, reserved, 0))
 			r.settled, r.lost = []time.Duration{at(20)}, []time.Duration{at(30)}
 		}, "neither a coupon nor"},
@@ -68,7 +68,7 @@ func TestEachBrokenPromiseIsTold(t *testing.T) {
 		"a winner without an answer is told sold out": {func(r *record, _ *facts) {
 			r.answers = append(r.answers, told(3, 20, soldOut, 0))
 		}, "had been admitted to slot 3"},
-		"somebody is told revoked whom nobody revoked": {func(r *record, _ *facts) {
+		"somebody is told revoked that nobody revoked": {func(r *record, _ *facts) {
 			r.answers = append(r.answers, told(1, 14, revoked, 0))
 		}, "no operator"},
 		"one user has two rows": {func(_ *record, f *facts) {

@@ -71,11 +71,11 @@ func TestEveryOutcomeEndsAsARowOrAsAFailEvent(t *testing.T) {
 			w.campaigns[sale].epoch, w.campaigns[sale].gateEpoch = 2, 2
 			w.campaigns[sale].gate[user] = 4
 		}, 4, "", func(is *assert.Assertions, w *world) { is.Empty(w.confirmed, "it was not new") }},
-		{"a winner whom the rebuilt gate does not know is admitted anew and confirmed", func(w *world) {
+		{"a winner that the rebuilt gate does not know is admitted anew and confirmed", func(w *world) {
 			w.produce(0, domain.Delivery{Winner: winner(user, 3, 1)})
 			w.campaigns[sale].epoch, w.campaigns[sale].gateEpoch = 2, 2
 		}, 1, "", func(is *assert.Assertions, w *world) { is.Equal([]domain.UserID{user}, w.confirmed) }},
-		{"a winner of an older epoch for whom no slot is left becomes a fail event", func(w *world) {
+		{"a winner of an older epoch that no slot is left for becomes a fail event", func(w *world) {
 			w.produce(0, domain.Delivery{Winner: winner(user, 1, 1)})
 			c := w.campaigns[sale]
 			c.epoch, c.gateEpoch, c.quota = 2, 2, 1

@@ -8,7 +8,7 @@ package crashpoint
 type Point string
 
 // Variable names the environment variable that arms points: "api.admitted:3" ends the process when it comes to the
-// point for the third time, "api.admitted:1:hold" keeps whoever comes there first until the points are armed anew. Several
+// point for the third time, "api.admitted:1:hold" keeps anybody who comes there first until the points are armed anew. Several
 // are separated by commas. "@FILE" reads them from a file, anew at each point, so that a test can arm a running process;
 // a missing file arms none.
 const Variable = "FIRSTCOME_TEST_CRASHPOINTS"
@@ -106,13 +106,13 @@ const (
 	RebuildPendingRead Point = "rebuild.pending-read"
 	// RebuildTailRead: the topic's tail is read.
 	RebuildTailRead Point = "rebuild.tail-read"
-	// RebuildHoldersWritten: everybody whom the ledger knows is written to the rebuild's own keys.
+	// RebuildHoldersWritten: everybody that the ledger knows is written to the rebuild's own keys.
 	RebuildHoldersWritten Point = "rebuild.holders-written"
 	// RebuildRecalled: the users of the closed gate are read.
 	RebuildRecalled Point = "rebuild.recalled"
-	// RebuildUpstreamWritten: those whom only upstream knows are written; those without a slot are not sent.
+	// RebuildUpstreamWritten: those that only upstream knows are written; those without a slot are not sent.
 	RebuildUpstreamWritten Point = "rebuild.upstream-written"
-	// RebuildOwedSent: those for whom no slot is left are on the topic.
+	// RebuildOwedSent: those that no slot is left for are on the topic.
 	RebuildOwedSent Point = "rebuild.owed-sent"
 	// RebuildLateWritten: those who came to the topic meanwhile are written.
 	RebuildLateWritten Point = "rebuild.late-written"

@@ -71,7 +71,7 @@ func (r GateReport) Room() int64 { return max(r.Quota-r.Holders(), 0) }
 // Remaining is how many slots newcomers can still get: those that are left once all who are owed a slot have theirs.
 func (r GateReport) Remaining() int64 { return max(r.Room()-r.Owed, 0) }
 
-// WithoutSlot counts the users who were promised a coupon and for whom no slot is left.
+// WithoutSlot counts the users who were promised a coupon and that no slot is left for.
 func (r GateReport) WithoutSlot() int64 { return max(r.Owed-r.Room(), 0) }
 
 // PendingEntry is a batch of winners whose records are not yet known to be in Kafka.

@@ -15,9 +15,9 @@ const (
 	AuditUnknownToGate AuditKind = "unknown-to-gate"
 	// AuditSlotMismatch: two places name different slots for the user, or one says revoked and the other does not.
 	AuditSlotMismatch AuditKind = "slot-mismatch"
-	// AuditPendingWithoutWinner: a pending entry names a user whom the gate does not know.
+	// AuditPendingWithoutWinner: a pending entry names a user that the gate does not know.
 	AuditPendingWithoutWinner AuditKind = "pending-without-winner"
-	// AuditRecordWithoutWinner: a record of the current epoch names a user whom the gate does not know.
+	// AuditRecordWithoutWinner: a record of the current epoch names a user that the gate does not know.
 	AuditRecordWithoutWinner AuditKind = "record-without-winner"
 	// AuditRevocationLost: the gate says that the user was revoked, and the ledger has no row that says so.
 	AuditRevocationLost AuditKind = "revocation-lost"
@@ -78,7 +78,7 @@ type AuditCounts struct {
 	Admitted int64 `json:"admitted"`
 	Revoked  int64 `json:"revoked"`
 	Owed     int64 `json:"owed"`
-	// WithoutSlot counts those of them for whom no slot is left: the quota has to be raised by so many.
+	// WithoutSlot counts those of them that no slot is left for: the quota has to be raised by so many.
 	WithoutSlot int64 `json:"without_slot"`
 	// Free counts the slots that were given back.
 	Free int64 `json:"free"`
@@ -97,7 +97,7 @@ type AuditCounts struct {
 // AuditDifference is something that no way of an application explains: it was seen each time the audit looked.
 type AuditDifference struct {
 	Kind AuditKind `json:"kind"`
-	// UserID and Slot say whom and what it concerns; 0 when it concerns nobody and nothing in particular.
+	// UserID and Slot say who and what it concerns; 0 when it concerns nobody and nothing in particular.
 	UserID UserID `json:"user_id,string,omitempty"`
 	Slot   Slot   `json:"slot,omitempty"`
 	// Found says where it is, Missing where it is not.

@@ -64,6 +64,6 @@ type BulkJob struct {
 	Done                  int64
 	CreatedAt, FinishedAt time.Time
 	UpdatedAt             time.Time
-	// LeaseToken belongs to whoever works on the job.
+	// LeaseToken belongs to the one who works on the job.
 	LeaseToken string
 }

@@ -48,7 +48,7 @@ type Campaign struct {
 	// that, nobody is given a slot; as soon as they fit, it becomes the quota.
 	WantedQuota int64
 	// SlotLimit is the highest slot that somebody may hold when that is more than the quota, else 0: when a quota is
-	// lowered, whoever holds a slot above it keeps it.
+	// lowered, anybody who holds a slot above it keeps it.
 	SlotLimit int64
 	// SettingsVersion is raised by each change, so that nobody brings older settings to the gate than it has.
 	SettingsVersion      int64

@@ -44,7 +44,7 @@ type StoreResult struct {
 	Slot    Slot
 }
 
-// Holder is a user whom the ledger knows: by a coupon, a revoked coupon or an unresolved fail event.
+// Holder is a user that the ledger knows: by a coupon, a revoked coupon or an unresolved fail event.
 type Holder struct {
 	UserID UserID
 	// Slot is NoSlot for a revoked user and SlotOwed for an unresolved fail event without a slot.

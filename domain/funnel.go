@@ -46,7 +46,7 @@ func IsFunnelRefusal(outcome FunnelOutcome) bool {
 const (
 	// FunnelBucket is how finely counts are kept over time.
 	FunnelBucket = 10 * time.Second
-	// FunnelRetention is how long they are kept that finely; totals stay for ever.
+	// FunnelRetention is how long they are kept that finely; totals are never deleted.
 	FunnelRetention = 7 * 24 * time.Hour
 	// MaxFunnelPoints bounds one curve.
 	MaxFunnelPoints = 1000

@@ -118,7 +118,7 @@ type JobState struct {
 	NextRunAt time.Time `json:"next_run_at,omitzero"`
 }
 
-// Heartbeats are written each HeartbeatEvery; whoever is silent for HeartbeatSilence is taken for gone.
+// Heartbeats are written each HeartbeatEvery; anybody who is silent for HeartbeatSilence is taken for gone.
 const (
 	HeartbeatEvery   = 2 * time.Second
 	HeartbeatSilence = 10 * time.Second

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Every refusal is an *Error; the comments name its code. Each call may besides answer CodeOutcomeUnknown (the
+// Every refusal is an *Error; the comments name its code. Each call may also answer CodeOutcomeUnknown (the
 // store did not answer in time: the effect may or may not have happened) or CodeUnavailable (it is away: no effect).
 // CodeGateClosed means that the gate's state is missing or not the one that was verified, until it is rebuilt.
 
@@ -19,10 +19,10 @@ type Admitter interface {
 	// everybody's: CodeGateClosed. When the context has ended before the gate was asked, nobody is admitted, and the
 	// context's error is returned.
 	AdmitAll(ctx context.Context, campaign string, users []UserID, decisions []Decision) error
-	// HonourAll is AdmitAll for users to whom a promise was already made: it ignores the window and the state, and gives
+	// HonourAll is AdmitAll for users that a promise was already made to: it ignores the window and the state, and gives
 	// a user who is owed a slot the next free one. When none is left, but for those of others who are owed one, the user
 	// is owed one from then on, and so is never told "sold out" by AdmitAll. Refusals of a user: CodeSoldOut, CodeRevoked.
-	// Whoever asks must wait for TellIn before anything that follows can be seen; the function HonourAll does.
+	// Anybody who asks must wait for TellIn before anything that follows can be seen; the function HonourAll does.
 	HonourAll(ctx context.Context, campaign string, users []UserID, decisions []Decision) error
 	// Acknowledge is PendingReader's, for entries whose winners are all in Kafka or stored; without entries it only
 	// compares the epoch. CodeEpochChanged: the gate was rebuilt since the admission; ask it again. CodeGateClosed.
@@ -37,7 +37,7 @@ func Admit(ctx context.Context, gate Admitter, campaign string, user UserID) (Ad
 // HonourAll has the gate honour users, and waits until no process may refuse them from memory any more: whatever follows
 // of its answers, an answer to the user, a row or a fail event, then contradicts nobody. That takes about a second when
 // the gate refuses everybody else and did not know one of them, and else no time. CodeOutcomeUnknown: the context ended
-// before; whoever asks next waits for what is left.
+// before; anybody who asks next waits for what is left.
 func HonourAll(ctx context.Context, gate Admitter, campaign string, users []UserID, decisions []Decision) error {
 	if err := gate.HonourAll(ctx, campaign, users, decisions); err != nil || len(decisions) == 0 {
 		return err
@@ -134,7 +134,7 @@ type RebuildTarget struct {
 	Epoch    int64
 	// RunID is of the Redis server under which the rebuild began; on another one it can't be finished.
 	RunID string
-	// ClosedAt is when the gate was closed, by Redis's clock: whom it has admitted, it has admitted before.
+	// ClosedAt is when the gate was closed, by Redis's clock: that it has admitted, it has admitted before.
 	ClosedAt time.Time
 	// Unsure is true when nobody knows what the gate said last: it was closed already, or is on another server than before.
 	// The one before may still answer somewhere.
@@ -160,7 +160,7 @@ type GateRebuilder interface {
 	// WriteWinners adds users to the rebuild's own keys. Those Pending should come in the order of AdmittedAt: should
 	// they not, some others hear for longer that their records are not in Kafka.
 	WriteWinners(ctx context.Context, target RebuildTarget, winners []GateWinner) error
-	// VisitWinners is GateLister's: until OpenRebuilt swaps the new keys in, it gives the users whom the closed gate
+	// VisitWinners is GateLister's: until OpenRebuilt swaps the new keys in, it gives the users that the closed gate
 	// held. A missing or unreadable key is no user.
 	VisitWinners(ctx context.Context, campaign string, visit func(GateWinner) error) error
 	// OpenRebuilt completes the rebuild's keys (slots in 1..highest that nobody holds become free), swaps them in and
@@ -176,7 +176,7 @@ type GateLister interface {
 	VisitWinners(ctx context.Context, campaign string, visit func(GateWinner) error) error
 	// VisitFree calls visit for every free slot, in their order.
 	VisitFree(ctx context.Context, campaign string, visit func(Slot) error) error
-	// FindWinners gives those of the users whom the gate knows.
+	// FindWinners gives those of the users that the gate knows.
 	FindWinners(ctx context.Context, campaign string, users []UserID) ([]GateWinner, error)
 }
 

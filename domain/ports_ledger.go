@@ -141,7 +141,7 @@ type RevocationLedger interface {
 	UnreleasedCoupons(ctx context.Context, limit int, except ...string) ([]Coupon, error)
 	// MarkReleased notes that the gate of this epoch was told. Doing it twice is harmless. CodeOvertaken: the ledger has
 	// another epoch, nothing is noted, and the gate is to be told again: it may have been one that was replaced, and
-	// whoever made the new one may have read the coupon before it was revoked.
+	// anybody who made the new one may have read the coupon before it was revoked.
 	MarkReleased(ctx context.Context, campaign string, user UserID, epoch int64) error
 }
 
@@ -161,7 +161,7 @@ type LedgerCounter interface {
 	Count(ctx context.Context, campaign string) (LedgerCounts, error)
 }
 
-// AuditLedger is what an audit reads besides a rebuild's reading.
+// AuditLedger is what an audit reads in addition to a rebuild's reading.
 type AuditLedger interface {
 	// FindHolders is LedgerRebuild.VisitHolders for some users only.
 	FindHolders(ctx context.Context, campaign string, users []UserID) ([]Holder, error)

@@ -51,7 +51,7 @@ type BulkReader interface {
 	BulkJobs(ctx context.Context, beforeID int64, limit int) ([]BulkJob, error)
 }
 
-// BulkRunner carries bulk jobs out. Whoever has a job's lease works on it, step by step.
+// BulkRunner carries bulk jobs out. Anybody who has a job's lease works on it, step by step.
 type BulkRunner interface {
 	// StartBulk makes a job for the events that the order selects now, and gives it with a lease. CodeInvalidRequest.
 	StartBulk(ctx context.Context, order BulkOrder, actor string) (BulkJob, error)

@@ -17,7 +17,7 @@ func TestALowerQuotaIsGrantedByTheNumberOfHolders(t *testing.T) {
 		limit int64
 	}{
 		"no slot above it is held":               {wished, SlotUse{4, 4}, 0},
-		"whoever holds slot 5 keeps it":          {wished, SlotUse{4, 5}, 5},
+		"who holds slot 5 keeps it":              {wished, SlotUse{4, 5}, 5},
 		"nobody holds any":                       {wished, SlotUse{0, 0}, 0},
 		"a slot that never could be is no limit": {wished, SlotUse{4, 500}, 5},
 		"the second time":                        {Campaign{Quota: 5, WantedQuota: 4, SlotLimit: 9, SettingsVersion: 7}, SlotUse{4, 8}, 8},

@@ -1,4 +1,4 @@
-// Package funnel counts what becomes of applications. Whoever answers or stores one adds to a counter in memory, which
+// Package funnel counts what becomes of applications. Anybody who answers or stores one adds to a counter in memory, which
 // costs an atomic addition; once a second the process adds what has come together to the ledger, where the sums of all
 // processes stand. The counts are for operators to look at: no decision and no promise rests on them.
 //

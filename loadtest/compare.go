@@ -45,7 +45,7 @@ const (
 // Difference is one promise that was not kept.
 type Difference struct {
 	Kind DifferenceKind
-	// UserID and Slot say whom and what it is about; 0 when it is about nobody or no slot in particular.
+	// UserID and Slot say who and what it is about; 0 when it is about nobody or no slot in particular.
 	UserID domain.UserID
 	Slot   domain.Slot
 	// Detail tells a person what was promised and what was found.

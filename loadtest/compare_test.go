@@ -141,7 +141,7 @@ func TestCompareFindsEachBrokenPromiseAndNothingElse(t *testing.T) {
 			facts: Facts{Quota: 2, Exclusive: true, Coupons: []domain.Coupon{coupon(9, 1)}},
 			want:  []DifferenceKind{IssuedToStranger},
 		},
-		"a user whom the run did not reach has a coupon": {
+		"a user that the run did not reach has a coupon": {
 			facts: Facts{
 				Quota: 2, Exclusive: true, Answers: []Answer{{UserID: 9}}, Coupons: []domain.Coupon{coupon(9, 1)},
 			},

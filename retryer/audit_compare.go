@@ -12,10 +12,10 @@ import (
 const maxSuspects = 10_000
 
 // comparison is the first reading of one campaign. Of each user of the gate it keeps 24 bytes, so 240 MB at the
-// largest quota, and of each slot three bits; of users whom the gate does not know, up to maxSuspects.
+// largest quota, and of each slot three bits; of users that the gate does not know, up to maxSuspects.
 type comparison struct {
 	campaign domain.Campaign
-	// since is when the reading began, by the gate's clock: whoever was admitted later is left to the next audit.
+	// since is when the reading began, by the gate's clock: anybody who was admitted later is left to the next audit.
 	since time.Time
 	// count is the highest slot handed out by then.
 	count int64
@@ -100,7 +100,7 @@ func (c *comparison) suspect(slot domain.Slot) {
 	}
 }
 
-// see gives the user's seen places; nil for a user whom the gate does not know and who need not, or can't, be kept.
+// see gives the user's seen places; nil for a user that the gate does not know and who need not, or can't, be kept.
 func (c *comparison) see(user domain.UserID, admittedAt time.Time) *seen {
 	if i, known := slices.BinarySearchFunc(c.winners, user, compareUsers); known {
 		return &c.winners[i]

@@ -21,7 +21,7 @@ const (
 )
 
 // seen is one user as the places showed them, read in the order of an application's way: the gate first, the
-// ledger last. Whoever moves on meanwhile is then seen at least once.
+// ledger last. Anybody who moves on meanwhile is then seen at least once.
 type seen struct {
 	user                              domain.UserID
 	gateSlot, pendingSlot, ledgerSlot int32

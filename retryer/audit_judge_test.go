@@ -237,7 +237,7 @@ func TestTwoCouponsAreNamedBoth(t *testing.T) {
 	assert.Contains(t, named, "slot-duplicated 2 1")
 	assert.Contains(t, named, "slot-over-quota 3 9")
 	assert.EqualValues(t, 4, c.counts.Issued)
-	assert.NotContains(t, c.suspectUsers(), domain.UserID(2), "what follows from the duplicate is not reported besides")
+	assert.NotContains(t, c.suspectUsers(), domain.UserID(2), "what follows from the duplicate is not reported as well")
 }
 
 // A user who moves on while the places are read one after the other is never a suspect, wherever the reading meets them.

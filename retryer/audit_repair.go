@@ -42,9 +42,9 @@ type mending struct {
 //
 //  1. Give the fail events back whose lease ran out. A crash leaves some of them for the next rescue.
 //  2. Put lost winners back into pending, each only if the gate still says the same under the same epoch. It must come
-//     before a rebuild, which knows of no winner whom only the gate's users name. A crash leaves the rest lost, as found.
+//     before a rebuild, which knows of no winner that only the gate's users name. A crash leaves the rest lost, as found.
 //  3. Tell the gate of revocations.
-//  4. Rebuild the gate, unless somebody whom only the gate knows would be forgotten.
+//  4. Rebuild the gate, unless somebody that only the gate knows would be forgotten.
 func (r *Retryer) repair(ctx context.Context, outcome auditOutcome) []domain.AuditRepair {
 	m := &mending{Retryer: r, outcome: outcome, unsafe: outcome.result.Unchecked}
 	m.rescue(ctx)
@@ -136,7 +136,7 @@ func (m *mending) putBackOwed(ctx context.Context, lost domain.AuditDifference) 
 	m.noteError(lost, what, err)
 }
 
-// admittedAt is when the gate admitted the user; a user whom it does not know comes last.
+// admittedAt is when the gate admitted the user; a user that it does not know comes last.
 func (m *mending) admittedAt(ctx context.Context, user domain.UserID) time.Time {
 	known, err := m.ports.Audit.Gate.FindWinners(ctx, m.outcome.result.Campaign, []domain.UserID{user})
 	if err != nil || len(known) == 0 {
@@ -166,7 +166,7 @@ func (m *mending) rebuild(ctx context.Context) {
 		return
 	}
 	if m.unsafe > 0 {
-		m.note(cause, false, fmt.Sprintf("the gate was not rebuilt: it would forget %d users whom only the gate knows", m.unsafe))
+		m.note(cause, false, fmt.Sprintf("the gate was not rebuilt: it would forget %d users that only the gate knows", m.unsafe))
 		return
 	}
 	m.noteError(cause, "rebuilt the gate from the topic and the ledger", m.Rebuild(ctx, m.outcome.result.Campaign))

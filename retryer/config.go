@@ -128,7 +128,7 @@ type Ports struct {
 	Publisher domain.Publisher
 	Tail      domain.TailReader
 	Stored    domain.StoredReader
-	// Audit is what an audit needs besides.
+	// Audit is what an audit needs in addition.
 	Audit AuditPorts
 	// Topic may be empty: then nobody looks whether records were lost.
 	Topic TopicPorts
@@ -156,7 +156,7 @@ type FunnelCounter interface {
 	Count(campaign string, outcome domain.FunnelOutcome, n int64)
 }
 
-// AuditPorts are what an audit needs besides the other ports.
+// AuditPorts are what an audit needs in addition to the other ports.
 type AuditPorts struct {
 	Gate     domain.GateLister
 	Restorer domain.PendingRestorer
@@ -165,7 +165,7 @@ type AuditPorts struct {
 	Store    domain.AuditStore
 }
 
-// TopicPorts are what the search for lost winners needs besides those of the audit.
+// TopicPorts are what the search for lost winners needs in addition to those of the audit.
 type TopicPorts struct {
 	Watcher  domain.TopicWatcher
 	Settings domain.SettingStore

@@ -49,7 +49,7 @@ func (b *builder) anotherMayBeInUse() bool {
 	return b.target.Unsure || b.gateEpoch != b.campaign.Epoch-1
 }
 
-// writeHolders writes everybody to whom the ledger gives a slot, or none for ever, and takes them out of upstream. The
+// writeHolders writes everybody that the ledger gives a slot to, or none at any time, and takes them out of upstream. The
 // users of its fail events who have no slot are left in upstream.
 func (b *builder) writeHolders(ctx context.Context, ledger domain.LedgerRebuild) error {
 	err := ledger.VisitHolders(ctx, b.campaign, func(holder domain.Holder) error {
@@ -129,7 +129,7 @@ func (b *builder) keepsSlot(event domain.Holder) bool {
 	return keepSlot(event.Slot, b.used, b.campaign)
 }
 
-// recallStored takes in the winners of committed records to whom the ledger gives nothing, and counts those whom nobody
+// recallStored takes in the winners of committed records that the ledger gives nothing to, and counts those that nobody
 // else names either.
 func (b *builder) recallStored(winners ...domain.Winner) {
 	for _, winner := range winners {
@@ -148,7 +148,7 @@ func (b *builder) recallStored(winners ...domain.Winner) {
 	}
 }
 
-// recallForgotten takes in what the closed gate says of the users to whom neither the ledger nor upstream gives a slot,
+// recallForgotten takes in what the closed gate says of the users that neither the ledger nor upstream gives a slot to,
 // and says how many it alone knows. It comes after the ledger was read: who moved on meanwhile is known by now.
 func (b *builder) recallForgotten(ctx context.Context) (int, error) {
 	forgotten := 0
@@ -168,7 +168,7 @@ func (b *builder) recallForgotten(ctx context.Context) (int, error) {
 	return forgotten, err
 }
 
-// keepRevoked writes a user whom the gate calls revoked, and of whom the ledger has no row. A gate hears of a revocation
+// keepRevoked writes a user that the gate calls revoked, and that the ledger has no row of. A gate hears of a revocation
 // from the ledger only, so the ledger has lost it, and it is final: no record gives that user a coupon again.
 func (b *builder) keepRevoked(ctx context.Context, winner domain.GateWinner) error {
 	if b.upstream.claims[winner.UserID].lost {
@@ -191,8 +191,8 @@ func (b *builder) unseat(holder domain.GateWinner) {
 	}
 }
 
-// writeUpstream writes the users who are left in upstream, and gives back the winners for whom no slot was left, as
-// upstream named them; without those for whom a fail event stands already.
+// writeUpstream writes the users who are left in upstream, and gives back the winners that no slot was left for, as
+// upstream named them; without those that have a fail event already.
 func (b *builder) writeUpstream(ctx context.Context) ([]domain.Winner, error) {
 	var owed []domain.Winner
 	for _, winner := range allot(b.upstream.claims, b.used, b.campaign) {

@@ -8,7 +8,7 @@ import (
 )
 
 // maxLateReadings is how often a rebuild at most reads on what came to the topic meanwhile. What comes after the last
-// reading is brought to the open gate by whoever waits for it, or by the consumer.
+// reading is brought to the open gate by anybody who waits for it, or by the consumer.
 const maxLateReadings = 5
 
 // writeLate reads the topic's tail on from where the last reading stopped, and writes the winners who came meanwhile as
@@ -72,7 +72,7 @@ func (b *builder) tailSince(ctx context.Context, tail domain.TailReader) (map[do
 	return since.claims, nil
 }
 
-// readLate gives what the topic says since the last reading of users whom the rebuild does not know.
+// readLate gives what the topic says since the last reading of users that the rebuild does not know.
 func (b *builder) readLate(ctx context.Context, tail domain.TailReader) (map[domain.UserID]claim, error) {
 	late, err := b.tailSince(ctx, tail)
 	for user := range late {
@@ -86,7 +86,7 @@ func (b *builder) readLate(ctx context.Context, tail domain.TailReader) (map[dom
 	return late, err
 }
 
-// writeLate writes users whom the rebuild knows from now on. Those for whom no slot is left are not sent to the topic:
+// writeLate writes users that the rebuild knows from now on. Those that no slot is left for are not sent to the topic:
 // it is from there that they come, and no consumer can have stored them.
 func (b *builder) writeLate(ctx context.Context, late map[domain.UserID]claim) error {
 	for _, winner := range allot(late, b.used, b.campaign) {

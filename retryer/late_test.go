@@ -12,7 +12,7 @@ import (
 	"firstcome/domain"
 )
 
-// Kafka acknowledges the record of a winner whom the gate admitted before it was closed, while the rebuild is at any of
+// Kafka acknowledges the record of a winner that the gate admitted before it was closed, while the rebuild is at any of
 // its steps.
 func TestAWinnerWhoComesToTheTopicDuringTheRebuildIsKnownToTheGateThatOpens(t *testing.T) {
 	for _, step := range []string{"visit", "visit winners", "write", "tail on", "finish"} {
@@ -75,7 +75,7 @@ func TestASlotThatAnotherGateTellsMeanwhileIsNotGivenToSomebodyWhoWaits(t *testi
 	})
 }
 
-// Somebody of whom a fail event without a slot is known may be told one by the other gate, too.
+// Somebody known by a fail event without a slot may be told one by the other gate, too.
 func TestASlotThatAnotherGateTellsToSomebodyWhoWaitsIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, r := opened(t, sale)
@@ -99,7 +99,7 @@ func TestAGateInLineWithTheLedgerOpensAtOnce(t *testing.T) {
 	})
 }
 
-// Whom the rebuild knows already is not written twice.
+// Those that the rebuild knows already are not written twice.
 func TestARecordThatComesLateOfSomebodyWhoIsKnownChangesNothing(t *testing.T) {
 	w, r := opened(t, sale)
 	w.ledger[sale].coupons[1] = domain.Coupon{Campaign: sale, UserID: 1, Slot: 1}

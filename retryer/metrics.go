@@ -41,7 +41,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		relayed:  counter("relayed_total", "Winners sent because nobody had confirmed them in time."),
 		released: counter("released_total", "Revoked coupons of which the gate was told."),
 		recalled: counters("winners_recalled_total",
-			"Winners of whom a store had lost what it held, by the place that still knew them.", "from"),
+			"Winners that a store had lost, by the place that still knew them.", "from"),
 		rebuilds: counters("rebuilds_total", "Rebuilds of gates, by how they ended.", "result"),
 		rebuildSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: prefix + "rebuild_seconds", Help: "How long a rebuild took.",

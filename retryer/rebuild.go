@@ -62,17 +62,17 @@ func (r *Retryer) rebuildNow(ctx context.Context, code string) error {
 //  3. Read the pending entries that are left.
 //  4. Read the topic's tail, and the newest records before it, which are stored; for the first epoch too: the ledger may
 //     have gone back to before the gate was first opened. If they are of this epoch or a newer one, begin again above it.
-//  5. Read the ledger as of one moment, and write everybody to whom it gives a slot to the rebuild's own keys. A crash from
-//     here to step 8 leaves keys that nobody reads; the next rebuild empties them. Of whom a stored record tells and the
+//  5. Read the ledger as of one moment, and write everybody that has a slot there to the rebuild's own keys. A crash from
+//     here to step 8 leaves keys that nobody reads; the next rebuild empties them. Who a stored record tells of and the
 //     ledger has nothing, the ledger has lost the coupon: the record counts as one of the tail.
-//  6. Read the users whom the closed gate held. Whom neither upstream nor the ledger knows, Kafka has lost (retention
+//  6. Read the users that the closed gate held. Those that neither upstream nor the ledger knows, Kafka has lost (retention
 //     passed the committed offset): the gate's word is all that is left of the promise, and counts as the oldest claim.
-//     Whom the gate calls revoked, and the ledger does not know, stays revoked: the ledger has lost the revocation. A slot
+//     Those that the gate calls revoked, and the ledger does not know, stay revoked: the ledger has lost the revocation. A slot
 //     that the gate gives to somebody is not kept for the user of a stored record that is no newer than the gate.
 //  7. Where some process may ask another gate (anotherMayBeInUse), wait until every one knows of the new epoch, and read the
 //     tail on: what the other gate told is on the topic by then, and no slot that it told is given to somebody else. Write
 //     the users of upstream, of the old gate and of fail events that hold no slot, each with a fresh pending entry
-//     unless an event is all that stands for the user: the relay sends them again. Those for whom no slot is left (after
+//     unless an event is all that stands for the user: the relay sends them again. Those that no slot is left for (after
 //     two masters at once, say) have no entry: they go to the topic now, unless they have an event, as winners of an
 //     older epoch, and the consumer brings them to the gate or makes them fail events. A crash leaves records that the
 //     consumer meets twice.
@@ -199,7 +199,7 @@ func (r *Retryer) readUpstream(ctx context.Context, campaign domain.Campaign, cl
 	return upstream, nil
 }
 
-// recallUnstored looks for the users whose records the consumers have committed, and of whom the ledger has nothing: it
+// recallUnstored looks for the users whose records the consumers have committed, and that the ledger has nothing of: it
 // went back, as after a fail-over without the last commits, or a restored backup. If one is found among the newest
 // records, all that the topic still has are read.
 func (r *Retryer) recallUnstored(ctx context.Context, b *builder) error {
@@ -224,7 +224,7 @@ func (r *Retryer) recallForgotten(ctx context.Context, b *builder) error {
 			"these records, and the users keep their slots", "campaign", b.campaign.Code, "winners", b.lost)
 	}
 	if len(b.revoked) > 0 {
-		r.logger.Error("THE DATABASE LOST REVOCATIONS: the gate says that users were revoked of whom it has no row; they stay revoked",
+		r.logger.Error("THE DATABASE LOST REVOCATIONS: the gate says that users were revoked that have no row; they stay revoked",
 			"campaign", b.campaign.Code, "users", len(b.revoked))
 	}
 	if forgotten > 0 {

@@ -144,7 +144,7 @@ func (k known) onlyUpstream(user domain.UserID) bool {
 	return !row && len(k.events[user]) == 0
 }
 
-// holdsNothing says whether the ledger gives the user neither a slot nor none for ever: a fail event without a slot says
+// holdsNothing says whether the ledger gives the user neither a slot nor a final refusal: a fail event without a slot says
 // nothing against what upstream says.
 func (k known) holdsNothing(user domain.UserID) bool {
 	_, row := k.rows[user]
@@ -353,7 +353,7 @@ func TestSlotsLeftGoToAllWhoWaitInTheOrderOfTheirAdmission(t *testing.T) {
 		require.NoError(t, r.Rebuild(t.Context(), sale))
 		assert.Equal(t, domain.Slot(2), w.slotOf(sale, 8))
 		assert.Equal(t, domain.SlotOwed, w.slotOf(sale, 9))
-		assert.Equal(t, byEvent == 8, len(w.published) == 1, "only whom nothing stands for is sent again")
+		assert.Equal(t, byEvent == 8, len(w.published) == 1, "only those that nothing stands for are sent again")
 		assert.Len(t, w.gates[sale].pending, 1, "the slot is sent before it is told")
 	}
 }

@@ -79,7 +79,7 @@ func TestEveryAttemptResolvesItsEventOrSaysWhyNot(t *testing.T) {
 			w.issue(user, domain.NoSlot)
 			return refusedEvent(user, domain.NoSlot, 1)
 		}, domain.FailStatusSuccess, domain.NoSlot, domain.ReasonRowRefused, nil},
-		{"a user whom only the gate calls revoked gets no row", func(w *world) domain.FailEvent {
+		{"a user that only the gate calls revoked gets no row", func(w *world) domain.FailEvent {
 			w.hold(user, domain.NoSlot)
 			return refusedEvent(user, domain.NoSlot, 1)
 		}, domain.FailStatusFail, 0, domain.ReasonRowRefused, func(is *assert.Assertions, w *world, e domain.FailEvent) {
@@ -109,7 +109,7 @@ func TestEveryAttemptResolvesItsEventOrSaysWhyNot(t *testing.T) {
 			event.Attempts = 1000
 			return event
 		}, domain.FailStatusFail, 0, domain.ReasonSlotTaken, nil},
-		{"a user whom only the gate calls revoked does not wait for a slot", func(w *world) domain.FailEvent {
+		{"a user that only the gate calls revoked does not wait for a slot", func(w *world) domain.FailEvent {
 			w.hold(user, domain.NoSlot)
 			event := refusedEvent(user, domain.NoSlot, 1)
 			event.Reason, event.Attempts = domain.ReasonNoSlotLeft, 1000

@@ -168,7 +168,7 @@ func TestAReadingThatPanicsIsTheErrorOfThoseWhoWait(t *testing.T) {
 		assert.Equal(t, domain.CodeInternal, domain.CodeOf(err))
 		reader.panics = false
 		_, err = foundBy(t.Context(), s, "a")
-		require.NoError(t, err, "whoever asks next has it read anew")
+		require.NoError(t, err, "who asks next has it read anew")
 		s.forget("a")
 	})
 }

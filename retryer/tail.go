@@ -9,7 +9,7 @@ import (
 )
 
 // sharedTail lets all who want the topic's tail at the same time read it together: after the loss of Redis every gate
-// is rebuilt, and each rebuild needs the whole tail, and then once more what came meanwhile. Whoever asks takes part in
+// is rebuilt, and each rebuild needs the whole tail, and then once more what came meanwhile. Anybody who asks takes part in
 // the next reading to begin, never in one that is under way, so that what was on the topic when they asked is seen.
 type sharedTail struct {
 	reader domain.TailReader
@@ -27,7 +27,7 @@ type tailLane struct {
 	next *tailReading
 }
 
-// tailReading is one reading and those who take part in it. Whoever came first reads for all.
+// tailReading is one reading and those who take part in it. The first one reads for all.
 type tailReading struct {
 	done chan struct{}
 	ends domain.TailEnds
@@ -50,7 +50,7 @@ func newSharedTail(reader domain.TailReader) *sharedTail {
 	return &sharedTail{reader, tailLane{reading: make(chan struct{}, 1)}, tailLane{reading: make(chan struct{}, 1)}}
 }
 
-// ReadTail implements domain.TailReader. If the context of whoever reads for the others ends, they are refused with
+// ReadTail implements domain.TailReader. If the context of the one who reads for the others ends, they are refused with
 // CodeUnavailable, and ask again.
 func (s *sharedTail) ReadTail(
 	ctx context.Context, from domain.TailEnds, visit func(domain.Delivery) error,

@@ -33,7 +33,7 @@ const (
 )
 
 // newTimetable gives a timetable whose jobs never overlap with themselves and survive their own panics. The order of
-// the chain matters: were Recover the outer one, a panic would leave the job marked as running for ever.
+// the chain matters: were Recover the outer one, a panic would leave the job marked as running without end.
 func newTimetable(logger *slog.Logger) *timetable {
 	adapter := cronLogger{logger}
 	return &timetable{

@@ -28,7 +28,7 @@ type topicWatch struct {
 //
 //  1. Ask what the topic is now, and keep in mind what was seen to go, before anything can fail. If the topic is what the
 //     ledger noted last, and nothing was seen to go, nothing is to do.
-//  2. Compare every campaign and mend (auditAll), so whom the gate knows and nothing else does is put back; once more
+//  2. Compare every campaign and mend (auditAll), so that those are put back that only the gate knows; once more
 //     after a while. A crash leaves the old identity in the ledger, and the next run begins again.
 //  3. Note the identity.
 func (r *Retryer) topicOnce(ctx context.Context) error {
@@ -47,7 +47,7 @@ func (r *Retryer) topicOnce(ctx context.Context) error {
 	if now := time.Now(); !r.topic.mustSearch(state.Identity, noted, now) || !r.topic.pace.isDue(now) {
 		return nil
 	}
-	r.logger.Error("RECORDS MAY BE LOST: the topic is not what it was; winners whom only the gate knows are put back",
+	r.logger.Error("RECORDS MAY BE LOST: the topic is not what it was; winners that only the gate knows are put back",
 		"was", noted, "is", state.Identity, "seen", state.Losses)
 	if err := r.compareAll(ctx, &r.topic.pace); err != nil {
 		return err

@@ -43,7 +43,7 @@ type upstream struct {
 	dropped int
 	// ends are where the last reading of the tail stopped.
 	ends domain.TailEnds
-	// now bounds the admission times that are believed: a time in the future would stand in a stream for ever. It is by the
+	// now bounds the admission times that are believed: a time in the future would stand in a stream without end. It is by the
 	// clock of the gate's server, which gave these times: this host's may be behind.
 	now time.Time
 	// shown is the highest epoch that was named, of those that can be one: up to highestEpoch.

@@ -12,7 +12,7 @@ import (
 const leastCompareWait, longestCompareWait = 10 * time.Second, 10 * time.Minute
 
 // verifyOnce compares everything once after this process has started, and again whenever the database server is another
-// one or was restarted, since it may lack what was committed last: a winner whom the gate knows and the ledger does not is
+// one or was restarted, since it may lack what was committed last: a winner that the gate knows and the ledger does not is
 // put back at once, and not after the hour of the next audit. The steps:
 //
 //  1. Ask the ledger under which run of its server it was last compared.
@@ -29,7 +29,7 @@ func (r *Retryer) verifyOnce(ctx context.Context) error {
 	}
 	if run != "" {
 		r.logger.Warn("the database server is another one, or was restarted: what it holds is compared with the gates and "+
-			"the topic, and winners whom it lost are put back", "run", run)
+			"the topic, and winners that it lost are put back", "run", run)
 	}
 	if err := r.compareAll(ctx, &r.verifyPace); err != nil {
 		return err

@@ -56,7 +56,7 @@ func (r *Retryer) wakeWaiting(ctx context.Context, campaign string, report domai
 	return err
 }
 
-// wakeRebuilt makes the events due that wait for a slot: the rebuild gave slots to those for whom there were some.
+// wakeRebuilt makes the events due that wait for a slot: the rebuild gave slots as far as there were some.
 func (r *Retryer) wakeRebuilt(ctx context.Context, campaign string) {
 	if _, err := r.wake(ctx, campaign, wakeBatch); err != nil {
 		r.logger.Warn("events that wait for a slot were not made due; they look again by themselves",

@@ -91,7 +91,7 @@ func TestARebuildWithFreeSlotsMakesThoseDueWhoWait(t *testing.T) {
 	assert.Equal(t, domain.SlotOwed, w.slotOf(sale, 8))
 }
 
-// Two records of one user are two events, and the gate owes that user one slot. Nor need the slot come by an event: whoever
+// Two records of one user are two events, and the gate owes that user one slot. Nor need the slot come by an event: anybody who
 // waits for one may apply again.
 func TestNoEventWaitsOnWhenNobodyIsOwedASlotAnyMore(t *testing.T) {
 	w, r := opened(t, sale)

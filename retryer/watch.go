@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// watch keeps retryers from overtaking each other for ever: each rebuild makes the one before it worthless, so two
+// watch keeps retryers from overtaking each other without end: each rebuild makes the one before it worthless, so two
 // that start anew as soon as they see a closed gate would never finish.
 //
 // A closed gate is rebuilt at once when this process saw its campaign open at that epoch, or raised the epoch itself, or

@@ -48,7 +48,7 @@
     if (told === now) return;
     told = undefined;
     if (now !== "open") say(phases[now]);
-    else if (campaign.remaining === 0) say("All coupons are taken. Whoever holds one can still look it up here.");
+    else if (campaign.remaining === 0) say("All coupons are taken. Anybody who holds one can still look it up here.");
     else answer.replaceChildren();
     phase = now;
   };

@@ -14,7 +14,7 @@ import (
 // connection is one sarama client by which records are sent, until it breaks or is retired.
 //
 // Records go out as whole requests, one a broker, and not through sarama's AsyncProducer: that passes each record from
-// goroutine to goroutine five times, which cost more than all the rest of the way of a winner. What it does besides
+// goroutine to goroutine five times, which cost more than all the rest of the way of a winner. What it does in addition
 // (partitions, leaders, sending again) is done here and in Publisher for a batch at once.
 type connection struct {
 	topic       string

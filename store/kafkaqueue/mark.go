@@ -34,7 +34,7 @@ func fingerprintOf(digest domain.RecordDigest, writtenMilli int64) fingerprint {
 	return fingerprint(hex.EncodeToString(digest[:enough]) + "@" + strconv.FormatInt(writtenMilli, 10))
 }
 
-// mark is what a commit says besides its offset, as the metadata that Kafka keeps with it. It shows whether the log is
+// mark is what a commit says in addition to its offset, as the metadata that Kafka keeps with it. It shows whether the log is
 // still the one of which the offset was committed.
 type mark struct {
 	topic topicID

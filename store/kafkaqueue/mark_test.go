@@ -127,7 +127,7 @@ func TestALogThatWasTruncatedAndHasGrownAgainIsReadFromItsOldestRecord(t *testin
 	require.NoError(t, source.Commit(t.Context(), batch))
 	positions, err := tail.Positions(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, PartitionPosition{Topic: topic.String(), Committed: 10, Stable: 10, End: 10, Restarts: 1}, positions[0], "whoever looks later sees that it was begun anew")
+	assert.Equal(t, PartitionPosition{Topic: topic.String(), Committed: 10, Stable: 10, End: 10, Restarts: 1}, positions[0], "who looks later sees that it was begun anew")
 	assert.InDelta(t, 1, testutil.ToFloat64(source.metrics.rebalances), 0)
 
 	source.mu.Lock()

@@ -112,7 +112,7 @@ func (m member) Setup(claimed sarama.ConsumerGroupSession) error {
 }
 
 // begin finds out where each partition is to begin, and makes a session of that. Where what was committed does not fit
-// the log, the group's offset is moved to the oldest record at once: sarama would go on from the old one, and whoever
+// the log, the group's offset is moved to the oldest record at once: sarama would go on from the old one, and anybody who
 // comes next is to see that this was done.
 func (s *Source) begin(claimed sarama.ConsumerGroupSession, partitions []int32) (*session, error) {
 	begun := &session{

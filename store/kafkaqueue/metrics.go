@@ -52,7 +52,7 @@ func newPublisherMetrics(registerer prometheus.Registerer) (publisherMetrics, er
 	m := publisherMetrics{
 		records: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "kafka_publish_total",
-			Help: "Records published, by result: acknowledged, failed (Kafka gave up on it) or timed_out (nobody waits any more; its end is counted besides).",
+			Help: "Records published, by result: acknowledged, failed (Kafka gave up on it) or timed_out (nobody waits any more; its end is counted as well).",
 		}, []string{"result"}),
 		ackSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Name: "kafka_publish_ack_seconds",

@@ -44,7 +44,7 @@ func publishEventually(t *testing.T, publisher *Publisher, winners ...domain.Win
 	}, patience, time.Millisecond)
 }
 
-// tailUsers gives whom the records on the topic are for, each user once.
+// tailUsers gives the users of the records on the topic, each user once.
 func tailUsers(t *testing.T, cfg Config) []domain.UserID {
 	t.Helper()
 	seen := map[domain.UserID]bool{}

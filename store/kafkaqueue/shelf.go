@@ -192,7 +192,7 @@ func (s *Source) readRange(ctx context.Context, current *session, partition int3
 	})
 	var visited *visitError
 	if errors.As(err, &visited) && errors.Is(visited.cause, errSessionOver) {
-		return nil // whoever has the partition next is given them
+		return nil // anybody who has the partition next is given them
 	}
 	if err != nil {
 		return err

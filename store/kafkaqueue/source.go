@@ -43,7 +43,7 @@ type Source struct {
 }
 
 const (
-	// fetchedAhead bounds the records that wait in this process, besides what each partition's fetch holds: enough for
+	// fetchedAhead bounds the records that wait in this process, in addition to what each partition's fetch holds: enough for
 	// the next poll, so that records are fetched and decoded while those before them are stored.
 	fetchedAhead = 4096
 	// maxPoll bounds one Poll, and with it what is outstanding.

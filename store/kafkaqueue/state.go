@@ -28,7 +28,7 @@ type seenEnd struct {
 // remadeWarned is for how long operators are warned that the topic was made anew.
 const remadeWarned = time.Hour
 
-// TopicState implements domain.TopicWatcher. Besides what the group committed it compares the end of each log with what
+// TopicState implements domain.TopicWatcher. In addition to what the group committed it compares the end of each log with what
 // stood there at the last look, so that a log that lost its end, and records that nobody had read with it, is noticed.
 func (t *Tail) TopicState(ctx context.Context) (domain.TopicState, error) {
 	positions, err := t.Positions(ctx)

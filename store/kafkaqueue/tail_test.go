@@ -46,7 +46,7 @@ func beginTransaction(t *testing.T, cfg Config, values ...string) sarama.SyncPro
 }
 
 // testTransactionMarkers has offsets without a record in the middle and at the end: a reader that waits for the last
-// offset's record would wait for ever.
+// offset's record would wait without end.
 func testTransactionMarkers(t *testing.T, brokers ...string) {
 	t.Helper()
 	cfg := newConfig(brokers...)

@@ -82,6 +82,6 @@ func TestReadinessAsksForTheTopicItself(t *testing.T) {
 	kafka.freeze()
 	impatient, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	require.Error(t, tail.Ping(impatient), "it ends with whoever asks")
+	require.Error(t, tail.Ping(impatient), "it ends with the one who asks")
 	kafka.thaw()
 }

@@ -35,7 +35,7 @@ func (s *Source) watchOnce(ctx context.Context) error {
 	topic, err := s.offsets.topic(ctx)
 	switch {
 	case errors.Is(err, sarama.ErrUnknownTopicOrPartition):
-		return nil // it is made again by whoever publishes
+		return nil // it is made again by anybody who publishes
 	case err != nil:
 		return err
 	case topic != current.topic && len(current.next) > 0:

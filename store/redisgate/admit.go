@@ -160,7 +160,7 @@ func (d *decisions) read(user domain.UserID, item string) (domain.Admission, int
 	return domain.Admission{Winner: winner, InQueue: !perhapsNot}, resultKnown, nil
 }
 
-// readNew reads the item of a user whom this very batch admitted: the first time, or asked once more in it.
+// readNew reads the item of a user that this very batch admitted: the first time, or asked once more in it.
 func (d *decisions) readNew(user domain.UserID, item string) (domain.Admission, int, error) {
 	slot, err := strconv.ParseInt(item[1:], 10, 64)
 	if err != nil {

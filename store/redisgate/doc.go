@@ -10,7 +10,7 @@
 //     (acknowledge.lua), if the epoch is still that of the admission. Crash: the relay sends the records again and
 //     removes the entry.
 //
-// Applications are gathered into batches by whoever asks: package api does so in its lines.
+// Applications are gathered into batches by the one who asks: package admission does so in its lines.
 //
 // Whenever Redis's state is missing or not the one that was verified, every call is refused with CodeGateClosed until a
 // rebuild has made the keys anew (GateRebuilder); script/gate.lua says how that is noticed. Nothing here ever opens a

@@ -18,7 +18,7 @@ func layoutOf(addr string, epoch int64, serving bool) layout {
 	}
 }
 
-// A master that was cut off from the others still says that it serves, at first; whoever elected its successor knows a
+// A master that was cut off from the others still says that it serves, at first; anybody who elected its successor knows a
 // newer epoch.
 func TestTheNewestLayoutOfThoseThatServeHolds(t *testing.T) {
 	for name, answers := range map[string][]layout{

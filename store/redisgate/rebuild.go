@@ -160,7 +160,7 @@ func (r *rebuild) count(winner domain.GateWinner) error {
 }
 
 // appendEntries appends the fresh pending entries: ID and text of each. An ID is made of the time at which the first of
-// the entry's winners was admitted, so that, as always, who was admitted before the oldest entry is in Kafka. Whoever was
+// the entry's winners was admitted, so that, as always, who was admitted before the oldest entry is in Kafka. Anybody who was
 // admitted before the ID all the same came late. In which entry somebody is can't be told from the time of the admission:
 // that is noted as it is for those who are put back (script/put_back.lua).
 func (r *rebuild) appendEntries(argv []any, winners []domain.GateWinner) []any {
@@ -189,7 +189,7 @@ func (r *rebuild) isPlaced(admittedMS int64) {
 	}
 }
 
-// putBackFrom is put_back_from_ms: whoever was admitted before the oldest entry, and before this, is in Kafka.
+// putBackFrom is put_back_from_ms: anybody who was admitted before the oldest entry, and before this, is in Kafka.
 func (r *rebuild) putBackFrom() int64 {
 	if r.lateFromMS == 0 {
 		return r.placedMS

@@ -34,7 +34,7 @@ func (e fakeSQLiteError) Error() string { return "said SQLite" }
 func (e fakeSQLiteError) Code() int     { return int(e) }
 
 // TestErrorsOfAStoreAwayAreNotBlamedOnTheRow: a row that is blamed for an outage becomes a fail event, and a bad row
-// taken for an outage holds up its partition for ever.
+// taken for an outage holds up its partition without end.
 func TestErrorsOfAStoreAwayAreNotBlamedOnTheRow(t *testing.T) {
 	for name, test := range map[string]struct {
 		err     error

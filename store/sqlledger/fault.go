@@ -28,7 +28,7 @@ func (l *Ledger) whoseFault(ctx context.Context, err error) error {
 }
 
 // insertPlainRow inserts the coupon that was stored last once more, which is passed over as a redelivery is; where there
-// is none, one of a user whom nobody is.
+// is none, one of a user that nobody is.
 func (l *Ledger) insertPlainRow(tx *gorm.DB) error {
 	var last []couponRow
 	if err := tx.Where("slot IS NOT NULL").Order("id DESC").Limit(1).Find(&last).Error; err != nil {

@@ -16,7 +16,7 @@ import (
 	"firstcome/domain"
 )
 
-// blocker runs a statement in a transaction that stays open, so that whoever needs the same row or key must wait. At
+// blocker runs a statement in a transaction that stays open, so that anybody who needs the same row or key must wait. At
 // READ COMMITTED it locks nothing of the campaign that it reads.
 func blocker(t *testing.T, ledger *Ledger, statement string) (release func()) {
 	t.Helper()

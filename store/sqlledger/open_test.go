@@ -54,7 +54,7 @@ func TestOpenNeedsNoDatabase(t *testing.T) {
 	assert.Equal(t, domain.CodeUnavailable, domain.CodeOf(ledger.Ping(t.Context())), "after Close")
 }
 
-// TestSessionSettingsAreOurs: without them MySQL may shift times, shorten texts or wait for ever, whatever the DSN says.
+// TestSessionSettingsAreOurs: without them MySQL may shift times, shorten texts or wait without end, whatever the DSN says.
 func TestSessionSettingsAreOurs(t *testing.T) {
 	dsn := nobodyListens + "?parseTime=false&loc=Asia%2FTokyo&time_zone=%27%2B09%3A00%27&sql_mode=%27%27" +
 		"&clientFoundRows=true&multiStatements=true&charset=latin1&readTimeout=7s&interpolateParams=false"

@@ -36,7 +36,7 @@ func settle(campaign campaignRow, winners []domain.Winner, known knownRows) []do
 	return results
 }
 
-// settleOne looks at the user's row first: whoever has one is done with, whatever the record says.
+// settleOne looks at the user's row first: anybody who has one is done with, whatever the record says.
 func settleOne(campaign campaignRow, winner domain.Winner, known knownRows) domain.StoreResult {
 	slot, hasRow := known.slotOf[winner.UserID]
 	switch {

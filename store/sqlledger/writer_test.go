@@ -27,7 +27,7 @@ func TestAWriterThatWaitsForAnotherCanGiveUp(t *testing.T) {
 	require.NoError(t, ledger.SetSetting(t.Context(), "name", "value", "ada"))
 }
 
-// TestAPanicLeavesNoTransactionBehind: the write lock would be held for ever.
+// TestAPanicLeavesNoTransactionBehind: the write lock would be held without end.
 func TestAPanicLeavesNoTransactionBehind(t *testing.T) {
 	ledger := openSQLiteLedger(t)
 	assert.Panics(t, func() {

@@ -111,5 +111,5 @@ func testGatePutBack(t *testing.T, s *sale) {
 	require.NoError(t, err)
 	require.True(t, done)
 	assert.False(t, inQueue(6))
-	assert.True(t, inQueue(5), "admitted before whom is put back now")
+	assert.True(t, inQueue(5), "admitted before the one who is put back now")
 }

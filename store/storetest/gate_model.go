@@ -266,7 +266,7 @@ func refusalOf(campaign domain.Campaign) domain.Code {
 
 func (m *gateModel) hold(as domain.Code) { m.heldFrom, m.heldAs = time.Now(), as }
 
-// letGoOn notes what the change from what the campaign was to what it is now does to whom the gate doesn't know.
+// letGoOn notes what the change from what the campaign was to what it is now does to those that the gate doesn't know.
 func (m *gateModel) letGoOn(was domain.Campaign, wasSoldOut bool) {
 	if wasSoldOut && !m.soldOut() {
 		m.hold(domain.CodeSoldOut)

@@ -31,7 +31,7 @@ func testGateOwnEntry(t *testing.T, s *sale) {
 	s.requireInQueue(t, true, 1, 2)
 }
 
-// testGateOwnEntryPutBack has a winner put back, whose entry is younger than the admission: it tells nothing of whom was
+// testGateOwnEntryPutBack has a winner put back, whose entry is younger than the admission: it tells nothing of those
 // admitted since.
 func testGateOwnEntryPutBack(t *testing.T, s *sale) {
 	ahead := holder(2, 2)

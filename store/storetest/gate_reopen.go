@@ -47,7 +47,7 @@ func (s *sale) waitUntilAdmitted(t *testing.T, user domain.UserID) {
 }
 
 // requireReopening requires that users who are new to the gate hear the code until the lease is over, counted from since,
-// while the winner 1 and whoever is honoured get their slots; and that then they are admitted.
+// while the winner 1 and anybody who is honoured get their slots; and that then they are admitted.
 func (s *sale) requireReopening(t *testing.T, code domain.Code, since time.Time) {
 	t.Helper()
 	for _, decision := range s.admitAll(t, 301, 302) {
@@ -130,7 +130,7 @@ func testGateRebuildReopens(t *testing.T, s *sale) {
 	assert.True(t, s.admit(t, 500).New)
 }
 
-// testGateRebuildUnsure rebuilds a gate that was closed, so that nobody knows what it last said to whom.
+// testGateRebuildUnsure rebuilds a gate that was closed, so that nobody knows what it last said to anybody.
 func testGateRebuildUnsure(t *testing.T, s *sale) {
 	s.openWith(t, 5)
 	winner := s.admit(t, 1)

@@ -28,7 +28,7 @@ func testGateToldLater(t *testing.T, s *sale) {
 	s.waitUntilTold(t, 2)
 	assert.Zero(t, s.honourToldIn(t, 2), "who is known is known in every memory since")
 
-	// A rebuild may make users known whom the gate before it refused.
+	// A rebuild may make users known that the gate before it refused.
 	s.openWith(t, 9, holder(1, 1), holder(3, 3))
 	assert.Positive(t, s.admit(t, 3).TellIn)
 	s.waitUntilTold(t, 3)

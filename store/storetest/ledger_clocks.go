@@ -204,5 +204,5 @@ func testPutRight(t *testing.T, ledger Ledger, clock *modelClock) {
 	clock.wait(-usualLease / 2)
 	rescued, err := ledger.RescueFailEvents(t.Context(), 10, 5, usualLease)
 	require.NoError(t, err)
-	assert.Zero(t, rescued, "whoever works on the event goes on with it")
+	assert.Zero(t, rescued, "who works on the event goes on with it")
 }

@@ -29,7 +29,7 @@ func users() []string {
 	return settings
 }
 
-// Isolate cuts a node off from all other nodes, and from whoever uses Far.
+// Isolate cuts a node off from all other nodes, and from anybody who uses Far.
 func (c *RedisCluster) Isolate(t *testing.T, node *RedisServer) {
 	t.Helper()
 	c.bus.cutOff(busCaller(slices.Index(c.Nodes, node)))
@@ -43,7 +43,7 @@ func (c *RedisCluster) Join(t *testing.T, node *RedisServer) {
 	c.bus.mend()
 }
 
-// Isolate cuts a server off from all others, from the sentinels, and from whoever uses Far.
+// Isolate cuts a server off from all others, from the sentinels, and from anybody who uses Far.
 func (s *RedisSentinels) Isolate(t *testing.T, server *RedisServer) {
 	t.Helper()
 	server.answerNearOnly(t)

@@ -113,7 +113,7 @@ func (m *machine) allotRest(r *Rebuild, made *made, left []int) {
 	}
 }
 
-// addFreshPending notes whoever has a slot of which the ledger does not know: the record is sent again.
+// addFreshPending notes anybody who has a slot that the ledger does not know of: the record is sent again.
 func (m *machine) addFreshPending(r *Rebuild, made *made, kept uint8) {
 	durable, next := kept, 0
 	if !m.has(WaitingIsPending) {

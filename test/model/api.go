@@ -229,7 +229,7 @@ func (m *machine) askAgain(index int) bool {
 	return true
 }
 
-// hearsHonoured answers a user whom the rebuilt gate honoured, when no lease is left that could refuse them.
+// hearsHonoured answers a user that the rebuilt gate honoured, when no lease is left that could refuse them.
 func (m *machine) hearsHonoured(index int) bool {
 	api := &m.s.APIs[index]
 	if api.At != apiHonoured || api.Awaits != 0 {

@@ -58,7 +58,7 @@ func owedAndFreed(c Case) Case {
 	return c
 }
 
-// honouredFromEvent begins with a user to whom the retryer has just given slot 2, and whose event holds none yet.
+// honouredFromEvent begins with a user that the retryer has just given slot 2, and whose event holds none yet.
 func honouredFromEvent(c Case) Case {
 	c.Begin = func(m *machine) {
 		m.s.Gate.Count, m.s.Gate.Free, m.s.Gate.Users[0] = 2, 1<<1, 2
@@ -204,7 +204,7 @@ func forgotten(c Case) Case {
 	return c
 }
 
-// waitsAtFailover begins with a user who waits in a fail event without a slot and of whom no gate knows, right after a failover:
+// waitsAtFailover begins with a user who waits in a fail event without a slot and that no gate knows of, right after a failover:
 // the old master still serves.
 func waitsAtFailover(c Case) Case {
 	c.Overpromised = true

@@ -185,7 +185,7 @@ func (m *machine) loseRecord(int) bool {
 	return true
 }
 
-// recreateTopic lets the offset recur that made an event; what the topic lost besides is loseRecord's.
+// recreateTopic lets the offset recur that made an event; what the topic lost as well is loseRecord's.
 func (m *machine) recreateTopic(index int) bool {
 	if m.s.Events[index].Status == 0 || m.s.Topic[0].User != nobody || m.s.Consumer.At != consumerIdle || !m.spend(RecreateTopic) {
 		return false

@@ -10,7 +10,7 @@ type answer struct {
 	refusal uint8
 }
 
-// What the gate says to whom it doesn't know.
+// What the gate says to those that it doesn't know.
 const (
 	saysSoldOut = 1 + iota
 	saysClosed
@@ -88,7 +88,7 @@ func (g *Gate) owed() int {
 	return number
 }
 
-// refusal is what everybody hears whom the gate doesn't know; 0 when somebody may be admitted.
+// refusal is what everybody hears that the gate doesn't know; 0 when somebody may be admitted.
 func (m *machine) refusal(g *Gate) uint8 {
 	switch {
 	case g.Paused == 1:
@@ -128,7 +128,7 @@ func (m *machine) noteNewcomer(g *Gate) {
 	}
 }
 
-// honour is the same script for a user to whom a promise was made.
+// honour is the same script for a user that a promise was made to.
 func (m *machine) honour(g *Gate, user uint8) (given answer, ok bool) {
 	if held := g.Users[user-1]; held != nobody && held != owed {
 		return answer{slot: held}, true

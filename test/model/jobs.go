@@ -157,7 +157,7 @@ func (m *machine) bringSettings(row Sweeper) {
 	m.reopen(g, before)
 }
 
-// findLost is the audit's look: a winner whom nothing but the gate knows.
+// findLost is the audit's look: a winner that nothing but the gate knows.
 func (m *machine) findLost(index int) bool {
 	g, user := &m.s.Gate, uint8(index+1)
 	held := g.Users[index]

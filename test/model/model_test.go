@@ -74,7 +74,7 @@ var large = []Case{
 // maxLarge and maxLong bound the states of a large case. A state takes about 40 bytes, and one at the edge 400.
 const maxLarge, maxLong = 60_000, 12_000_000
 
-// maxComplete bounds the states of a case that is to be complete: more means that a step was added that goes on for ever.
+// maxComplete bounds the states of a case that is to be complete: more means that a step was added that goes on without end.
 const maxComplete = 500_000
 
 func TestNoPromiseIsBrokenInTheFirstStatesOfLargerCases(t *testing.T) {

@@ -25,7 +25,7 @@ const (
 	ToldTwice
 	// Undone is P7: an operator's change that was in force and is no more.
 	Undone
-	// Missed is P7: a gate that opened without somebody whom the topic named.
+	// Missed is P7: a gate that opened without somebody that the topic named.
 	Missed
 	// Differ is P4 and P7: gate and ledger say different things at rest.
 	Differ
@@ -37,7 +37,7 @@ var propertyNames = []string{
 	"P1: more coupons than slots", "P2: two coupons of one user", "P3: an accepted winner is lost",
 	"P3: a promise got no slot although there was one", "P4: a slot is lost", "P5: another slot than was told",
 	"P5: an accepted user is told sold out", "P5: one slot is told to two users",
-	"P7: a setting in force was undone", "P7: the gate opened without a winner whom the topic named",
+	"P7: a setting in force was undone", "P7: the gate opened without a winner that the topic named",
 	"P7: gate and ledger differ at rest", "the system does not come to rest",
 }
 
@@ -81,7 +81,7 @@ func (m *machine) holds(index int) bool {
 	return m.s.Ledger.Rows[index]&wasRevoked == 0 && m.s.Ghost.Ended>>index&1 == 0
 }
 
-// tellSoldOut is false for whoever was accepted or has a coupon, which can be seen.
+// tellSoldOut is false for those who were accepted or have a coupon, which can be seen.
 func (m *machine) tellSoldOut(user uint8) {
 	m.say("user %d hears SOLD OUT;", user)
 	if m.holds(int(user-1)) && (m.s.Ledger.Rows[user-1] != nobody || m.s.Ghost.Accepted[user-1] != nobody) {

@@ -234,7 +234,7 @@ func (r *Rebuild) knows(index uint8) bool {
 	return r.Rows[index] != nobody || r.Events[index] != nobody || r.Claims[index] != nobody || r.Revoked>>index&1 == 1
 }
 
-// rebuildRecalls takes in whom only the old gate knows; its word counts as the oldest claim.
+// rebuildRecalls takes in those that only the old gate knows; its word counts as the oldest claim.
 func (m *machine) rebuildRecalls(r *Rebuild) {
 	m.say("reads the old gate's users")
 	m.recallUnstored(r)
@@ -255,7 +255,7 @@ func (m *machine) rebuildRecalls(r *Rebuild) {
 	r.At = rebuildSendsOwed
 }
 
-// recallUnstored takes in the users of committed records of whom the ledger has nothing.
+// recallUnstored takes in the users of committed records that the ledger has nothing of.
 func (m *machine) recallUnstored(r *Rebuild) {
 	for i, slot := range r.Stored {
 		if slot == nobody || r.Rows[i] != nobody || r.Events[i] != nobody || !m.has(RecallUnstored) {
@@ -313,7 +313,7 @@ func (m *machine) readOn(r *Rebuild) {
 	}
 }
 
-// rebuildSendsOwed sends on the records of those for whom no slot is left.
+// rebuildSendsOwed sends on the records of those that no slot is left for.
 func (m *machine) rebuildSendsOwed(r *Rebuild) bool {
 	if r.Unsure == 1 && !m.readWhenKnown(r) {
 		return false

@@ -9,7 +9,7 @@ const (
 	KnownBeforeStock Rule = 1 << iota
 	// ReservedWhilePending says "reserved" to a known winner whose record is perhaps not in Kafka.
 	ReservedWhilePending
-	// ReservedWhilePutBack does so for a winner whom the audit put back.
+	// ReservedWhilePutBack does so for a winner that the audit put back.
 	ReservedWhilePutBack
 	// AcceptedAfterKafka says "accepted" only after Kafka's acknowledgement.
 	AcceptedAfterKafka
@@ -21,7 +21,7 @@ const (
 	EntryOfThisEpoch
 	// HonouredToldLater tells a user who was honoured of it when no lease can refuse them any more.
 	HonouredToldLater
-	// RebuiltToldLater tells those whom a rebuild makes known at that time, too.
+	// RebuiltToldLater tells those that a rebuild makes known at that time, too.
 	RebuiltToldLater
 	// HonourWaits lets consumers and retryers store nothing before.
 	HonourWaits
@@ -47,7 +47,7 @@ const (
 	UniqueUser
 	// EpochOfEvent keeps a slot in a fail event only under the ledger's epoch.
 	EpochOfEvent
-	// EventByContent knows a record by what it is, besides its offset.
+	// EventByContent knows a record by what it is, in addition to its offset.
 	EventByContent
 	// CommitAfterStore commits an offset only after the record is done with.
 	CommitAfterStore
@@ -75,13 +75,13 @@ const (
 	HoldersFit
 	// LowerIfUnchanged grants it only if neither epoch nor settings were changed since the holders were counted.
 	LowerIfUnchanged
-	// SlotLimit lets whoever holds a slot above a lowered quota keep it.
+	// SlotLimit lets anybody who holds a slot above a lowered quota keep it.
 	SlotLimit
 	// RoomByHolders gives no slot while there are as many holders as the quota, whatever the numbers of their slots.
 	RoomByHolders
 	// KeepWithinQuota keeps a promised slot in a rebuild only while the quota has room.
 	KeepWithinQuota
-	// PutBack makes a winner pending again whom nothing but the gate knows.
+	// PutBack makes a winner pending again that nothing but the gate knows.
 	PutBack
 	// OwedSentAgain sends the record of such a winner again who is owed a slot while none is left.
 	OwedSentAgain
@@ -89,11 +89,11 @@ const (
 	UpstreamFirst
 	// SnapshotEpoch refuses a snapshot that is not of the rebuild's epoch.
 	SnapshotEpoch
-	// RecallForgotten takes in whom only the old gate knows.
+	// RecallForgotten takes in those that only the old gate knows.
 	RecallForgotten
-	// RecallUnstored takes in the users of committed records whom the ledger has lost.
+	// RecallUnstored takes in the users of committed records that the ledger has lost.
 	RecallUnstored
-	// KeepRevoked keeps those revoked whom only the old gate calls so.
+	// KeepRevoked keeps those revoked that only the old gate calls so.
 	KeepRevoked
 	// HolderBeatsStored keeps the slot of a holder of the old gate from the user of an older committed record.
 	HolderBeatsStored
@@ -105,13 +105,13 @@ const (
 	ClaimsByEpoch
 	// EventKeepsClaim lets an event without a slot leave a claim alone.
 	EventKeepsClaim
-	// OwedIsNoted writes those for whom no slot is left as owed, and sends their records on.
+	// OwedIsNoted writes those that no slot is left for as owed, and sends their records on.
 	OwedIsNoted
 	// OwedSentAsClaimed sends their records on under the epoch of the claim.
 	OwedSentAsClaimed
 	// FreshPending makes a pending entry of each winner who has no row.
 	FreshPending
-	// WaitingIsPending does so for those of whom only a fail event without a slot is known.
+	// WaitingIsPending does so for those known only by a fail event without a slot.
 	WaitingIsPending
 	// OpenIfMine opens only a gate that is closed, for this epoch, on this server.
 	OpenIfMine

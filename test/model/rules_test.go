@@ -12,13 +12,13 @@ const (
 	allProperties = Unsettled<<1 - 1
 )
 
-// takenOut names for each rule a case in which it is needed. Where another rule would do as well, that one is out besides.
+// takenOut names for each rule a case in which it is needed. Where another rule would do as well, that one is out as well.
 var takenOut = []struct {
-	name    string
-	rule    Rule
-	besides Rule
-	c       Case
-	breaks  Property
+	name   string
+	rule   Rule
+	also   Rule
+	c      Case
+	breaks Property
 }{
 	{"KnownBeforeStock", KnownBeforeStock, 0, caseOf(2, 1, nil), FalseRefusal},
 	{"ReservedWhilePending", ReservedWhilePending, 0, alone(1, 1, nil), Lost},
@@ -96,15 +96,15 @@ func TestEachRuleThatIsTakenOutGivesACounterexample(t *testing.T) {
 			t.Parallel()
 			skipWithRaceDetector(t)
 			c := out.c
-			c.Without, c.MaxStates = out.rule|out.besides, maxCounterexample
-			if out.besides != 0 {
+			c.Without, c.MaxStates = out.rule|out.also, maxCounterexample
+			if out.also != 0 {
 				c.Allow = allProperties &^ out.breaks
 			}
 			result := Explore(&c)
 			require.NotZero(t, result.Broken&out.breaks, "expected: %s; got: %s after %d states\n%s",
 				out.breaks, result.Broken, result.States, Tell(&c, result))
 			t.Logf("%s: %d states\n%s", result.Broken, result.States, Tell(&c, result))
-			c.Without, c.MaxStates = out.besides, result.States
+			c.Without, c.MaxStates = out.also, result.States
 			result = Explore(&c)
 			require.Zero(t, result.Broken, "with the rule: %s\n%s", result.Broken, Tell(&c, result))
 		})

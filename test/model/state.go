@@ -156,10 +156,10 @@ type Rebuild struct {
 	Events, EventEpochs                   [maxUsers]uint8
 	Claims, ClaimEpochs                   [maxUsers]uint8
 	// Stored are the records that the consumers have committed; Recalled those whose users the ledger has lost. Revoked are
-	// the users whom the closed gate calls revoked.
+	// the users that the closed gate calls revoked.
 	Stored, StoredEpochs [maxUsers]uint8
 	Recalled, Revoked    uint8
-	// Waiting are the users of whom only a fail event is known; Late those who came to the topic after the first reading, and
+	// Waiting are the users known only by a fail event; Late those who came to the topic after the first reading, and
 	// Later those who came after the quota was settled.
 	Waiting, Late, Later uint8
 	// Due are the users whose records were on the topic before it was read for the last time.
@@ -188,7 +188,7 @@ type Ghost struct {
 	Applied  uint8           // who has asked
 	Accepted [maxUsers]uint8 // the slot that was told, or slotUntold
 	Passed   uint8           // who was owed a slot when somebody new got one
-	Revoked  uint8           // whom the gate was told to be revoked, as long as it has not forgotten
+	Revoked  uint8           // those that the gate was told to be revoked, as long as it has not forgotten
 	Ended    uint8           // whose revocation the ledger lost: what they were promised is over all the same
 	Newest   uint8           // the newest settings that the gate had
 	NextRun  uint8
@@ -212,7 +212,7 @@ type State struct {
 	Retry    Retry
 	Relay    Relay
 	Sweeper  Sweeper
-	PutBack  Record // the winner whom the audit found lost
+	PutBack  Record // the winner that the audit found lost
 	Rebuilds [rebuilders]Rebuild
 	Events   [maxEvents]Event
 	Ledger   Ledger

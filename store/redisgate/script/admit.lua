@@ -1,7 +1,7 @@
 -- Decides a batch of applications in their order, and notes the new winners as pending in the same step.
 --
 -- ARGV  1 highest epoch seen, 2 highest count seen under it, 3 'admit' or 'honour', 4.. user IDs
---       'honour' is for users to whom a promise was made: it passes over state, window and lease, and gives a user who
+--       'honour' is for users that a promise was made to: it passes over state, window and lease, and gives a user who
 --       is owed a slot the next one. When none is left but those of users who are owed one, a user who is not known yet
 --       becomes one who is owed: nobody with a promise may be told "sold out" later. Newcomers get only what is left
 --       once all who are owed a slot have theirs.
@@ -45,7 +45,7 @@ if not honour then
 end
 
 local count, owed, used, room = gate.count, gate.owed, 0, room_of(gate)
--- Whoever is owed a slot has one reserved; all others have what is beyond that. The lowest free slot is within the quota
+-- Anybody who is owed a slot has one reserved; all others have what is beyond that. The lowest free slot is within the quota
 -- while there are fewer holders than the quota says, even where somebody holds a slot above it.
 local function next_slot(is_owed)
   local open = room

@@ -34,7 +34,7 @@ local TOLD_AFTER_MS = 1200
 -- up by one: a gate that is further ahead was edited, and if its epoch were believed, none could come after the highest.
 local EPOCH_LEAD = 1000000
 
--- How much of the pending entries one question looks through for the users whom the gate knows, while there are entries as
+-- How much of the pending entries one question looks through for the users that the gate knows, while there are entries as
 -- old as their admissions: at most one XRANGE a user, of so many entries of one millisecond (batches are hardly ever as
 -- near as that, unless Redis's clock was set back), and so many bytes in all, which takes a few milliseconds.
 local ENTRIES_OF_A_MS, SEARCHED_BYTES = 16, 8000000
@@ -86,9 +86,9 @@ local function winners_at(ms)
   return table.concat(winners)
 end
 
--- Gives a function that says whether a user who was admitted at some time is certainly in Kafka. Whoever was admitted
+-- Gives a function that says whether a user who was admitted at some time is certainly in Kafka. Anybody who was admitted
 -- before the oldest entry is. Of the others each hears of their own entry, so that one which stays pending makes nobody
--- else wait: winners were admitted in the millisecond of the entry's ID. Only those whom a rebuild or put_back.lua placed
+-- else wait: winners were admitted in the millisecond of the entry's ID. Only those that a rebuild or put_back.lua placed
 -- in an entry were not: while such an entry may be pending, nobody of that time is taken for one who is in Kafka. Nor
 -- is who can't be looked up within the bounds of one question.
 local function queue_of(gate)
@@ -121,7 +121,7 @@ local function sold_out(gate)
   return gate.quota and gate.count and gate.free and gate.owed and room_of(gate) <= gate.owed
 end
 
--- What state and window say to whom the gate doesn't know: E ended, P paused, N not started, nil nothing.
+-- What state and window say to those that the gate doesn't know: E ended, P paused, N not started, nil nothing.
 local function refusal_of(gate, now)
   if gate.state == 'ended' or now >= gate.ends_at_ms then return 'E' end
   if gate.state == 'paused' then return 'P' end
@@ -152,7 +152,7 @@ local function is_reopening(gate, now)
   return now < gate.reopen_at_ms and gate.reopen_at_ms <= now + REOPEN_AFTER_MS
 end
 
--- In how many milliseconds those whom the gate knows may be told. A time that is further ahead than it can be means that
+-- In how many milliseconds those that the gate knows may be told. A time that is further ahead than it can be means that
 -- Redis's clock was set back, and holds nobody up.
 local function told_in_ms(told_from_ms, now)
   local left = (told_from_ms or 0) - now

@@ -39,7 +39,7 @@ redis.call('HSET', META, 'epoch', ARGV[1], 'run_id', ARGV[2], 'quota', ARGV[3], 
   'installation', INSTALLATION, 'ends_at_ms', ARGV[5], 'state', ARGV[6], 'settings_version', ARGV[14],
   'revoked', ARGV[9], 'owed', ARGV[10],
   'reopen_at_ms', string.format('%d', reopen_at_ms), 'reopen_says', reopen_says)
--- Whom the old gate did not know may be refused from memory until a lease after it was closed.
+-- Those that the old gate did not know may be refused from memory until a lease after it was closed.
 if old.closed_at_ms then
   redis.call('HSET', META, 'told_from_ms', string.format('%d', old.closed_at_ms + TOLD_AFTER_MS))
 end
