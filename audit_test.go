@@ -31,6 +31,23 @@ func newAuditEnvironment(t *testing.T) *environment {
 // execSQL changes the database behind the program's back.
 func (env *environment) execSQL(t *testing.T, statement string, arguments ...any) {
 	t.Helper()
+	env.withSQL(t, func(database *sql.DB) {
+		_, err := database.ExecContext(t.Context(), statement, arguments...)
+		require.NoError(t, err, statement)
+	})
+}
+
+// textSQL reads one text from the database.
+func (env *environment) textSQL(t *testing.T, query string) (text string) {
+	t.Helper()
+	env.withSQL(t, func(database *sql.DB) {
+		require.NoError(t, database.QueryRowContext(t.Context(), query).Scan(&text), query)
+	})
+	return text
+}
+
+func (env *environment) withSQL(t *testing.T, use func(database *sql.DB)) {
+	t.Helper()
 	driver, dsn := "mysql", env.at.dsn
 	if env.at.dialect == dialectSQLite {
 		driver, dsn = "sqlite", env.at.dsn+"?_pragma=busy_timeout(30000)"
@@ -38,8 +55,7 @@ func (env *environment) execSQL(t *testing.T, statement string, arguments ...any
 	database, err := sql.Open(driver, dsn)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, database.Close()) }()
-	_, err = database.ExecContext(t.Context(), statement, arguments...)
-	require.NoError(t, err, statement)
+	use(database)
 }
 
 // redisClient changes Redis behind the program's back.

@@ -10,12 +10,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// anotherRun names no run of the database's server, as after a fail-over.
+const anotherRun = "the server before"
+
 // loseCoupons takes what a database lacks that went back: every second coupon of the campaign, and the note that it was
 // compared with the topic under this run of its server.
 func (env *environment) loseCoupons(t *testing.T, campaign string) {
 	t.Helper()
 	env.execSQL(t, "DELETE FROM coupon WHERE slot % 2 = 0 AND campaign_id = (SELECT id FROM campaign WHERE code = ?)", campaign)
-	env.execSQL(t, "UPDATE installation SET verified_run = ?", "the server before")
+	env.execSQL(t, "UPDATE installation SET verified_run = ?", anotherRun)
 }
 
 // wonBy lets the users from 1 on apply, and gives the slots that they were told, by user, once all are coupons.
@@ -53,6 +56,11 @@ func TestCouponsThatTheDatabaseLostComeBackByThemselves(t *testing.T) {
 	s := env.start(t)
 	campaign := s.newCampaign(newCode("lost"), 60)
 	told := wonBy(s, campaign, 50)
+	// The first comparison of the process would note at its end that a loss in the midst of it was compared.
+	s.eventually("the database was compared once", func() bool {
+		verified := env.textSQL(t, "SELECT verified_run FROM installation")
+		return verified != "" && verified != anotherRun
+	})
 	env.loseCoupons(t, campaign)
 	s.eventually("the lost coupons are back", func() bool { return len(s.coupons(campaign)) == 50 })
 	assert.Equal(t, told, s.coupons(campaign))
@@ -130,7 +138,7 @@ func TestADatabaseThatWentBackGivesNoRevokedUserTheSlotOfAnother(t *testing.T) {
 	s.stop()
 	env.execSQL(t, "DELETE FROM coupon WHERE campaign_id = (SELECT id FROM campaign WHERE code = ?)", campaign)
 	env.execSQL(t, "UPDATE campaign SET epoch = 0, fencing = 0 WHERE code = ?", campaign)
-	env.execSQL(t, "UPDATE installation SET verified_run = ?", "the server before")
+	env.execSQL(t, "UPDATE installation SET verified_run = ?", anotherRun)
 	s = env.start(t)
 	s.eventually("both coupons are back", func() bool { return len(s.coupons(campaign)) == 2 })
 	assert.Equal(t, map[string]int64{"2": 2, "3": 1}, s.coupons(campaign))
