@@ -73,7 +73,9 @@ func TestAPageOfTheRelayAtASlowKafka(t *testing.T) {
 func TestParcelsAreHalvedUntilTheyFit(t *testing.T) {
 	t.Parallel()
 	kafka := startFaultyKafka(t)
-	cfg := newTopic(t, kafka.addr)
+	cfg := newConfig(kafka.addr)
+	cfg.Partitions = 1 // the fake looks at the first one of a request
+	require.NoError(t, EnsureTopic(t.Context(), cfg))
 	publisher := openPublisher(t, cfg)
 	publishEventually(t, publisher, winner(1))
 	limitKafka(kafka, 0, func(request *kmsg.ProduceRequest) bool { return len(request.Topics[0].Partitions[0].Records) > 3000 })
@@ -85,7 +87,9 @@ func TestParcelsAreHalvedUntilTheyFit(t *testing.T) {
 func TestARecordThatKafkaRefusesHoldsUpNobody(t *testing.T) {
 	t.Parallel()
 	kafka := startFaultyKafka(t)
-	cfg := newTopic(t, kafka.addr)
+	cfg := newConfig(kafka.addr)
+	cfg.Partitions = 1 // the fake looks at the first one of a request
+	require.NoError(t, EnsureTopic(t.Context(), cfg))
 	publisher := openPublisher(t, cfg)
 	publishEventually(t, publisher, winner(1))
 	large := winners(40)
