@@ -28,7 +28,7 @@ type newestStored struct {
 // newestRecords reads the newest committed records for all who want them.
 type newestRecords struct {
 	reader   domain.StoredReader
-	readings *together[recentRecords]
+	readings *together[struct{}, recentRecords]
 
 	mu   sync.Mutex
 	kept recentRecords
@@ -44,19 +44,19 @@ type recentRecords struct {
 }
 
 func newNewestRecords(reader domain.StoredReader) *newestRecords {
-	return &newestRecords{reader: reader, readings: newTogether[recentRecords]()}
+	return &newestRecords{reader: reader, readings: newTogether[struct{}, recentRecords]("read the newest records")}
 }
 
 // of gives the winners of the newest records that are committed when it is called, and perhaps of some that come later. So
 // a rebuild that has read the topic's tail before misses nothing that is committed between the two.
 func (n *newestRecords) of(ctx context.Context, campaign string) (newestStored, error) {
-	recent, err := n.readings.do(ctx, n.read)
+	recent, err := n.readings.do(ctx, struct{}{}, n.read)
 	return newestStored{winners: recent.winners[campaign], whole: recent.whole}, err
 }
 
 // read reads on from what is kept. The winners of one campaign may share the memory of those before: only one reading is
 // under way at a time, and it appends.
-func (n *newestRecords) read(ctx context.Context) (recentRecords, error) {
+func (n *newestRecords) read(ctx context.Context, _ []struct{}) (recentRecords, error) {
 	recent := n.last()
 	recent.winners = maps.Clone(recent.winners)
 	if recent.winners == nil {

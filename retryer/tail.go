@@ -9,45 +9,28 @@ import (
 )
 
 // sharedTail lets all who want the topic's tail at the same time read it together: after the loss of Redis every gate
-// is rebuilt, and each rebuild needs the whole tail, and then once more what came meanwhile. Anybody who asks takes part in
-// the next reading to begin, never in one that is under way, so that what was on the topic when they asked is seen.
+// is rebuilt, and each rebuild needs the whole tail, and then once more what came meanwhile.
 type sharedTail struct {
 	reader domain.TailReader
 	// whole are the readings from the committed offsets, which may take long; onward those that go on where an earlier
-	// one stopped, which must not wait for a long one. Of each, one reading is under way at a time.
-	whole, onward tailLane
+	// one stopped, which must not wait for a long one.
+	whole, onward *together[*tailUser, domain.TailEnds]
 }
 
-// tailLane is a row of readings, one after the other.
-type tailLane struct {
-	// reading is held by the one who reads.
-	reading chan struct{}
-
-	mu   sync.Mutex
-	next *tailReading
-}
-
-// tailReading is one reading and those who take part in it. The first one reads for all.
-type tailReading struct {
-	done chan struct{}
-	ends domain.TailEnds
-	err  error
-
-	mu    sync.Mutex
-	users []*tailUser
-}
-
-// tailUser is somebody who takes part.
+// tailUser is somebody who takes part in a reading.
 type tailUser struct {
 	from  domain.TailEnds
 	visit func(domain.Delivery) error
+
+	mu sync.Mutex
 	// left is set when the user's context has ended or visit has failed: visit is not called any more.
 	left bool
 	err  error
 }
 
 func newSharedTail(reader domain.TailReader) *sharedTail {
-	return &sharedTail{reader, tailLane{reading: make(chan struct{}, 1)}, tailLane{reading: make(chan struct{}, 1)}}
+	const what = "read the topic's tail"
+	return &sharedTail{reader, newTogether[*tailUser, domain.TailEnds](what), newTogether[*tailUser, domain.TailEnds](what)}
 }
 
 // ReadTail implements domain.TailReader. If the context of the one who reads for the others ends, they are refused with
@@ -55,64 +38,25 @@ func newSharedTail(reader domain.TailReader) *sharedTail {
 func (s *sharedTail) ReadTail(
 	ctx context.Context, from domain.TailEnds, visit func(domain.Delivery) error,
 ) (domain.TailEnds, error) {
-	user, lane := &tailUser{from: from, visit: visit}, &s.whole
+	user, readings := &tailUser{from: from, visit: visit}, s.whole
 	if from != nil {
-		lane = &s.onward
+		readings = s.onward
 	}
-	reading, first := lane.join(user)
-	if first {
-		lane.read(ctx, s.reader, reading)
+	ends, err := readings.do(ctx, user, s.read)
+	if refused := user.leave(); refused != nil {
+		return nil, refused
 	}
-	select {
-	case <-reading.done:
-	case <-ctx.Done():
-		reading.leave(user)
-		return nil, ctx.Err()
-	}
-	switch {
-	case user.err != nil:
-		return nil, user.err
-	case first || reading.err == nil:
-		return reading.ends, reading.err
-	}
-	return nil, domain.Wrap(domain.CodeUnavailable, reading.err, "read the topic's tail together with others")
+	return ends, err
 }
 
-func (l *tailLane) join(user *tailUser) (reading *tailReading, first bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.next == nil {
-		l.next, first = &tailReading{done: make(chan struct{})}, true
-	}
-	l.next.users = append(l.next.users, user)
-	return l.next, first
+func (s *sharedTail) read(ctx context.Context, users []*tailUser) (domain.TailEnds, error) {
+	return s.reader.ReadTail(ctx, earliest(users), func(delivery domain.Delivery) error { return show(users, delivery) })
 }
 
-// read waits for the reading before, closes this one to newcomers, and reads.
-func (l *tailLane) read(ctx context.Context, reader domain.TailReader, reading *tailReading) {
-	defer close(reading.done)
-	reading.err = domain.Errorf(domain.CodeInternal, "reading the topic's tail panicked")
-	select {
-	case l.reading <- struct{}{}:
-		defer func() { <-l.reading }()
-		l.closeToNewcomers()
-		reading.ends, reading.err = reader.ReadTail(ctx, reading.from(), reading.show)
-	case <-ctx.Done():
-		l.closeToNewcomers()
-		reading.err = ctx.Err()
-	}
-}
-
-func (l *tailLane) closeToNewcomers() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.next = nil
-}
-
-// from gives the earliest ends of those who take part: the others are shown some records again.
-func (t *tailReading) from() domain.TailEnds {
-	earliest := maps.Clone(t.users[0].from)
-	for _, user := range t.users[1:] {
+// earliest gives the earliest ends of those who take part: the others are shown some records again.
+func earliest(users []*tailUser) domain.TailEnds {
+	earliest := maps.Clone(users[0].from)
+	for _, user := range users[1:] {
 		for partition, end := range earliest {
 			other, named := user.from[partition]
 			switch {
@@ -127,20 +71,15 @@ func (t *tailReading) from() domain.TailEnds {
 }
 
 // show gives a record to all who still want it. The error is that of the last one, when nobody does any more.
-func (t *tailReading) show(delivery domain.Delivery) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func show(users []*tailUser, delivery domain.Delivery) error {
 	wanted := false
 	var last error
-	for _, user := range t.users {
-		if user.left {
-			continue
+	for _, user := range users {
+		wants, err := user.see(delivery)
+		wanted = wanted || wants
+		if err != nil {
+			last = err
 		}
-		if user.err = user.visit(delivery); user.err != nil {
-			user.left, last = true, user.err
-			continue
-		}
-		wanted = true
 	}
 	if wanted {
 		return nil
@@ -148,8 +87,22 @@ func (t *tailReading) show(delivery domain.Delivery) error {
 	return last
 }
 
-func (t *tailReading) leave(user *tailUser) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	user.left = true
+// see shows a record to the user, who may have left or leave by that, and says whether the user wants more.
+func (u *tailUser) see(delivery domain.Delivery) (wants bool, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.left {
+		return false, nil
+	}
+	u.err = u.visit(delivery)
+	u.left = u.err != nil
+	return !u.left, u.err
+}
+
+// leave has the user be shown nothing more, and gives the error of a visit that failed.
+func (u *tailUser) leave() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.left = true
+	return u.err
 }

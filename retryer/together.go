@@ -7,29 +7,35 @@ import (
 	"firstcome/domain"
 )
 
-// together lets all who want the same thing at the same time have it by one run. Each takes part in the next run
-// to begin, never in one that is under way, so that what was there when they asked is seen. One run is under way at a time.
-type together[T any] struct {
+// together lets all who want the same thing at the same time have it by one run. Each takes part in the next run to begin,
+// never in one that is under way, so that what was there when they asked is seen. One run is under way at a time. M is what
+// each of them brings to the run, T what it gives to all.
+type together[M, T any] struct {
+	// what is done, for errors: "read the topic's tail".
+	what string
 	// running is held by the one who runs.
 	running chan struct{}
 
 	mu   sync.Mutex
-	next *sharedRun[T]
+	next *sharedRun[M, T]
 }
 
-// sharedRun is one run; its result is there once done is closed.
-type sharedRun[T any] struct {
-	done   chan struct{}
-	result T
-	err    error
+// sharedRun is one run and what those bring who take part; its result is there once done is closed.
+type sharedRun[M, T any] struct {
+	members []M
+	done    chan struct{}
+	result  T
+	err     error
 }
 
-func newTogether[T any]() *together[T] { return &together[T]{running: make(chan struct{}, 1)} }
+func newTogether[M, T any](what string) *together[M, T] {
+	return &together[M, T]{what: what, running: make(chan struct{}, 1)}
+}
 
 // do gives what the next run gives. The first to ask runs for all: if that context ends, the others are refused with
 // CodeUnavailable, and ask again.
-func (t *together[T]) do(ctx context.Context, run func(context.Context) (T, error)) (T, error) {
-	shared, first := t.join()
+func (t *together[M, T]) do(ctx context.Context, member M, run func(context.Context, []M) (T, error)) (T, error) {
+	shared, first := t.join(member)
 	if first {
 		t.lead(ctx, shared, run)
 	}
@@ -39,36 +45,37 @@ func (t *together[T]) do(ctx context.Context, run func(context.Context) (T, erro
 		return *new(T), ctx.Err()
 	}
 	if shared.err != nil && !first {
-		return *new(T), domain.Wrap(domain.CodeUnavailable, shared.err, "do something together with others")
+		return *new(T), domain.Wrap(domain.CodeUnavailable, shared.err, t.what+" together with others")
 	}
 	return shared.result, shared.err
 }
 
-func (t *together[T]) join() (shared *sharedRun[T], first bool) {
+func (t *together[M, T]) join(member M) (shared *sharedRun[M, T], first bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.next == nil {
-		t.next, first = &sharedRun[T]{done: make(chan struct{})}, true
+		t.next, first = &sharedRun[M, T]{done: make(chan struct{})}, true
 	}
+	t.next.members = append(t.next.members, member)
 	return t.next, first
 }
 
 // lead waits for the run before, closes this one to newcomers, and runs.
-func (t *together[T]) lead(ctx context.Context, shared *sharedRun[T], run func(context.Context) (T, error)) {
+func (t *together[M, T]) lead(ctx context.Context, shared *sharedRun[M, T], run func(context.Context, []M) (T, error)) {
 	defer close(shared.done)
-	shared.err = domain.Errorf(domain.CodeInternal, "what was run for all panicked")
+	shared.err = domain.Errorf(domain.CodeInternal, "%s: it panicked", t.what)
 	select {
 	case t.running <- struct{}{}:
 		defer func() { <-t.running }()
 		t.closeToNewcomers()
-		shared.result, shared.err = run(ctx)
+		shared.result, shared.err = run(ctx, shared.members)
 	case <-ctx.Done():
 		t.closeToNewcomers()
 		shared.err = ctx.Err()
 	}
 }
 
-func (t *together[T]) closeToNewcomers() {
+func (t *together[M, T]) closeToNewcomers() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.next = nil
