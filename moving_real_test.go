@@ -4,7 +4,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"sync"
@@ -49,24 +48,10 @@ func startMovingAddress(t *testing.T, upstream string) *movingAddress {
 }
 
 func (a *movingAddress) forward(from net.Conn) {
-	defer func() { _ = from.Close() }()
 	a.mu.Lock()
 	upstream := a.upstream
 	a.mu.Unlock()
-	to, err := net.Dial("tcp", upstream)
-	if err != nil {
-		return
-	}
-	defer func() { _ = to.Close() }()
-	answered := make(chan struct{})
-	go func() {
-		_, _ = io.Copy(from, to)
-		_ = from.Close()
-		close(answered)
-	}()
-	_, _ = io.Copy(to, from)
-	_ = to.Close()
-	<-answered
+	storetest.Forward(from, upstream)
 }
 
 func (a *movingAddress) addr() string { return a.listener.Addr().String() }

@@ -81,17 +81,23 @@ func (b *clusterBus) lead(connection net.Conn, called, addr string) {
 		return
 	}
 	defer b.end(call)
+	Forward(connection, addr)
+}
+
+// Forward leads a connection on to an address, until one of both ends it, and closes it.
+func Forward(from net.Conn, addr string) {
+	defer func() { _ = from.Close() }()
 	to, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", addr)
 	if err != nil {
 		return
 	}
 	answered := make(chan struct{})
 	go func() {
-		_, _ = io.Copy(connection, to)
-		_ = connection.Close()
+		_, _ = io.Copy(from, to)
+		_ = from.Close()
 		close(answered)
 	}()
-	_, _ = io.Copy(to, connection)
+	_, _ = io.Copy(to, from)
 	_ = to.Close()
 	<-answered
 }
